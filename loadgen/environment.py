@@ -1,0 +1,152 @@
+"""Where a result was measured: what a reader needs to know before believing or comparing it.
+
+Nothing that names a person or a place is kept: no host name, no user, no paths.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LIBRARIES = ("psutil", "tabulate", "rich", "hdrhistogram", "uvloop", "gevent", "trio", "bokeh")
+# What is equal on like machines; the rest may differ and does no harm.
+MACHINE = ("system", "kernel", "machine", "cpu", "cores", "usable_cores", "memory_bytes")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One machine and interpreter, as it was when the measurement began.
+
+    `cores` counts logical processors; `usable_cores` those that this process may run on, and a
+    container's CPU quota (in cores) is `cpu_quota`. `gil` is "on", "off" or "not known".
+    `load_average` is the one-minute figure. None stands for what could not be read.
+    """
+
+    system: str
+    kernel: str
+    machine: str
+    cpu: str | None
+    cores: int | None
+    physical_cores: int | None
+    usable_cores: int | None
+    cpu_quota: float | None
+    memory_bytes: int
+    descriptors: tuple[int, int] | None
+    listen_backlog_limit: int | None
+    load_average: float | None
+    implementation: str
+    python: str
+    gil: str
+    libraries: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Environment":
+        limits = data["descriptors"]
+        return cls(**{**data, "descriptors": None if limits is None else tuple(limits)})
+
+
+def describe() -> Environment:
+    """This machine and this interpreter, now."""
+    return Environment(
+        system=platform.system(),
+        kernel=platform.release(),
+        machine=platform.machine(),
+        cpu=_cpu_name(),
+        cores=psutil.cpu_count(),
+        physical_cores=psutil.cpu_count(logical=False),
+        usable_cores=usable_cores(),
+        cpu_quota=_cpu_quota(),
+        memory_bytes=psutil.virtual_memory().total,
+        descriptors=_descriptor_limits(),
+        listen_backlog_limit=_listen_backlog_limit(),
+        load_average=_load_average(),
+        implementation=platform.python_implementation(),
+        python=platform.python_version(),
+        gil=gil_state(),
+        libraries=_versions(LIBRARIES),
+    )
+
+
+def usable_cores() -> int | None:
+    """The processors that this process may run on, where the system says so; otherwise all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return psutil.cpu_count()
+
+
+def gil_state() -> str:
+    """This interpreter's global lock: "on", "off", or "not known" where it cannot be asked."""
+    asks = getattr(sys, "_is_gil_enabled", None)
+    if asks is not None:
+        return "on" if asks() else "off"
+    # The question came with 3.13, and so did the first CPython that can be built without the lock.
+    return "on" if platform.python_implementation() == "CPython" else "not known"
+
+
+def differences(one: Environment, other: Environment) -> list[str]:
+    """What differs between two machines or interpreters, a line each, in field order."""
+    names = (*MACHINE, "implementation", "python", "gil")
+    pairs = [(name, getattr(one, name), getattr(other, name)) for name in names]
+    return [f"{name.replace('_', ' ')}: {a} and {b}" for name, a, b in pairs if a != b]
+
+
+def _cpu_name() -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() in ("model name", "cpu model", "hardware"):
+            return value.strip()
+    return platform.processor() or None
+
+
+def _cpu_quota() -> float | None:
+    """Cores' worth of CPU time that a container may use (cgroup version 2), None when unlimited."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _descriptor_limits() -> tuple[int, int] | None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return None
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def _listen_backlog_limit() -> int | None:
+    try:
+        return int(Path("/proc/sys/net/core/somaxconn").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _load_average() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return None
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,56 @@
+"""The kernel's own counters across a run: how a full backlog and lost packets are seen.
+
+They count for the whole machine (strictly: the network namespace), so other programs' connections
+move them too. Read before and after; only what moved is worth showing. None where the system does
+not have them: only Linux does.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+# What each counter says to a person when it has moved.
+MEANINGS = {
+    "ListenOverflows": "connections met a full accept queue (the backlog)",
+    "ListenDrops": "connection attempts were dropped at a listener",
+    "TCPReqQFullDrop": "connection attempts were dropped before the handshake ended",
+    "RetransSegs": "TCP segments were sent again",
+    "TCPTimeouts": "TCP timers ran out waiting for the other side",
+    "TCPAbortOnMemory": "connections were aborted for want of memory",
+    "UdpRcvbufErrors": "datagrams were dropped: the receiver's buffer was full",
+}
+_FILES = (Path("/proc/net/netstat"), Path("/proc/net/snmp"))
+
+
+def read() -> dict[str, int] | None:
+    """The counters now, by name, or None where there are none to read."""
+    try:
+        texts = [path.read_text() for path in _FILES]
+    except OSError:
+        return None
+    return parse("".join(texts)) or None
+
+
+def parse(text: str) -> dict[str, int]:
+    """The counters named in `MEANINGS` from the text of /proc/net/netstat and /proc/net/snmp.
+
+    Both hold pairs of lines: "TcpExt: names ..." and "TcpExt: values ...". UDP's names are given a
+    prefix, since other protocols use the same ones.
+    """
+    found: dict[str, int] = {}
+    lines = text.splitlines()
+    for names, values in zip(lines[::2], lines[1::2], strict=False):
+        protocol = names.partition(":")[0]
+        prefix = "Udp" if protocol == "Udp" else ""
+        for name, value in zip(names.split()[1:], values.split()[1:], strict=False):
+            if prefix + name in MEANINGS and protocol in ("Tcp", "TcpExt", "Udp"):
+                found[prefix + name] = int(value)
+    return found
+
+
+def difference(
+    before: Mapping[str, int] | None, after: Mapping[str, int] | None
+) -> dict[str, int] | None:
+    """How far each counter moved from one reading to the next, or None where it was not read."""
+    if before is None or after is None:
+        return None
+    return {name: after[name] - before[name] for name in after if name in before}

@@ -1,0 +1,279 @@
+"""What the server costs: CPU, memory, threads and processes of its whole process tree.
+
+CPU counts from reading to reading, and includes children that came and went (the kernel adds a
+child's time to its parent's once it is reaped). Memory is PSS where the system has it, since summed
+RSS counts shared pages once per process. Watching costs CPU too: after each sample the monitor
+rests so long that it stays under 5 % of one core, and it says what it used.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+_SHARE = 0.05  # of one core, at most
+_SHORTEST_REST = 0.1
+_MOST_SAMPLES = 600
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at the tree, `seconds` after the window opened (negative before it).
+
+    `cpu_seconds` counts from the tree's start; `memory_bytes` is None when it was too soon to look.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory_bytes: int | None
+    threads: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class ServerCost:
+    """What one run cost the server and the machine. None stands for what was not measured.
+
+    `cpu_seconds` was used by the server's tree within `measured_seconds`, between two readings
+    taken as the measured window opened and closed. `memory_bytes`, `threads` and `processes` are
+    peaks over the run, `memory_kind` is "pss", "uss" or "rss". `machine_busy_seconds` is what all
+    processors together spent on anything in those `measured_seconds`, `machine_stolen_seconds` what
+    a hypervisor gave to other guests. `monitor_cpu_seconds` is the price of this watching. `note`
+    says why something is missing.
+    """
+
+    cpu_seconds: float | None = None
+    measured_seconds: float | None = None
+    memory_bytes: int | None = None
+    memory_kind: str | None = None
+    threads: int | None = None
+    processes: int | None = None
+    machine_busy_seconds: float | None = None
+    machine_stolen_seconds: float | None = None
+    monitor_cpu_seconds: float | None = None
+    note: str | None = None
+    samples: tuple[Sample, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ServerCost":
+        return cls(**{**data, "samples": tuple(Sample(**one) for one in data["samples"])})
+
+
+class Monitor:
+    """Watches the process tree under `pid` from a thread of its own; without one, the machine.
+
+    A context manager: the thread runs inside the `with` block. Call `window_opened` and
+    `window_closed` as the load generator says so; `cost` gives the result at any time after that.
+    A tree that ends early, or that may not be looked at, leaves None and a note, never an error.
+    """
+
+    def __init__(self, pid: int | None, note: str | None = None) -> None:
+        self._note = note
+        self._tree: ProcessTree | None = None
+        self._samples: list[Sample] = []
+        self._opened: _Reading | None = None
+        self._closed: _Reading | None = None
+        self._peak_memory: int | None = None
+        self._cpu_used = 0.0
+        self._memory_due = 0.0
+        self._rest = _SHORTEST_REST
+        self._started = time.monotonic()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
+        if pid is not None:
+            try:
+                self._tree = ProcessTree(pid)
+            except psutil.Error as error:
+                self._note = f"the server's process {pid} cannot be watched: {error}"
+
+    def __enter__(self) -> "Monitor":
+        if self._tree is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def window_opened(self) -> None:
+        """Take the first reading: the measured window opened just now."""
+        with self._lock:
+            self._opened = self._reading()
+            if self._peak_memory is None:  # else the first look may come too late for a short run
+                self._look()
+
+    def window_closed(self) -> None:
+        """Take the last reading: the measured window closed just now."""
+        with self._lock:
+            self._closed = self._reading()
+
+    def cost(self) -> ServerCost:
+        """What was measured, so far or for good."""
+        with self._lock:
+            opened, closed, tree = self._opened, self._closed, self._tree
+            origin = opened.at if opened else self._started
+            samples = [
+                Sample(s.seconds - origin, s.cpu_seconds, s.memory_bytes, s.threads, s.processes)
+                for s in self._samples
+            ]
+            cpu = measured = busy = stolen = None
+            if opened and closed:
+                measured = closed.at - opened.at
+                busy = closed.machine_busy - opened.machine_busy
+                stolen = closed.machine_stolen - opened.machine_stolen
+                if opened.tree_cpu is not None and closed.tree_cpu is not None:
+                    cpu = closed.tree_cpu - opened.tree_cpu
+            return ServerCost(
+                cpu_seconds=cpu,
+                measured_seconds=measured,
+                memory_bytes=self._peak_memory,
+                memory_kind=tree.memory_kind if tree and self._peak_memory is not None else None,
+                threads=max((sample.threads for sample in samples), default=None),
+                processes=max((sample.processes for sample in samples), default=None),
+                machine_busy_seconds=busy,
+                machine_stolen_seconds=stolen,
+                monitor_cpu_seconds=self._cpu_used if tree else None,
+                note=self._note,
+                samples=tuple(samples),
+            )
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                if not self._look():
+                    return
+            self._stop.wait(self._rest)
+
+    def _look(self) -> bool:
+        """Take one sample, with memory when that is due again; False when the tree has ended."""
+        assert self._tree is not None or self._opened is not None
+        if self._tree is None:
+            return False
+        before = time.thread_time()
+        now = time.monotonic()
+        look = self._tree.look()
+        if look is None:
+            self._note = self._note or "the server's process ended during the run"
+            return False
+        cheap = time.thread_time() - before
+        memory = None
+        if now >= self._memory_due:
+            memory = self._tree.memory_bytes()
+            if memory is not None:
+                self._peak_memory = max(memory, self._peak_memory or 0)
+        used = time.thread_time() - before
+        self._cpu_used += used
+        if memory is not None:
+            self._memory_due = now + 2 * (used - cheap) / _SHARE  # half of the share to each kind
+        self._rest = max(_SHORTEST_REST, 2 * cheap / _SHARE)
+        self._samples.append(Sample(now, look.cpu_seconds, memory, look.threads, look.processes))
+        if len(self._samples) > _MOST_SAMPLES:  # a long run: keep every second one
+            del self._samples[::2]
+        return True
+
+    def _reading(self) -> "_Reading":
+        look = self._tree.look() if self._tree else None
+        busy, stolen = machine_cpu_seconds()
+        return _Reading(time.monotonic(), look.cpu_seconds if look else None, busy, stolen)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    at: float
+    tree_cpu: float | None
+    machine_busy: float
+    machine_stolen: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """A process tree at one moment: CPU since its start, threads and processes alive."""
+
+    cpu_seconds: float
+    threads: int
+    processes: int
+
+
+class ProcessTree:
+    """A process and all its descendants. Raises psutil.NoSuchProcess when there is none."""
+
+    def __init__(self, pid: int) -> None:
+        self.root = psutil.Process(pid)
+        self.memory_kind = "pss"
+
+    def look(self) -> Look | None:
+        """CPU, threads and processes now; None once the root has ended or may not be read."""
+        cpu, threads, processes = 0.0, 0, 0
+        try:
+            members = self.members()
+            for process in members:
+                try:
+                    with process.oneshot():
+                        times = process.cpu_times()
+                        count = process.num_threads()
+                        alive = process.status() != psutil.STATUS_ZOMBIE
+                except psutil.Error:
+                    if process == self.root:
+                        raise
+                    continue
+                cpu += times.user + times.system + times.children_user + times.children_system
+                if alive:
+                    threads += count
+                    processes += 1
+        except psutil.Error:
+            return None
+        return Look(cpu, threads, processes) if processes else None
+
+    def memory_bytes(self) -> int | None:
+        """Memory of the whole tree, by the best measure that the system gives for every member.
+
+        PSS shares a page's size among its users, USS leaves shared pages out, RSS counts them once
+        per process. A member that ended meanwhile is left out; None when nothing could be read.
+        """
+        try:
+            members = self.members()
+        except psutil.Error:
+            return None
+        sizes = [_memory(process, self.memory_kind) for process in members]
+        for weaker in ("uss", "rss"):
+            if any(size == _DENIED for size in sizes) and self.memory_kind != weaker:
+                self.memory_kind = weaker
+                sizes = [_memory(process, weaker) for process in members]
+        known = [size for size in sizes if size is not None and size != _DENIED]
+        return sum(known) if known else None
+
+    def members(self) -> Sequence[psutil.Process]:
+        """The root first, then every descendant that is alive."""
+        return [self.root, *self.root.children(recursive=True)]
+
+
+_DENIED = -1
+
+
+def _memory(process: psutil.Process, kind: str) -> int | None:
+    """One process's memory; _DENIED where this kind is not to be had, None where it has ended."""
+    try:
+        info = process.memory_info() if kind == "rss" else process.memory_full_info()
+    except psutil.AccessDenied:
+        return _DENIED
+    except psutil.Error:
+        return None
+    return int(getattr(info, kind, _DENIED))
+
+
+def machine_cpu_seconds() -> tuple[float, float]:
+    """CPU seconds of all processors since boot: spent on anything, and stolen by a hypervisor."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    stolen = float(getattr(times, "steal", 0.0))
+    # Guests' time is part of user and nice already.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total - idle - stolen, stolen
