@@ -1,0 +1,51 @@
+"""The registry of models: what there is, what each needs, and where its one file stands.
+
+No backend is imported before it is used, so that listing them costs nothing and a missing package
+hurts only the models that need it.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from concurrency_models.server import Server
+
+
+@dataclass(frozen=True)
+class Model:
+    """One way to serve many clients.
+
+    name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
+    `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
+    """
+
+    name: str
+    summary: str
+    group: str = "stdlib"
+    requires: tuple[str, ...] = ()
+
+    def unavailable(self) -> str | None:
+        """Return what is missing and what to do about it, or None when the model can run."""
+        missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
+        return f"pip install {' '.join(missing)}" if missing else None
+
+    def load(self) -> "Callable[[Server], None]":
+        """Import the model's file and return its `serve`; raises ImportError when unavailable."""
+        module = importlib.import_module(f"{__name__}.{self.name.replace('-', '_')}")
+        return cast("Callable[[Server], None]", module.serve)
+
+
+MODELS: Final[dict[str, Model]] = {
+    model.name: model
+    for model in (
+        Model("iterative", "one client at a time, the others wait", "core"),
+        Model("process", "a process per client (multiprocessing.Process)", "core"),
+        Model("thread", "a thread per client (threading.Thread)", "core"),
+        Model("socketserver", "a thread per client (socketserver.ThreadingTCPServer)", "core"),
+        Model("selectors", "one thread, non-blocking sockets (selectors)", "core"),
+    )
+}
+"""Every model by name, in the order in which a course meets them."""

@@ -1,0 +1,75 @@
+"""What ties child processes to their parent: a pipe that nobody writes to.
+
+It ends when the parent lets go of it, whether in order to stop or because it was killed; the
+children need not know which. So none of them is ever left behind.
+"""
+
+import multiprocessing
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Self
+
+from concurrency_models.server import Server
+
+
+class Lifeline:
+    """The parent's end: a context manager inside which children are started.
+
+    Pass it to every child, which first calls `hold`. On leaving the block the children are told to
+    stop, and when it returns each has ended: by itself or, at the server's `kill_time`, by force.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._writer: Connection | None
+        self._reader, self._writer = multiprocessing.Pipe(duplex=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        # A child that does not inherit our memory is sent its end of the pipe and nothing else.
+        return {"_reader": self._reader, "_writer": None}
+
+    def __enter__(self) -> Self:
+        # A handler, though an empty one: only then is the death of a child written to the wake-up
+        # descriptor, and the accept loop comes to reap it.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        return self
+
+    def hold(self, server: Server) -> None:
+        """In a child: let `server`, the child's copy, stop when the parent lets go.
+
+        Ctrl-C in a terminal reaches every process there; what to do then is the parent's affair.
+        """
+        signal.set_wakeup_fd(-1)  # a forked child would wake its parent
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        if self._writer is not None:
+            self._writer.close()  # or the children would hold each other's lifelines
+        threading.Thread(target=self._stop_at_end, args=(server,), daemon=True).start()
+
+    def _stop_at_end(self, server: Server) -> None:
+        self._reader.poll(None)
+        server.stop()
+
+    def count_children(self) -> int:
+        """Reap the children that have ended and return how many have not."""
+        return len(multiprocessing.active_children())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._writer is not None
+        self._server.stop()
+        self._writer.close()
+        for child in multiprocessing.active_children():
+            child.join(max(0.0, self._server.kill_time - time.monotonic()))
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+        self._reader.close()

@@ -1,0 +1,458 @@
+"""What every model is handed: listener, limits, accepting, the blocking talk, stopping.
+
+A model decides who runs a conversation and when; everything here is the same for all of them. The
+server owns its listener and the clients it admitted; whoever runs a conversation releases its
+client.
+"""
+
+import errno
+import fcntl
+import math
+import os
+import selectors
+import socket
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from concurrency_models.talk import Talk, Terms
+
+RECEIVE_SIZE: Final = 65_536
+"""Bytes asked of one `recv`: as much as a client may make us hold before we look at it."""
+
+PAUSE_SECONDS: Final = 0.1
+"""How long newcomers wait while descriptors, threads or processes are short: 10 tries a second cost
+under 0.1 % of a core, where trying at once would take all of it."""
+
+DRAIN_SECONDS: Final = 1.0
+"""How long a client that was told goodbye has to hang up."""
+
+POLL_SECONDS: Final = 0.01
+"""How often to look where nothing can wake us: at a socket whose receiving side is shut."""
+
+CLIENT_GONE: Final = frozenset(
+    {
+        errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EOPNOTSUPP, errno.ENOPROTOOPT,
+        errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    }
+)  # fmt: skip
+"""What accept(2) reports of a client that left, or never got, through: the next one may be fine."""
+
+SHORTAGES: Final = {
+    errno.EMFILE: "file descriptors (this process may open no more: see 'ulimit -n')",
+    errno.ENFILE: "file descriptors (the whole machine may open no more)",
+    errno.ENOBUFS: "network buffers",
+    errno.ENOMEM: "memory",
+    errno.EAGAIN: "processes or threads (see 'ulimit -u')",
+}
+"""What we can run out of: there will be room again once somebody leaves."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the server was asked for. Sizes in bytes, times in seconds, None for no limit.
+
+    backlog: connections that the kernel completes and queues before anyone accepts them.
+    idle_timeout: how long a client may stay silent, or leave its answers unread.
+    grace: how long stopping may take. verbose: print a line for each connection and message.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8008
+    backlog: int = 128
+    terms: Terms = field(default_factory=Terms)
+    max_clients: int | None = None
+    idle_timeout: float | None = None
+    grace: float = 5.0
+    verbose: bool = False
+
+
+def open_listener(settings: Settings) -> socket.socket:
+    """Return a socket that listens where `settings` say; the caller closes it.
+
+    Raises OSError: socket.gaierror for a host that does not resolve, EADDRINUSE, EACCES and so on.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A server that ended leaves its connections in TIME_WAIT for a minute, and without this
+        # option the next one could not bind until then: "address already in use".
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(settings.backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def address_text(address: tuple[object, ...] | str) -> str:
+    """Return a socket address as people write it: `127.0.0.1:8008`, `[::1]:8008`."""
+    if isinstance(address, str):
+        return address or "(unnamed)"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+class NarratedTalk(Talk):
+    """A talk that prints a line for each message, as a beginner's `print` would."""
+
+    def __init__(self, terms: Terms, narrate: Callable[[str], None]) -> None:
+        super().__init__(terms)
+        self._narrate = narrate
+
+    def answer(self, message: bytes) -> bytes:
+        shown = (
+            repr(message) if len(message) <= 60 else f"{message[:50]!r}... ({len(message)} bytes)"
+        )
+        self._narrate(f"says {shown}")
+        return super().answer(message)
+
+
+class Server:
+    """The part of a server that does not depend on its model of concurrency.
+
+    Blocking models hand `serve_clients` a function that starts `talk` their way. Event loops watch
+    `listener` and `wakeup`, call `accept_waiting` and drive a `new_talk` for each client.
+    `stop` may be called from a signal handler or from any thread.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
+        self.settings = settings
+        self._listener = listener
+        self.clients: set[socket.socket] = set()
+        """The clients that this process has admitted and not released."""
+        self.accepted = 0
+        """How many clients this process has accepted in all."""
+        self.stopping = False
+        self.deadline = math.inf
+        """When, on the monotonic clock, conversations must be over; infinite until we stop."""
+        self.kill_time = math.inf
+        """When child processes that are still there should be killed, on the same clock."""
+        self._talks: dict[socket.socket, Talk] = {}  # those that block a thread in talk()
+        self._accept_after = 0.0
+        self._last_warning = -math.inf
+        self.wakeup, self._wake_writer = socket.socketpair()
+        """Readable when a loop should look up: the server stops, or there may be room again."""
+        self.wakeup.setblocking(False)
+        self._wake_writer.setblocking(False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A process that does not inherit our memory needs the settings and nothing else.
+        return Server, (self.settings,)
+
+    @property
+    def listener(self) -> socket.socket:
+        """The listening, non-blocking socket."""
+        assert self._listener is not None, "this process was given no listener"
+        return self._listener
+
+    def close_listener(self) -> None:
+        """Close this process's copy of the listening socket, where it has one."""
+        if self._listener is not None:
+            self._listener.close()
+
+    @property
+    def wake_descriptor(self) -> int:
+        """Where `signal.set_wakeup_fd` should write, so that a signal wakes the accept loop."""
+        return self._wake_writer.fileno()
+
+    # Accepting
+
+    def serve_clients(
+        self, start: Callable[[socket.socket], object], in_service: Callable[[], int] | None = None
+    ) -> None:
+        """Accept one client after another and call `start` with each, until the server stops.
+
+        `start` returns soon, or not before the conversation ends, as the model has it; the server
+        does not close what it was handed. `in_service` says how many clients are being served, for
+        models whose clients live in other processes; it is called whenever one may have left.
+        Then waits, to the deadline, for the conversations of this process to end.
+        """
+        in_service = in_service or (lambda: len(self.clients))
+        with selectors.DefaultSelector() as door, selectors.DefaultSelector() as bell:
+            # Two selectors, both made while descriptors last: with and without newcomers.
+            door.register(self.listener, selectors.EVENT_READ)
+            door.register(self.wakeup, selectors.EVENT_READ)
+            bell.register(self.wakeup, selectors.EVENT_READ)
+            while not self.stopping:
+                if self.pause_seconds():
+                    self._wait(bell, self.pause_seconds())
+                elif self.settings.max_clients and in_service() >= self.settings.max_clients:
+                    self._wait(bell, None)
+                elif self._wait(door, None):
+                    in_service()
+                else:
+                    for client in self.accept_waiting(most=1):
+                        self._start(start, client, bell)
+            self.close_listener()
+            while self.clients and time.monotonic() < self.deadline:
+                self._wait(bell, self.deadline - time.monotonic())
+
+    def _start(
+        self,
+        start: Callable[[socket.socket], object],
+        client: socket.socket,
+        bell: selectors.BaseSelector,
+    ) -> None:
+        """Start a conversation as soon as there is a thread or process for it."""
+        while not self.stopping:
+            try:
+                start(client)
+                return
+            except (OSError, RuntimeError) as error:
+                self.pause_after(error)
+                self._wait(bell, self.pause_seconds())
+        self.release(client)
+
+    def _wait(self, selector: selectors.BaseSelector, seconds: float | None) -> bool:
+        """Wait for a newcomer or a wake-up, return whether it was a wake-up."""
+        woken = any(key.fileobj is self.wakeup for key, _ in selector.select(seconds))
+        if woken:
+            self.clear_wakeup()
+        return woken
+
+    def accept_waiting(self, most: int = 64) -> Iterator[socket.socket]:
+        """Yield clients that wait to be accepted, `most` at the most, without ever blocking.
+
+        Yields none while there is no room for them. Each is admitted; whoever takes it releases it.
+        """
+        for _ in range(most):
+            if not self.may_accept():
+                return
+            try:
+                client, _ = self.listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.pause_after(error)
+                return
+            yield self.admit(client)
+
+    def may_accept(self) -> bool:
+        """Whether to watch the listener: False while stopping, full, or short of something."""
+        full = self.settings.max_clients and len(self.clients) >= self.settings.max_clients
+        return not (self.stopping or full or self.pause_seconds())
+
+    def pause_seconds(self) -> float:
+        """How long from now newcomers should be left waiting; 0.0 when they need not."""
+        if not self._accept_after:
+            return 0.0
+        left = self._accept_after - time.monotonic()
+        if left <= 0:
+            self._accept_after = 0.0
+            return 0.0
+        return left
+
+    def pause_after(self, error: BaseException) -> float:
+        """Judge an error in accepting or starting: how long to leave newcomers waiting, in seconds.
+
+        A client that is gone costs no pause. A shortage is reported, once a second at most, and
+        costs `PAUSE_SECONDS`. Anything else is a mistake in the program and is raised again.
+        """
+        number = error.errno if isinstance(error, OSError) else None
+        if number in CLIENT_GONE:
+            return 0.0
+        if isinstance(error, RuntimeError) and "start new thread" in str(error):
+            number = errno.EAGAIN  # all that `threading` says of it
+        if number not in SHORTAGES:
+            raise error
+        self._accept_after = time.monotonic() + PAUSE_SECONDS
+        self.warn(f"out of {SHORTAGES[number]}; newcomers wait until there is room")
+        return PAUSE_SECONDS
+
+    def admit(self, client: socket.socket) -> socket.socket:
+        """Count a client in and return it; `release` counts it out."""
+        self.accepted += 1
+        self.clients.add(client)
+        self.narrate(client, "connected")
+        return client
+
+    def release(self, client: socket.socket) -> None:
+        """Close this process's copy of a client's socket and count the client out."""
+        client.close()
+        self.clients.discard(client)
+        if self.stopping or self.settings.max_clients or self._accept_after:
+            self.wake()
+
+    # Talking
+
+    def new_talk(self, client: socket.socket) -> Talk:
+        """Return the talk to hold with a client that was just accepted."""
+        if not self.settings.verbose:
+            return Talk(self.settings.terms)
+        name = peer_name(client)  # asked now: a client that has gone has no name
+        return NarratedTalk(self.settings.terms, lambda text: self.narrate(name, text))
+
+    def talk(self, client: socket.socket) -> None:
+        """Hold one whole conversation, blocking, and release the client."""
+        ending = "went down with us"
+        talk = self._talks[client] = self.new_talk(client)
+        try:
+            client.setblocking(True)
+            self._limit_silence(client)
+            ending = self._converse(client, talk)
+        except BlockingIOError:
+            ending = "ran out of time"
+            self._say_goodbye(client)
+        except OSError as error:  # that client's business and nobody else's
+            ending = f"was lost: {error.strerror}"
+        finally:
+            del self._talks[client]
+            self.narrate(client, ending)
+            self.release(client)
+
+    def _converse(self, client: socket.socket, talk: Talk) -> str:
+        """Talk until somebody ends it, and return how it ended."""
+        if greeting := talk.open():
+            client.sendall(greeting)
+        receive, answer, send = client.recv, talk.receive, client.sendall
+        while not (talk.over or self.stopping):
+            data = receive(RECEIVE_SIZE)
+            if data:
+                if reply := answer(data):
+                    send(reply)
+            elif not self.stopping:  # while stopping, it only says that nothing more has arrived
+                return "hung up"
+        if self.stopping:
+            self._finish_message(client, talk)
+        self._say_goodbye(client)
+        return "was told goodbye"
+
+    def _finish_message(self, client: socket.socket, talk: Talk) -> None:
+        """Answer what has already arrived, and the message of which a part has, to the deadline."""
+        while not talk.over and (left := self.deadline - time.monotonic()) > 0:
+            if not talk.mid_message:
+                client.shutdown(socket.SHUT_RD)
+            client.settimeout(left)
+            data = client.recv(RECEIVE_SIZE)
+            if data:
+                client.sendall(talk.receive(data))
+            elif talk.mid_message:
+                time.sleep(POLL_SECONDS)
+            else:
+                return
+
+    def _say_goodbye(self, client: socket.socket) -> None:
+        """Half-close, then read and discard until the client hangs up or its time is over.
+
+        Closing a socket with unread input resets the connection, and that destroys whatever we
+        have sent and the client's kernel has not yet confirmed.
+        """
+        deadline = time.monotonic() + DRAIN_SECONDS
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+            while (left := min(deadline, self.deadline) - time.monotonic()) > 0:
+                client.settimeout(left)
+                if client.recv(RECEIVE_SIZE):
+                    continue
+                if not unconfirmed_size(client):
+                    return
+                time.sleep(POLL_SECONDS)
+
+    def _limit_silence(self, client: socket.socket) -> None:
+        # Set in the kernel, the limit costs no system call per message; `settimeout` would poll
+        # before every `recv` and take a quarter off the throughput.
+        if self.settings.idle_timeout is not None:
+            whole = int(self.settings.idle_timeout)
+            micro = int((self.settings.idle_timeout - whole) * 1e6)
+            timeval = struct.pack("@ll", whole, micro)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+    # Stopping
+
+    def stop(self) -> None:
+        """Accept nobody any more, and let every conversation end at its next pause."""
+        if self.stopping:
+            return
+        # What is left of the grace is for closing up once the conversations are over.
+        now = time.monotonic()
+        self.deadline = now + 0.8 * self.settings.grace
+        self.kill_time = now + 0.95 * self.settings.grace
+        self.stopping = True
+        self.wake()
+        for client, talk in list(self._talks.items()):
+            # Wakes a thread that is blocked in recv() and takes nothing away over TCP, where the
+            # rest of a message still arrives. On a unix socket its sender would fail instead.
+            if client.family != socket.AF_UNIX or not (talk.mid_message or is_readable(client)):
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RD)
+        if self._talks:
+            self._expire_later()
+
+    def _expire_later(self) -> None:
+        try:
+            timer = threading.Timer(self.deadline - time.monotonic(), self._expire)
+            timer.daemon = True
+            timer.start()
+        except RuntimeError:  # no thread to be had, so no time to be given
+            self._expire()
+
+    def _expire(self) -> None:
+        """Break off the conversations that are still going on."""
+        for client in list(self._talks):
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+    def wake(self) -> None:
+        """Make `wakeup` readable."""
+        with suppress(BlockingIOError):  # full: it is readable already
+            self._wake_writer.send(b"\0")
+
+    def clear_wakeup(self) -> None:
+        """Make `wakeup` unreadable until the next `wake`."""
+        with suppress(BlockingIOError):
+            while self.wakeup.recv(4096):
+                pass
+
+    # Saying what goes on
+
+    def warn(self, text: str) -> None:
+        """Print a line for whoever runs the server, on standard error, once a second at most."""
+        now = time.monotonic()
+        if now - self._last_warning >= 1:
+            self._last_warning = now
+            print(f"concurrency_models: {text}", file=sys.stderr, flush=True)
+
+    def narrate(self, client: socket.socket | str, text: str) -> None:
+        """If verbose, print what a client did, and in which process and thread it is served."""
+        if self.settings.verbose:
+            name = client if isinstance(client, str) else peer_name(client)
+            who = f"process {os.getpid()}, {threading.current_thread().name}"
+            print(f"[{who}] {name} {text}", flush=True)
+
+
+def peer_name(client: socket.socket) -> str:
+    """Return the address of the other end as text, also when it has already gone."""
+    try:
+        return address_text(client.getpeername())
+    except OSError:
+        return "(gone)"
+
+
+def is_readable(client: socket.socket) -> bool:
+    """Whether bytes of the client wait to be received."""
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def unconfirmed_size(client: socket.socket) -> int:
+    """Return how many bytes we sent that the other end's kernel has not confirmed."""
+    queued = bytearray(4)
+    try:
+        fcntl.ioctl(client, termios.TIOCOUTQ, queued)  # SIOCOUTQ of tcp(7): the same number
+    except OSError:
+        return 0
+    return int.from_bytes(queued, sys.byteorder)
