@@ -40,7 +40,7 @@ class Loop:
                 self.sweep()
 
     def watch_listener(self) -> None:
-        """Watch for newcomers only while they may come in: or one left waiting would make us spin."""
+        """Watch for newcomers only while they may come in; one left waiting would make us spin."""
         if self.accepting != self.server.may_accept():
             self.accepting = not self.accepting
             if self.accepting:
