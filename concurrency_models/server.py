@@ -18,9 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+from concurrency_models.listener import SocketAddress, address_text
+from concurrency_models.settings import Settings
 from concurrency_models.talk import Talk, Terms
 
 RECEIVE_SIZE: Final = 65_536
@@ -54,53 +56,19 @@ SHORTAGES: Final = {
 """What we can run out of: there will be room again once somebody leaves."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the server was asked for. Sizes in bytes, times in seconds, None for no limit.
+@dataclass(eq=False)
+class Datagram:
+    """One message that came over UDP, where there are no connections: a client for one answer."""
 
-    backlog: connections that the kernel completes and queues before anyone accepts them.
-    idle_timeout: how long a client may stay silent, or leave its answers unread.
-    grace: how long stopping may take. verbose: print a line for each connection and message.
-    """
+    data: bytes
+    address: SocketAddress
 
-    host: str = "127.0.0.1"
-    port: int = 8008
-    backlog: int = 128
-    terms: Terms = field(default_factory=Terms)
-    max_clients: int | None = None
-    idle_timeout: float | None = None
-    grace: float = 5.0
-    verbose: bool = False
+    def close(self) -> None:
+        """There is nothing to close; the name serves `Server.release`."""
 
 
-def open_listener(settings: Settings) -> socket.socket:
-    """Return a socket that listens where `settings` say; the caller closes it.
-
-    Raises OSError: socket.gaierror for a host that does not resolve, EADDRINUSE, EACCES and so on.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        # A server that ended leaves its connections in TIME_WAIT for a minute, and without this
-        # option the next one could not bind until then: "address already in use".
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(settings.backlog)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def address_text(address: tuple[object, ...] | str) -> str:
-    """Return a socket address as people write it: `127.0.0.1:8008`, `[::1]:8008`."""
-    if isinstance(address, str):
-        return address or "(unnamed)"
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+Client = socket.socket | Datagram
+"""Whoever is to be served: a connection, or over UDP a single datagram."""
 
 
 class NarratedTalk(Talk):
@@ -129,7 +97,7 @@ class Server:
     def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
         self.settings = settings
         self._listener = listener
-        self.clients: set[socket.socket] = set()
+        self.clients: set[Client] = set()
         """The clients that this process has admitted and not released."""
         self.accepted = 0
         """How many clients this process has accepted in all."""
@@ -169,16 +137,20 @@ class Server:
     # Accepting
 
     def serve_clients(
-        self, start: Callable[[socket.socket], object], in_service: Callable[[], int] | None = None
+        self, start: Callable[[Any], object], in_service: Callable[[], int] | None = None
     ) -> None:
         """Accept one client after another and call `start` with each, until the server stops.
 
-        `start` returns soon, or not before the conversation ends, as the model has it; the server
-        does not close what it was handed. `in_service` says how many clients are being served, for
-        models whose clients live in other processes; it is called whenever one may have left.
+        What `start` is given is a connected socket or, over UDP, a `Datagram`; `talk` serves and
+        releases either. `start` returns soon, or not before the conversation ends, as the model has
+        it. `in_service` says how many clients are being served, for models whose clients live in
+        other processes; it is called whenever one may have left.
         Then waits, to the deadline, for the conversations of this process to end.
         """
         in_service = in_service or (lambda: len(self.clients))
+        arrivals: Callable[[int], Iterator[Client]] = (
+            self.receive_waiting if self.settings.transport == "udp" else self.accept_waiting
+        )
         with selectors.DefaultSelector() as door, selectors.DefaultSelector() as bell:
             # Two selectors, both made while descriptors last: with and without newcomers.
             door.register(self.listener, selectors.EVENT_READ)
@@ -192,7 +164,7 @@ class Server:
                 elif self._wait(door, None):
                     in_service()
                 else:
-                    for client in self.accept_waiting(most=1):
+                    for client in arrivals(1):
                         self._start(start, client, bell)
             self.close_listener()
             while self.clients and time.monotonic() < self.deadline:
@@ -200,8 +172,8 @@ class Server:
 
     def _start(
         self,
-        start: Callable[[socket.socket], object],
-        client: socket.socket,
+        start: Callable[[Any], object],
+        client: Client,
         bell: selectors.BaseSelector,
     ) -> None:
         """Start a conversation as soon as there is a thread or process for it."""
@@ -236,7 +208,20 @@ class Server:
             except OSError as error:
                 self.pause_after(error)
                 return
-            yield self.admit(client)
+            self.admit(client)
+            yield client
+
+    def receive_waiting(self, most: int = 64) -> Iterator[Datagram]:
+        """Yield datagrams that wait to be answered, as `accept_waiting` does connections."""
+        for _ in range(most):
+            if not self.may_accept():
+                return
+            try:
+                datagram = Datagram(*self.listener.recvfrom(RECEIVE_SIZE))
+            except BlockingIOError:
+                return
+            self.admit(datagram)
+            yield datagram
 
     def may_accept(self) -> bool:
         """Whether to watch the listener: False while stopping, full, or short of something."""
@@ -270,14 +255,14 @@ class Server:
         self.warn(f"out of {SHORTAGES[number]}; newcomers wait until there is room")
         return PAUSE_SECONDS
 
-    def admit(self, client: socket.socket) -> socket.socket:
-        """Count a client in and return it; `release` counts it out."""
+    def admit(self, client: Client) -> None:
+        """Count a client in; `release` counts it out."""
         self.accepted += 1
         self.clients.add(client)
-        self.narrate(client, "connected")
-        return client
+        if not isinstance(client, Datagram):
+            self.narrate(client, "connected")
 
-    def release(self, client: socket.socket) -> None:
+    def release(self, client: Client) -> None:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
         self.clients.discard(client)
@@ -286,15 +271,31 @@ class Server:
 
     # Talking
 
-    def new_talk(self, client: socket.socket) -> Talk:
+    def new_talk(self, client: Client) -> Talk:
         """Return the talk to hold with a client that was just accepted."""
         if not self.settings.verbose:
             return Talk(self.settings.terms)
         name = peer_name(client)  # asked now: a client that has gone has no name
         return NarratedTalk(self.settings.terms, lambda text: self.narrate(name, text))
 
-    def talk(self, client: socket.socket) -> None:
+    def talk(self, client: Client) -> None:
         """Hold one whole conversation, blocking, and release the client."""
+        if isinstance(client, Datagram):
+            self._answer_datagram(client)
+        else:
+            self._talk_on(client)
+
+    def _answer_datagram(self, datagram: Datagram) -> None:
+        answer = self.new_talk(datagram).receive_datagram(datagram.data)
+        try:
+            self.listener.sendto(answer, datagram.address)
+        except (
+            OSError
+        ) as error:  # no room, or no way there: a datagram may be lost, and this one is
+            self.narrate(datagram, f"was not answered: {error.strerror}")
+        self.release(datagram)
+
+    def _talk_on(self, client: socket.socket) -> None:
         ending = "went down with us"
         talk = self._talks[client] = self.new_talk(client)
         try:
@@ -424,7 +425,7 @@ class Server:
             self._last_warning = now
             print(f"concurrency_models: {text}", file=sys.stderr, flush=True)
 
-    def narrate(self, client: socket.socket | str, text: str) -> None:
+    def narrate(self, client: Client | str, text: str) -> None:
         """If verbose, print what a client did, and in which process and thread it is served."""
         if self.settings.verbose:
             name = client if isinstance(client, str) else peer_name(client)
@@ -432,8 +433,10 @@ class Server:
             print(f"[{who}] {name} {text}", flush=True)
 
 
-def peer_name(client: socket.socket) -> str:
+def peer_name(client: Client) -> str:
     """Return the address of the other end as text, also when it has already gone."""
+    if isinstance(client, Datagram):
+        return address_text(client.address)
     try:
         return address_text(client.getpeername())
     except OSError:

@@ -16,6 +16,9 @@ HEADER_SIZE: Final = 4
 LARGEST_LENGTH: Final = 2 ** (8 * HEADER_SIZE) - 1
 """The largest size, in bytes, that such a header can say."""
 
+LARGEST_DATAGRAM: Final = 65_507
+"""The most that fits into one UDP datagram over IPv4, in bytes: 65,535 less the headers."""
+
 TALKS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
@@ -211,6 +214,13 @@ class Talk:
             replies.append(self._frame(self._refusal(self._splitter.too_long)))
         return b"".join(replies)
 
+    def receive_datagram(self, message: bytes) -> bytes:
+        """Take a message that came as one datagram and return the one to send back: no framing."""
+        if len(message) > self._terms.max_message:
+            return self._refusal(len(message))
+        answer = self.answer(message)
+        return answer if len(answer) <= LARGEST_DATAGRAM else self._refusal(len(message))
+
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
         if self._terms.work:
@@ -218,5 +228,7 @@ class Talk:
         return self._prefix + message
 
     def _refusal(self, size: int) -> bytes:
-        limit = self._terms.max_message
-        return b"message of %d bytes is over the limit of %d bytes; closing" % (size, limit)
+        return b"message of %d bytes is over the limit of %d bytes" % (
+            size,
+            self._terms.max_message,
+        )

@@ -20,12 +20,14 @@ class Model:
 
     name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
+    transports: which it serves; UDP means something only to some.
     """
 
     name: str
     summary: str
     group: str = "stdlib"
     requires: tuple[str, ...] = ()
+    transports: tuple[str, ...] = ("tcp",)
 
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
@@ -38,14 +40,26 @@ class Model:
         return cast("Callable[[Server], None]", module.serve)
 
 
+TCP_AND_UDP: Final = ("tcp", "udp")
+
 MODELS: Final[dict[str, Model]] = {
     model.name: model
     for model in (
-        Model("iterative", "one client at a time, the others wait", "core"),
+        Model("iterative", "one client at a time, the others wait", "core", transports=TCP_AND_UDP),
         Model("process", "a process per client (multiprocessing.Process)", "core"),
-        Model("thread", "a thread per client (threading.Thread)", "core"),
-        Model("socketserver", "a thread per client (socketserver.ThreadingTCPServer)", "core"),
-        Model("selectors", "one thread, non-blocking sockets (selectors)", "core"),
+        Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
+        Model(
+            "socketserver",
+            "a thread per client (socketserver.ThreadingTCPServer)",
+            "core",
+            transports=TCP_AND_UDP,
+        ),
+        Model(
+            "selectors",
+            "one thread, non-blocking sockets (selectors)",
+            "core",
+            transports=TCP_AND_UDP,
+        ),
     )
 }
 """Every model by name, in the order in which a course meets them."""

@@ -49,8 +49,12 @@ class Loop:
                 self.selector.unregister(self.server.listener)
 
     def accept(self, _events: int) -> None:
-        for client in self.server.accept_waiting():
-            Connection(self, client)
+        if self.server.settings.transport == "udp":
+            for datagram in self.server.receive_waiting():
+                self.server.talk(datagram)
+        else:
+            for client in self.server.accept_waiting():
+                Connection(self, client)
 
     def look_up(self, _events: int) -> None:
         """The server stops, or there is room again."""

@@ -1,0 +1,37 @@
+"""What a server was asked for, as data: where to listen, what to say, where its limits are."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from concurrency_models.talk import Terms
+
+FAMILIES: Final = {"inet": "127.0.0.1", "inet6": "::1", "unix": ""}
+"""Address families, each with the host where a server listens unless told otherwise."""
+
+TRANSPORTS: Final = ("tcp", "udp")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes in bytes, times in seconds, None for no limit.
+
+    family: a key of `FAMILIES`. host, port: where to listen; path: the socket file, for `unix`.
+    transport: one of `TRANSPORTS`; over a unix socket, `tcp` stands for its stream.
+    backlog: connections that the kernel completes and queues before anyone accepts them.
+    idle_timeout: how long a client may stay silent, or leave its answers unread.
+    grace: how long stopping may take. workers: the size of a pool, None for the model's own.
+    verbose: print a line for each connection and message.
+    """
+
+    family: str = "inet"
+    host: str = FAMILIES["inet"]
+    port: int = 8008
+    path: str = ""
+    transport: str = "tcp"
+    backlog: int = 128
+    terms: Terms = field(default_factory=Terms)
+    max_clients: int | None = None
+    idle_timeout: float | None = None
+    grace: float = 5.0
+    workers: int | None = None
+    verbose: bool = False
