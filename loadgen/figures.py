@@ -6,7 +6,7 @@ and the ends of messages belong to the whole run.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .histogram import Histogram
@@ -135,14 +135,15 @@ class MachineFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(LoadFigures):
-    """One run's figures: all clients together, each group, the server, the engine, the machine."""
+    """One run's figures: all clients together, the server, the engine, the machine, and each group
+    by its name where there are several."""
 
     window_seconds: float | None = None
     connecting_seconds: float | None = None
-    server: ServerFigures = ServerFigures()
+    server: ServerFigures = field(default_factory=ServerFigures)
     engine: EngineFigures
-    machine: MachineFigures = MachineFigures()
-    groups: tuple[LoadFigures, ...] = ()
+    machine: MachineFigures = field(default_factory=MachineFigures)
+    groups: Mapping[str, LoadFigures] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -155,7 +156,7 @@ def figures(run: Run) -> Figures:
         return Figures(name="all", clients=plan.clients, engine=EngineFigures(plan.workers))
     window = tally.window_seconds or None
     parts = list(zip(tally.groups, plan.groups, strict=True))
-    groups = tuple(_load_figures(count, [(count, group)], run) for count, group in parts)
+    groups = {group.name: _load_figures(count, [(count, group)], run) for count, group in parts}
     whole = _load_figures(together(tally.groups), parts, run)
     server = _server_figures(run, whole.messages_per_second)
     engine_cores = _over(tally.engine_cpu_seconds, window)
@@ -171,7 +172,7 @@ def figures(run: Run) -> Figures:
             memory_bytes=tally.engine_memory_bytes or None,
         ),
         machine=_machine_figures(run, server.cpu_cores, engine_cores),
-        groups=groups,
+        groups=groups if len(groups) > 1 else {},
     )
 
 

@@ -1,0 +1,560 @@
+"""From the figures of trials to rows that can be set side by side: intervals, ranks, ratios.
+
+A row is one server under one load, over all its trials. Percentiles come from the merged histograms
+of the trials, rates and costs from an estimate over them. Only sound runs are ranked, and two rows
+share a rank unless their intervals tell them apart. Nothing here prints.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from . import environment
+from .audit import GENERATOR, MACHINE, SERVER, WAITING, Audit, Verdict, audit, cautions, verdict
+from .figures import Figures, Percentiles, figures, flat, together
+from .intervals import Estimate, clearly_differs, estimate, ratio
+from .plan import Plan
+from .record import Result, Run
+from .tally import GroupTally
+
+# A shorter window holds too few scheduler slices, garbage collections and timer ticks to rank by.
+SHORTEST_WINDOW = 1.0
+# Ten messages beyond the 99th percentile are few enough that one pause moves it.
+FEWEST_MESSAGES = 1000
+UNSTEADY = 0.10
+DRIFT = 0.20
+
+ONE_TRIAL = "one trial"
+TOO_SHORT = "too short"
+
+
+class ComparisonError(Exception):
+    """Two results that cannot be compared; its text is one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run with what follows from it."""
+
+    run: Run
+    figures: Figures
+    audit: Audit
+    verdict: Verdict
+
+    @cached_property
+    def by_path(self) -> dict[str, float | None]:
+        """Its figures by their paths in the JSON."""
+        return flat(self.figures)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A count over trials, from the lowest to the highest."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server under one load, over its trials.
+
+    `rank` counts from 1; when it is None, `unranked` says why. `ties` are the rows that cannot be
+    told apart from this one. Figures are asked for by their path in the JSON; None is what a trial
+    did not measure.
+    """
+
+    name: str
+    trials: tuple[Trial, ...]
+    bound: Verdict
+    rank: int | None = None
+    unranked: str | None = None
+    ties: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> Run:
+        """The first trial's run, for what all of them share."""
+        return self.trials[0].run
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    @property
+    def valid(self) -> bool:
+        return all(trial.audit.valid for trial in self.trials)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a trial could not be run at all."""
+        return next((trial.run.problem for trial in self.trials if trial.run.problem), None)
+
+    def values(self, path: str) -> list[float | None]:
+        """The figure in each trial."""
+        return [trial.by_path.get(path) for trial in self.trials]
+
+    def measured(self, path: str) -> list[float]:
+        """The figure in those trials that measured it."""
+        return [value for value in self.values(path) if value is not None]
+
+    def span(self, path: str) -> Span | None:
+        """A count, from the trial with the fewest to the trial with the most."""
+        values = self.measured(path)
+        return Span(int(min(values)), int(max(values))) if values else None
+
+    def total(self, path: str) -> int | None:
+        """A count, summed over the trials."""
+        values = self.measured(path)
+        return int(sum(values)) if values else None
+
+    def highest(self, path: str) -> float | None:
+        """A peak over the trials."""
+        return max(self.measured(path), default=None)
+
+    def median(self, path: str) -> float | None:
+        """The middle of the trials."""
+        values = self.measured(path)
+        return statistics.median(values) if values else None
+
+    def estimate(self, path: str) -> Estimate | None:
+        """The geometric mean of the trials, with its interval."""
+        return estimate(self.values(path))
+
+    @cached_property
+    def pooled(self) -> GroupTally:
+        """All groups and trials added up: percentiles come from these histograms."""
+        tallies = [trial.run.tally for trial in self.trials]
+        return together(group for tally in tallies if tally for group in tally.groups)
+
+    def pooled_group(self, name: str) -> GroupTally:
+        """One group over all trials."""
+        tallies = [trial.run.tally for trial in self.trials]
+        return together(
+            group for tally in tallies if tally for group in tally.groups if group.name == name
+        )
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Failures by errno name, summed over the trials."""
+        return dict(sorted(self.pooled.errors.items()))
+
+    @property
+    def memory_kind(self) -> str | None:
+        return next((kind for trial in self.trials if (kind := trial.run.server.memory_kind)), None)
+
+    @property
+    def notes(self) -> list[str]:
+        """Why parts of the server's cost are missing."""
+        return [note for trial in self.trials if (note := trial.run.server.note)]
+
+    @cached_property
+    def connect_seconds(self) -> Percentiles:
+        return Percentiles.of(self.pooled.connect)
+
+    @cached_property
+    def first_reply_seconds(self) -> Percentiles:
+        return Percentiles.of(self.pooled.first_reply)
+
+    @cached_property
+    def latency_seconds(self) -> Percentiles:
+        return Percentiles.of(self.pooled.service)
+
+    @cached_property
+    def response_seconds(self) -> Percentiles | None:
+        """None in a closed loop, where it is the latency."""
+        if all(trial.figures.response_seconds is None for trial in self.trials):
+            return None
+        return Percentiles.of(self.pooled.response)
+
+    @property
+    def kernel(self) -> dict[str, int]:
+        """How far the kernel's counters moved over the trials, those that did."""
+        moved: Counter[str] = Counter()
+        for trial in self.trials:
+            moved.update(trial.run.kernel or {})
+        return {name: count for name, count in moved.items() if count > 0}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The figure that a load is ranked by: its path in the JSON, and whether more is better."""
+
+    path: str
+    more_is_better: bool = True
+
+
+MESSAGES = Headline("messages_per_second")
+CONNECTIONS = Headline("connections_per_second")
+RESPONSE = Headline("response_seconds.p99", more_is_better=False)
+LATENCY = Headline("latency_seconds.p99", more_is_better=False)
+CPU = Headline("server.cpu_seconds_per_message", more_is_better=False)
+MEMORY = Headline("server.memory_bytes", more_is_better=False)
+KINDS = (MESSAGES, CONNECTIONS, RESPONSE, LATENCY, CPU, MEMORY)
+
+
+def headline(plan: Plan) -> Headline:
+    """What a load is ranked by: connections/s where clients come and go or stay silent, the
+    response time's p99 where the rate is given, and messages/s otherwise."""
+    talking = [group for group in plan.groups if not group.silent]
+    if not talking or any(group.messages_per_connection is not None for group in talking):
+        return CONNECTIONS
+    return RESPONSE if all(group.open_loop for group in talking) else MESSAGES
+
+
+def rows(result: Result) -> list[Row]:
+    """A row per server and load, best rank first within a load, unranked ones after them.
+
+    Loads stand in the order in which they first ran.
+    """
+    kinds: dict[tuple[Any, ...], list[Run]] = {}
+    for run in result.runs:
+        key = (load_of(run.plan), run.model, run.label, run.python, run.gil)
+        kinds.setdefault(key, []).append(run)
+    pythons = {(run.python, run.gil) for run in result.runs if run.python is not None}
+    loads: dict[Any, list[Row]] = {}
+    for key, runs in kinds.items():
+        trials = tuple(_judge(run, result) for run in runs)
+        bound = _common_verdict([trial.verdict for trial in trials])
+        row = Row(_name(runs[0], several_pythons=len(pythons) > 1), trials, bound)
+        loads.setdefault(key[0], []).append(row)
+    return [row for same in loads.values() for row in _ranked(same)]
+
+
+def load_of(plan: Plan) -> tuple[Any, ...]:
+    """What makes two loads the same: everything but how long and by how many workers it is put on,
+    and the seed."""
+    return (
+        plan.groups,
+        plan.framing,
+        plan.reply_prefix,
+        plan.messages_per_client,
+        plan.ramp_seconds,
+        plan.connect_rate,
+    )
+
+
+def warnings(result: Result, found: Sequence[Row]) -> list[str]:
+    """What not to rely on, and what to do about it: a sentence each, the gravest first."""
+    cores = result.environment.usable_cores
+    said = list(result.notes)
+    if result.cut_short:
+        said.append("the run was cut short: the figures cover only what was measured until then")
+    for row in found:
+        said += [f"{row.name}: {sentence}" for sentence in _row_warnings(row, cores)]
+    if any(row.plan.workers >= cores for row in found) if cores else False:
+        said.append(
+            f"the server and {found[0].plan.workers} engine worker(s) share {cores} core(s): what "
+            "one uses the other lacks; a machine with more cores tells more"
+        )
+    if found and all(row.unranked == ONE_TRIAL for row in found) and len(found) > 1:
+        said.append("one trial each shows no spread, so nothing is ranked; use --trials 3 or more")
+    return list(dict.fromkeys(said))
+
+
+def summary(found: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON: an entry per row, with intervals as objects of mean, low, high, trials."""
+    return [
+        {
+            "name": row.name,
+            "model": row.run.model,
+            "label": row.run.label,
+            "python": row.run.python,
+            "gil": row.run.gil,
+            "clients": row.run.clients,
+            "trials": len(row.trials),
+            "valid": row.valid,
+            "rank": row.rank,
+            "unranked": row.unranked,
+            "ranked_by": headline(row.plan).path,
+            "no_clear_difference_from": list(row.ties),
+            "bound": row.bound.bound,
+            "estimates": {kind.path: _estimate_json(row.estimate(kind.path)) for kind in KINDS},
+            "connect_seconds": asdict(row.connect_seconds),
+            "first_reply_seconds": asdict(row.first_reply_seconds),
+            "latency_seconds": asdict(row.latency_seconds),
+            "response_seconds": asdict(row.response_seconds) if row.response_seconds else None,
+        }
+        for row in found
+    ]
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The whole saved result: the record, with everything that follows from it beside it."""
+    found = rows(result)
+    judged = {id(trial.run): trial for row in found for trial in row.trials}
+    data = result.to_json()
+    runs = []
+    for run, plain in zip(result.runs, data["runs"], strict=True):
+        trial = judged[id(run)]
+        runs.append(
+            {
+                **{key: plain[key] for key in plain if key not in ("server", "kernel", "tally")},
+                "figures": trial.figures.to_json(),
+                "audit": {
+                    "valid": trial.audit.valid,
+                    "checks": [asdict(check) for check in trial.audit.checks],
+                },
+                "verdict": asdict(trial.verdict),
+                **{key: plain[key] for key in ("server", "kernel", "tally")},
+            }
+        )
+    return {**data, "runs": runs, "summary": summary(found), "warnings": warnings(result, found)}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure in two results: `ratio` is B over A, `verdict` is "better", "worse", "no clear
+    difference", or "one trial" where there is no interval to tell."""
+
+    path: str
+    a: Estimate | None
+    b: Estimate | None
+    ratio: Estimate | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two rows of the same load, figure by figure. `a` and `b` are the rows' names."""
+
+    a: str
+    b: str
+    changes: tuple[Change, ...]
+
+
+def diff(a: Result, b: Result) -> tuple[list[Difference], list[str]]:
+    """Two saved results set side by side, and what to mind when reading that.
+
+    Rows with the same name and load are paired; two results of a single row each are paired
+    whatever served them. Raises ComparisonError when the loads differ or nothing can be paired.
+    """
+    left, right = rows(a), rows(b)
+    if not left or not right:
+        raise ComparisonError("one of the two results holds no run")
+    if len(left) == len(right) == 1:
+        if load_of(left[0].plan) != load_of(right[0].plan):
+            raise ComparisonError(_unlike(left[0].plan, right[0].plan))
+        pairs = [(left[0], right[0])]
+    else:
+        there = {(row.name, load_of(row.plan)): row for row in right}
+        pairs = [
+            (row, there[row.name, load_of(row.plan)])
+            for row in left
+            if (row.name, load_of(row.plan)) in there
+        ]
+    if not pairs:
+        if {load_of(row.plan) for row in left}.isdisjoint(load_of(row.plan) for row in right):
+            raise ComparisonError(_unlike(left[0].plan, right[0].plan))
+        raise ComparisonError(
+            f"nothing was measured in both: A has {_listed(left)}, B has {_listed(right)}"
+        )
+    unsound = [
+        f"{row.name} in {side}"
+        for one in pairs
+        for side, row in zip("AB", one, strict=True)
+        if not row.valid
+    ]
+    said = [
+        f"{what}: the run failed its audit, so its ratios mean nothing; measure again"
+        for what in unsound
+    ]
+    apart = environment.differences(a.environment, b.environment)
+    if apart:
+        said.append(
+            "the machine or the interpreter differs, so the ratios measure that as well: "
+            + "; ".join(apart)
+        )
+    first, second = pairs[0][0].plan, pairs[0][1].plan
+    said += [
+        f"{name.replace('_', ' ')} differs: {getattr(first, name)} and {getattr(second, name)}"
+        for name in ("duration_seconds", "warmup_seconds", "workers", "pin")
+        if getattr(first, name) != getattr(second, name)
+    ]
+    alone = {row.name for row in (*left, *right)} - {row.name for pair in pairs for row in pair}
+    if alone:
+        said.append(f"only in one of the two, so left out: {', '.join(sorted(alone))}")
+    if any(len(row.trials) < 2 for pair in pairs for row in pair):
+        said.append("a single trial has no interval: measure with --trials 3 or more to be sure")
+    return [_difference(*pair) for pair in pairs], said
+
+
+def _difference(a: Row, b: Row) -> Difference:
+    kinds = dict.fromkeys((headline(a.plan), MESSAGES, LATENCY, CPU, MEMORY))
+    changes = []
+    for kind in kinds:
+        before, after = a.values(kind.path), b.values(kind.path)
+        quotient = ratio(after, before)
+        judged = _judged(quotient, kind.more_is_better)
+        changes.append(Change(kind.path, estimate(before), estimate(after), quotient, judged))
+    return Difference(a.name, b.name, tuple(changes))
+
+
+def _judged(quotient: Estimate | None, more_is_better: bool) -> str:
+    if quotient is None:
+        return "not measured"
+    apart = clearly_differs(quotient)
+    if apart is None:
+        return ONE_TRIAL
+    if not apart:
+        return "no clear difference"
+    return "better" if (quotient.mean > 1) == more_is_better else "worse"
+
+
+def _unlike(a: Plan, b: Plan) -> str:
+    said = []
+    for name in ("framing", "reply_prefix", "messages_per_client", "ramp_seconds", "connect_rate"):
+        one, other = getattr(a, name), getattr(b, name)
+        if one != other:
+            said.append(f"{name.replace('_', ' ')} {one} and {other}")
+    if len(a.groups) != len(b.groups):
+        said.append(f"{len(a.groups)} and {len(b.groups)} groups of clients")
+    else:
+        for one, other in zip(a.groups, b.groups, strict=True):
+            said += [
+                f"{name.replace('_', ' ')} {value} and {getattr(other, name)}"
+                for name, value in asdict(one).items()
+                if value != getattr(other, name)
+            ]
+    return f"the loads differ, so the figures cannot be compared: {'; '.join(said)}"
+
+
+def _listed(found: Sequence[Row]) -> str:
+    return ", ".join(row.name for row in found)
+
+
+def _name(run: Run, several_pythons: bool) -> str:
+    """What to call a row: the model or its label, and the interpreter where there are several."""
+    name = run.label or run.model
+    if several_pythons and run.python is not None:
+        name += f" {run.python}" + (" no GIL" if run.gil == "off" else "")
+    return name
+
+
+def _judge(run: Run, result: Result) -> Trial:
+    found = verdict(run, result.ceiling, result.environment.usable_cores)
+    return Trial(run, figures(run), audit(run), found)
+
+
+def _ranked(same: Sequence[Row]) -> list[Row]:
+    """Rows of one load, ranked: 1 + how many are clearly better (so ties share a rank)."""
+    kind = headline(same[0].plan)
+    values = {row.name: row.values(kind.path) for row in same}
+    reasons = {row.name: _why_unranked(row) for row in same}
+    sound = [row for row in same if reasons[row.name] is None]
+    ranked = []
+    for row in same:
+        reason = reasons[row.name]
+        if reason is not None or len(sound) < 2:
+            ranked.append(replace(row, unranked=reason))
+            continue
+        better, ties = 0, []
+        for other in sound:
+            if other is row:
+                continue
+            quotient = ratio(values[other.name], values[row.name])
+            if not clearly_differs(quotient):
+                ties.append(other.name)
+            elif quotient is not None and (quotient.mean > 1) == kind.more_is_better:
+                better += 1
+        ranked.append(replace(row, rank=better + 1, ties=tuple(ties)))
+
+    def order(row: Row) -> tuple[float, float]:
+        middle = estimate(values[row.name])
+        size = middle.mean if middle else 0.0
+        # One trial shows no spread, yet its figures are as sound as the ranked ones.
+        place = row.rank or (math.inf if row.unranked not in (None, ONE_TRIAL) else 0)
+        return place, -size if kind.more_is_better else size
+
+    return sorted(ranked, key=order)
+
+
+def _why_unranked(row: Row) -> str | None:
+    def any_of(*paths: str) -> bool:
+        return any(row.highest(path) for path in paths)
+
+    windows = row.values("window_seconds")
+    reasons = (
+        ("did not run", row.problem is not None),
+        ("failed its audit", not row.valid),
+        ("cut short", _cut_short(row)),
+        ("wrong replies", any_of("wrong")),
+        ("lost clients", any_of("refused", "reset", "timed_out", "other_failed")),
+        ("failed messages", any_of("failed")),
+        ("starved clients", any_of("starved")),
+        ("nothing measured", None in row.values(headline(row.plan).path)),
+        (TOO_SHORT, any((window or 0.0) < SHORTEST_WINDOW for window in windows)),
+        (ONE_TRIAL, len(row.trials) < 2),
+    )
+    return next((reason for reason, holds in reasons if holds), None)
+
+
+def _cut_short(row: Row) -> bool:
+    return any(trial.run.tally is not None and trial.run.tally.cut_short for trial in row.trials)
+
+
+def _row_warnings(row: Row, cores: int | None) -> list[str]:
+    said = []
+    if row.problem is not None:
+        return [row.problem]
+    for trial in row.trials:
+        early = trial.run.tally.stopped_early if trial.run.tally else None
+        if early:
+            said.append(early)
+        said += [
+            f"trial {trial.run.trial} is invalid, {check.name}: {check.detail}"
+            for check in trial.audit.failures
+        ]
+        said += cautions(trial.run, cores)
+    if row.unranked == TOO_SHORT:
+        said.append(
+            f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank; "
+            "use a longer --duration, or more --messages"
+        )
+    count = row.latency_seconds.count
+    if 0 < count < FEWEST_MESSAGES:
+        said.append(
+            f"its p99 rests on {count:,} messages, too few to rely on; use a longer --duration"
+        )
+    middle = row.estimate(headline(row.plan).path)
+    if middle is not None and middle.spread is not None and middle.spread > UNSTEADY:
+        said.append(
+            f"trials differ so much that the mean is known to within {middle.spread:.0%} only; "
+            "close other programs, or use more --trials or a longer --duration"
+        )
+    drifts = [drift for drift in map(drift_of, row.trials) if drift is not None]
+    if drifts and max(map(abs, drifts)) > DRIFT:
+        worst = max(drifts, key=abs)
+        said.append(
+            f"within a run the rate {'rose' if worst > 0 else 'fell'} by {abs(worst):.0%}; "
+            "use a longer --warmup and --duration"
+        )
+    return list(dict.fromkeys(said))
+
+
+def drift_of(trial: Trial) -> float | None:
+    """How the rate changed from the first third of the window to the last: 0.2 is 20 % more. None
+    when the window is too short to cut in three."""
+    if trial.run.tally is None:
+        return None
+    line = together(trial.run.tally.groups).timeline[:-1]  # the last slice is seldom a whole one
+    third = len(line) // 3
+    if third < 3:
+        return None
+    first, last = sum(line[:third]), sum(line[-third:])
+    return last / first - 1 if first else None
+
+
+def _common_verdict(found: Sequence[Verdict]) -> Verdict:
+    """What bound most trials; where they disagree evenly, what casts more doubt."""
+    doubt = (GENERATOR, MACHINE, SERVER, WAITING, None)
+    counts = Counter(one.bound for one in found)
+    bound = max(counts, key=lambda one: (counts[one], -doubt.index(one)))
+    return next(one for one in found if one.bound == bound)
+
+
+def _estimate_json(found: Estimate | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
