@@ -86,18 +86,19 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
     A socket file is removed at the end, unless somebody has put another one in its place.
     """
     with open_listener(settings) as listener:
-        ours = file_identity(settings.path)
+        file = Path(settings.path) if settings.family == "unix" else None
+        ours = file and file_identity(file)
         try:
             yield listener
         finally:
-            if ours is not None and file_identity(settings.path) == ours:
-                Path(settings.path).unlink()
+            if file and file_identity(file) == ours:
+                file.unlink()
 
 
-def file_identity(path: str) -> tuple[int, int] | None:
-    """Return device and inode of the file at `path`, None where there is none."""
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None where there is none."""
     try:
-        found = Path(path).lstat()
+        found = file.lstat()
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
