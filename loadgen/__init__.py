@@ -1,1 +1,1 @@
-"""A load generator for talk servers: puts load on, measures, compares, and says when not to believe it."""
+"""A load generator for talk servers: it puts load on, measures, compares, and audits itself."""

@@ -79,7 +79,7 @@ class Histogram:
         return ((index, count) for index, count in enumerate(self.counts) if count)
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
-        """(lowest ns, highest ns, count) of the buckets in use, lowest first, as exports want it."""
+        """(lowest ns, highest ns, count) of the buckets in use, lowest first."""
         return ((*bucket_bounds(index), count) for index, count in self.nonzero())
 
     @property
@@ -88,8 +88,7 @@ class Histogram:
         return sum(self.counts)
 
     def percentile(self, percent: float) -> float | None:
-        """The value in seconds that `percent` (0 to 100) of all values do not exceed, or None
-        without values.
+        """The value in seconds that `percent` (0 to 100) of all do not exceed; None without any.
 
         Nearest rank (the smallest recorded value with at least that share at or below it), within
         RESOLUTION.
@@ -136,7 +135,7 @@ class Histogram:
             self.counts[index] = count
 
     def to_json(self) -> dict[str, Any]:
-        """Sparse: `buckets` is a list of [index, count], and `sub_bits` says what an index means."""
+        """Sparse: `buckets` is a list of [index, count]; `sub_bits` says what an index means."""
         return {
             "unit": "ns",
             "sub_bits": SUB_BITS,

@@ -1,5 +1,4 @@
-"""What load to put on, as data: an Endpoint to aim at, Groups of like clients, and a Plan of
-groups.
+"""What load to put on, as data: an Endpoint to aim at, Groups of like clients, a Plan of groups.
 
 Everything here is frozen and knows nothing of sockets or clocks. A value that makes no sense is
 refused by `Plan.validate` with a sentence for the person who typed it, before anything is started.
@@ -9,26 +8,23 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 import socket
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from concurrency_models.talk import FRAMINGS
+from concurrency_models.work import KINDS
 
 FAMILIES = ("inet", "inet6", "unix")
 TRANSPORTS = ("tcp", "udp")
 THINK_DISTRIBUTIONS = ("constant", "exponential")
 ARRIVALS = ("constant", "poisson")
-WORK_PATTERN = re.compile(r"(fib|sha256|sleep):(\d+)")
 
 # A message is kept in memory a few times over (ring of requests, of replies, receive buffers).
 LARGEST_MESSAGE = 256 * 1024 * 1024
 MOST_CLIENTS = 10_000_000
 # sun_path of Linux has 108 bytes, the last of them a zero.
 LONGEST_UNIX_PATH = 107
-# The datagram's largest payload over IPv4, less the sequence number that the engine adds.
-LARGEST_DATAGRAM = 65_507
 
 
 class PlanError(ValueError):
@@ -198,9 +194,15 @@ class Group:
                 f"{who}: work is asked of our own servers; it does not go with a request",
             )
         if self.work is not None:
+            kind, _, number = self.work.partition(":")
             _require(
-                WORK_PATTERN.fullmatch(self.work) is not None,
+                kind in KINDS and number.isdecimal() and number.isascii(),
                 f"{who}: unknown work {self.work!r}; give fib:N, sha256:KIB or sleep:MS",
+            )
+            _require(
+                len(number) < 10 and int(number) <= KINDS[kind].largest,
+                f"{who}: {self.work} is more than servers do; {kind} goes up to "
+                f"{KINDS[kind].largest} ({KINDS[kind].unit})",
             )
 
     def to_json(self) -> dict[str, Any]:

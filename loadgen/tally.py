@@ -207,8 +207,9 @@ class Tally:
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """One tally of what several workers did side by side, in the order of their shares; takes over
-    their groups.
+    """One tally of what several workers did side by side, in the order of their shares.
+
+    The groups of the first are taken over.
 
     The window is one for all of them: it opens and closes by the same clock readings, so the
     longest one stands.
