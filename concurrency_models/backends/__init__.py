@@ -20,6 +20,7 @@ class Model:
 
     name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
+    at_once: how many clients it serves at a time, as it is by default; None for as many as come.
     transports: which it serves; UDP means something only to some.
     """
 

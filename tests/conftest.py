@@ -1,0 +1,21 @@
+"""Fixtures shared by all tests: the models, and a server for each that scenarios share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import SUBJECTS, ServerProcess, Subject, serving
+
+
+@pytest.fixture(scope="session", params=SUBJECTS, ids=str)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Every model of the registry that can run here, in turn."""
+    subject: Subject = request.param
+    return subject
+
+
+@pytest.fixture(scope="session")
+def server(subject: Subject) -> Iterator[ServerProcess]:
+    """A server of that model for all the scenarios that leave it as it was."""
+    with serving(*subject.arguments) as server:
+        yield server
