@@ -20,8 +20,8 @@ class Model:
 
     name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
-    at_once: how many clients it serves at a time, as it is by default; None for as many as come.
-    transports: which it serves; UDP means something only to some.
+    transports: which it serves; UDP means something only to some. at_once: how many clients it
+    serves at a time, as it is by default; None for as many as come.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Model:
     group: str = "stdlib"
     requires: tuple[str, ...] = ()
     transports: tuple[str, ...] = ("tcp",)
+    at_once: int | None = None
 
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
@@ -46,7 +47,13 @@ TCP_AND_UDP: Final = ("tcp", "udp")
 MODELS: Final[dict[str, Model]] = {
     model.name: model
     for model in (
-        Model("iterative", "one client at a time, the others wait", "core", transports=TCP_AND_UDP),
+        Model(
+            "iterative",
+            "one client at a time, the others wait",
+            "core",
+            transports=TCP_AND_UDP,
+            at_once=1,
+        ),
         Model("process", "a process per client (multiprocessing.Process)", "core"),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
         Model(
