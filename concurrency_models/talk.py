@@ -211,15 +211,18 @@ class Talk:
                 break
         if self._splitter.too_long is not None and not self.over:
             self.over = True
-            replies.append(self._frame(self._refusal(self._splitter.too_long)))
+            refusal = self._refusal(self._splitter.too_long, self._terms.max_message)
+            replies.append(self._frame(refusal))
         return b"".join(replies)
 
     def receive_datagram(self, message: bytes) -> bytes:
         """Take a message that came as one datagram and return the one to send back: no framing."""
         if len(message) > self._terms.max_message:
-            return self._refusal(len(message))
+            return self._refusal(len(message), self._terms.max_message)
         answer = self.answer(message)
-        return answer if len(answer) <= LARGEST_DATAGRAM else self._refusal(len(message))
+        if len(answer) > LARGEST_DATAGRAM:
+            return self._refusal(len(message), LARGEST_DATAGRAM - len(self._prefix))
+        return answer
 
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
@@ -227,8 +230,6 @@ class Talk:
             message = work.perform(message)
         return self._prefix + message
 
-    def _refusal(self, size: int) -> bytes:
-        return b"message of %d bytes is over the limit of %d bytes" % (
-            size,
-            self._terms.max_message,
-        )
+    @staticmethod
+    def _refusal(size: int, limit: int) -> bytes:
+        return b"message of %d bytes is over the limit of %d bytes" % (size, limit)
