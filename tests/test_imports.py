@@ -1,0 +1,124 @@
+"""Imports run one way, so that a module can be read without those that build on it."""
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import combinations
+from typing import Final
+
+import pytest
+
+from concurrency_models.backends import MODELS
+from tests.servers import ROOT
+
+PACKAGES: Final = ("concurrency_models", "loadgen")
+
+CHAINS: Final = [
+    ["concurrency_models.talk", "concurrency_models.server", "concurrency_models.run"],
+    ["loadgen.plan", "loadgen.engine", "loadgen.fleet", "loadgen.cli"],
+    ["loadgen.histogram", "loadgen.tally", "loadgen.engine"],
+    ["loadgen.record", "loadgen.figures", "loadgen.compare", "loadgen.tables", "loadgen.cli"],
+]
+"""What comes first in a chain must not need what comes later, be it through others."""
+
+SHARED_WITH_LOADGEN: Final = {
+    "concurrency_models",
+    "concurrency_models.backends",  # the registry, and none of the models
+    "concurrency_models.talk",
+    "concurrency_models.work",
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return every module of the project by its dotted name, parsed."""
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found[name] = ast.parse(path.read_text(), path)
+    return found
+
+
+MODULES: Final = modules()
+
+
+def statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports that are ever carried out; those for type checkers alone are not."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from statements(child)
+
+
+@cache
+def imported_by(module: str) -> frozenset[str]:
+    """Return what a module imports: modules of the project, and names of others as written."""
+    is_package = any(other.startswith(f"{module}.") for other in MODULES)
+    found = set()
+    for statement in statements(MODULES[module]):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+            continue
+        base = statement.module or ""
+        if statement.level:
+            package = module if is_package else module.rpartition(".")[0]
+            base = importlib.util.resolve_name("." * statement.level + base, package)
+        for alias in statement.names:
+            inner = f"{base}.{alias.name}"
+            found.add(inner if inner in MODULES else base)
+    return frozenset(found)
+
+
+@cache
+def reachable_from(module: str) -> frozenset[str]:
+    """Return the modules of the project that a module needs, directly or through others."""
+    reached: set[str] = set()
+    to_visit = [module]
+    while to_visit:
+        for name in imported_by(to_visit.pop()) & MODULES.keys() - reached:
+            reached.add(name)
+            to_visit.append(name)
+    return frozenset(reached)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_needs_itself(module: str) -> None:
+    assert module not in reachable_from(module)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [p for chain in CHAINS for p in combinations(chain, 2)]
+)
+def test_imports_run_one_way(lower: str, upper: str) -> None:
+    assert {lower, upper} <= MODULES.keys()
+    assert upper not in reachable_from(lower)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_stands_between_the_server_and_the_command(name: str) -> None:
+    module = f"concurrency_models.backends.{name.replace('-', '_')}"
+    assert "concurrency_models.server" in reachable_from(module)
+    assert "concurrency_models.run" not in reachable_from(module)
+    assert module not in reachable_from("concurrency_models.run")  # imported on use, by its name
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("concurrency_mod")])
+def test_the_servers_need_nothing_but_the_standard_library(module: str) -> None:
+    requires = {
+        package
+        for name, model in MODELS.items()
+        if module == f"concurrency_models.backends.{name.replace('-', '_')}"
+        for package in model.requires
+    }
+    allowed = {*sys.stdlib_module_names, "concurrency_models", *requires}
+    assert {name.partition(".")[0] for name in imported_by(module)} <= allowed
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("loadgen")])
+def test_the_load_generator_knows_the_talk_and_the_registry_alone(module: str) -> None:
+    known = {name for name in imported_by(module) if name.startswith("concurrency_models")}
+    assert known <= SHARED_WITH_LOADGEN
