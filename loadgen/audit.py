@@ -30,9 +30,6 @@ GENERATOR_NEAR_CEILING = 0.90
 SERVER_BUSY = 0.85
 # With this share of all cores busy, nobody could have had more.
 MACHINE_BUSY = 0.92
-# Programs beside the server and the engine take so much of a core before it is worth a word.
-OTHERS_BUSY = 0.25
-STOLEN = 0.05
 # An open loop that gets this share of the rate asked for has what it asked for.
 RATE_REACHED = 0.98
 
@@ -44,8 +41,10 @@ WAITING = "waiting"
 
 @dataclass(frozen=True)
 class Check:
-    """One sum that must agree. `passed` is None where it could not be checked; `detail` says why,
-    or gives both sides."""
+    """One sum that must agree.
+
+    `passed` is None where it could not be checked; `detail` says why, or gives both sides.
+    """
 
     name: str
     passed: bool | None
@@ -69,8 +68,10 @@ class Audit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What bound the rate: "server", "generator", "machine", "waiting", or None when the figures
-    do not say. `because` is the evidence in a few words."""
+    """What bound the rate: "server", "generator", "machine", "waiting".
+
+    None when the figures do not say. `because` is the evidence in a few words.
+    """
 
     bound: str | None
     because: str
@@ -130,27 +131,13 @@ def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
 
 
 def engine_capacity(ceiling: Ceiling | None) -> float | None:
-    """Messages/s that the engine could make if nothing else held it back: what it made against a
-    server that does nothing, divided by how busy it was meanwhile."""
+    """Messages/s that the engine could make if nothing else held it back.
+
+    That is what it made against a server that does nothing, divided by how busy it was meanwhile.
+    """
     if ceiling is None or not ceiling.busiest_worker_cpu:
         return None
     return ceiling.messages_per_second / min(1.0, ceiling.busiest_worker_cpu)
-
-
-def cautions(run: Run, cores: int | None) -> list[str]:
-    """What else was going on that a reader should know, a sentence each."""
-    found = figures(run)
-    said = []
-    others, stolen = found.machine.other_cores, found.machine.stolen_cores
-    if others is not None and others >= OTHERS_BUSY:
-        said.append(
-            f"other programs used {others:.2f} of {cores} cores meanwhile; close them and run again"
-        )
-    if stolen is not None and stolen >= STOLEN:
-        said.append(
-            f"the hypervisor took {stolen:.2f} cores away meanwhile; run again when it is quieter"
-        )
-    return said
 
 
 def _messages_add_up(found: Figures) -> Check:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from . import environment
-from .audit import GENERATOR, MACHINE, SERVER, WAITING, Audit, Verdict, audit, cautions, verdict
+from .audit import GENERATOR, MACHINE, SERVER, WAITING, Audit, Verdict, audit, verdict
 from .figures import Figures, Percentiles, figures, flat, together
 from .intervals import Estimate, clearly_differs, estimate, ratio
 from .plan import Plan
@@ -27,6 +27,9 @@ SHORTEST_WINDOW = 1.0
 FEWEST_MESSAGES = 1000
 UNSTEADY = 0.10
 DRIFT = 0.20
+# Programs beside the server and the engine, or a hypervisor, that take so much of a core matter.
+OTHERS_BUSY = 0.25
+STOLEN = 0.05
 
 ONE_TRIAL = "one trial"
 TOO_SHORT = "too short"
@@ -197,8 +200,11 @@ KINDS = (MESSAGES, CONNECTIONS, RESPONSE, LATENCY, CPU, MEMORY)
 
 
 def headline(plan: Plan) -> Headline:
-    """What a load is ranked by: connections/s where clients come and go or stay silent, the
-    response time's p99 where the rate is given, and messages/s otherwise."""
+    """What a load is ranked by.
+
+    Connections/s where clients come and go or stay silent, the response time's p99 where the rate
+    is given, and messages/s otherwise.
+    """
     talking = [group for group in plan.groups if not group.silent]
     if not talking or any(group.messages_per_connection is not None for group in talking):
         return CONNECTIONS
@@ -225,8 +231,10 @@ def rows(result: Result) -> list[Row]:
 
 
 def load_of(plan: Plan) -> tuple[Any, ...]:
-    """What makes two loads the same: everything but how long and by how many workers it is put on,
-    and the seed."""
+    """What makes two loads the same.
+
+    That is everything but how long and by how many workers it is put on, and the seed.
+    """
     return (
         plan.groups,
         plan.framing,
@@ -239,18 +247,17 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
 
 def warnings(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
-    cores = result.environment.usable_cores
-    said = list(result.notes)
+    said: list[str] = []
     if result.cut_short:
         said.append("the run was cut short: the figures cover only what was measured until then")
     for row in found:
-        said += [f"{row.name}: {sentence}" for sentence in _row_warnings(row, cores)]
-    if any(row.plan.workers >= cores for row in found) if cores else False:
-        said.append(
-            f"the server and {found[0].plan.workers} engine worker(s) share {cores} core(s): what "
-            "one uses the other lacks; a machine with more cores tells more"
-        )
-    if found and all(row.unranked == ONE_TRIAL for row in found) and len(found) > 1:
+        for trial in row.trials:
+            said += [f"{row.name}: {sentence}" for sentence in _faults(trial)]
+    said += result.notes
+    said += _too_little(found)
+    said += _unsteady(found)
+    said += _disturbed(result, found)
+    if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
         said.append("one trial each shows no spread, so nothing is ranked; use --trials 3 or more")
     return list(dict.fromkeys(said))
 
@@ -307,8 +314,11 @@ def document(result: Result) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Change:
-    """One figure in two results: `ratio` is B over A, `verdict` is "better", "worse", "no clear
-    difference", or "one trial" where there is no interval to tell."""
+    """One figure in two results.
+
+    `ratio` is B over A; `verdict` is "better", "worse", "no clear difference", "not measured", or
+    "one trial" where there is no interval to tell.
+    """
 
     path: str
     a: Estimate | None
@@ -496,48 +506,91 @@ def _cut_short(row: Row) -> bool:
     return any(trial.run.tally is not None and trial.run.tally.cut_short for trial in row.trials)
 
 
-def _row_warnings(row: Row, cores: int | None) -> list[str]:
+def _faults(trial: Trial) -> list[str]:
+    """What went wrong in one run."""
+    run = trial.run
+    if run.tally is None:
+        return [run.problem or "nothing was measured"]
+    early = [run.tally.stopped_early] if run.tally.stopped_early else []
+    return early + [
+        f"trial {run.trial} is invalid, {check.name}: {check.detail}"
+        for check in trial.audit.failures
+    ]
+
+
+def _too_little(found: Sequence[Row]) -> list[str]:
     said = []
-    if row.problem is not None:
-        return [row.problem]
-    for trial in row.trials:
-        early = trial.run.tally.stopped_early if trial.run.tally else None
-        if early:
-            said.append(early)
-        said += [
-            f"trial {trial.run.trial} is invalid, {check.name}: {check.detail}"
-            for check in trial.audit.failures
-        ]
-        said += cautions(trial.run, cores)
-    if row.unranked == TOO_SHORT:
+    short = [row.name for row in found if row.unranked == TOO_SHORT]
+    if short:
         said.append(
-            f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank; "
-            "use a longer --duration, or more --messages"
+            f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank "
+            f"({', '.join(short)}); use a longer --duration, or more --messages"
         )
-    count = row.latency_seconds.count
-    if 0 < count < FEWEST_MESSAGES:
+    few = [row.name for row in found if 0 < row.latency_seconds.count < FEWEST_MESSAGES]
+    if few:
         said.append(
-            f"its p99 rests on {count:,} messages, too few to rely on; use a longer --duration"
+            f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
+            f"({', '.join(few)}); use a longer --duration"
         )
-    middle = row.estimate(headline(row.plan).path)
-    if middle is not None and middle.spread is not None and middle.spread > UNSTEADY:
+    return said
+
+
+def _unsteady(found: Sequence[Row]) -> list[str]:
+    said = []
+    spreads = {row.name: row.estimate(headline(row.plan).path) for row in found}
+    wide = [
+        f"{name} +/- {spread:.0%}"
+        for name, known in spreads.items()
+        if known is not None and (spread := known.spread) is not None and spread > UNSTEADY
+    ]
+    if wide:
         said.append(
-            f"trials differ so much that the mean is known to within {middle.spread:.0%} only; "
-            "close other programs, or use more --trials or a longer --duration"
+            f"trials differ much ({', '.join(wide)}); close other programs, use more --trials or "
+            "a longer --duration"
         )
-    drifts = [drift for drift in map(drift_of, row.trials) if drift is not None]
-    if drifts and max(map(abs, drifts)) > DRIFT:
-        worst = max(drifts, key=abs)
+    drifts = {
+        row.name: max(known, key=abs)
+        for row in found
+        if (known := [drift for trial in row.trials if (drift := drift_of(trial)) is not None])
+    }
+    moved = [f"{name} {drift:+.0%}" for name, drift in drifts.items() if abs(drift) > DRIFT]
+    if moved:
         said.append(
-            f"within a run the rate {'rose' if worst > 0 else 'fell'} by {abs(worst):.0%}; "
+            f"the rate changed from the first to the last third of a run ({', '.join(moved)}); "
             "use a longer --warmup and --duration"
         )
-    return list(dict.fromkeys(said))
+    return said
+
+
+def _disturbed(result: Result, found: Sequence[Row]) -> list[str]:
+    """Who else had the processors."""
+    said = []
+    cores = result.environment.usable_cores
+    other = max((row.highest("machine.other_cores") or 0.0 for row in found), default=0.0)
+    if other >= OTHERS_BUSY:
+        said.append(
+            f"other programs used up to {other:.2f} of {cores} cores meanwhile; close them and run "
+            "again"
+        )
+    stolen = max((row.highest("machine.stolen_cores") or 0.0 for row in found), default=0.0)
+    if stolen >= STOLEN:
+        said.append(
+            f"the hypervisor took up to {stolen:.2f} cores away; run again when it is quieter"
+        )
+    workers = max((row.plan.workers for row in found), default=0)
+    if cores is not None and workers >= cores:
+        said.append(
+            f"{workers} engine worker(s) and the server share {cores} core(s), so each slows the "
+            "other; use fewer --workers or a machine with more cores"
+        )
+    return said
 
 
 def drift_of(trial: Trial) -> float | None:
-    """How the rate changed from the first third of the window to the last: 0.2 is 20 % more. None
-    when the window is too short to cut in three."""
+    """How the rate changed from the first third of the window to the last: 0.2 is 20 % more.
+
+    None when the window is too short to cut in three.
+    """
     if trial.run.tally is None:
         return None
     line = together(trial.run.tally.groups).timeline[:-1]  # the last slice is seldom a whole one

@@ -5,6 +5,7 @@ Nothing that names a person or a place is kept: no host name, no user, no paths.
 
 import os
 import platform
+import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -37,7 +38,7 @@ class Environment:
     usable_cores: int | None
     cpu_quota: float | None
     memory_bytes: int
-    descriptors: tuple[int, int] | None
+    descriptors: tuple[int, int]
     listen_backlog_limit: int | None
     load_average: float | None
     implementation: str
@@ -50,8 +51,7 @@ class Environment:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Environment":
-        limits = data["descriptors"]
-        return cls(**{**data, "descriptors": None if limits is None else tuple(limits)})
+        return cls(**{**data, "descriptors": tuple(data["descriptors"])})
 
 
 def describe() -> Environment:
@@ -81,6 +81,11 @@ def usable_cores() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return psutil.cpu_count()
+
+
+def core_numbers() -> list[int]:
+    """The numbers of the processors that this process may run on; [] where they have none."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def gil_state() -> str:
@@ -120,11 +125,7 @@ def _cpu_quota() -> float | None:
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _descriptor_limits() -> tuple[int, int] | None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits
-        return None
+def _descriptor_limits() -> tuple[int, int]:
     return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 

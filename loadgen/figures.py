@@ -114,8 +114,11 @@ class ServerFigures:
 
 @dataclass(frozen=True)
 class EngineFigures:
-    """What the load generator itself used: `cpu_cores` summed over its workers and
-    `busiest_worker_cpu` (0 to 1) in the window, `memory_bytes` the summed peaks."""
+    """What the load generator itself used.
+
+    `cpu_cores` summed over its workers and `busiest_worker_cpu` (0 to 1), both in the window;
+    `memory_bytes` is the sum of the workers' peaks.
+    """
 
     workers: int
     cpu_cores: float | None = None
@@ -125,8 +128,10 @@ class EngineFigures:
 
 @dataclass(frozen=True)
 class MachineFigures:
-    """The whole machine in the window, in cores: busy with anything, busy with what belongs to
-    neither server nor engine, and taken away by a hypervisor."""
+    """The whole machine in the window, in cores.
+
+    Busy with anything, busy with what is neither server nor engine, and taken by a hypervisor.
+    """
 
     busy_cores: float | None = None
     other_cores: float | None = None
@@ -135,8 +140,10 @@ class MachineFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(LoadFigures):
-    """One run's figures: all clients together, the server, the engine, the machine, and each group
-    by its name where there are several."""
+    """One run's figures: all clients together, the server, the engine and the machine.
+
+    `groups` has each group's figures by its name where there are several.
+    """
 
     window_seconds: float | None = None
     connecting_seconds: float | None = None

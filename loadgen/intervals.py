@@ -84,8 +84,10 @@ def clearly_differs(quotient: Estimate | None) -> bool | None:
 
 
 def t_quantile(probability: float, freedom: float) -> float:
-    """Student's t with `freedom` degrees (any positive number): the value that it stays below with
-    `probability` (above 0.5, below 1), by bisection on the distribution function."""
+    """Student's t with `freedom` degrees (any positive number), by bisection on `t_cdf`.
+
+    That is the value that it stays below with `probability` (above 0.5, below 1).
+    """
     low, high = 0.0, 1.0
     while t_cdf(high, freedom) < probability:
         low, high = high, high * 2

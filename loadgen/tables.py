@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tabulate import tabulate
+import tabulate
 
 from . import units
 from .audit import GENERATOR
@@ -35,12 +35,19 @@ from .plan import Group, Plan
 from .record import Result
 
 WIDTH = 100
+# Two lines of a header stand flush right only if their spaces are kept, and 100 columns leave no
+# room for padding.
+tabulate.PRESERVE_WHITESPACE = True
+tabulate.MIN_PADDING = 0
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table ready to be drawn. A header may have two lines; `words` are the columns that hold
-    words and start at the left; `notes` stand below, a line each."""
+    """A table ready to be drawn.
+
+    A header may have two lines; `words` are the columns that hold words and start at the left;
+    `notes` stand below, a line each.
+    """
 
     title: str
     headers: tuple[str, ...]
@@ -191,16 +198,19 @@ def machine_text(here: Environment) -> str:
 
 def tables(found: Sequence[Row]) -> list[Table]:
     """Every table that has something to say about these rows, in reading order."""
-    made = [_throughput(found), _connections(found), _groups(found), _outcomes(found), _cost(found)]
+    made = [_connections(found), _throughput(found), _groups(found), _outcomes(found), _cost(found)]
     return [table for table in made if table is not None]
 
 
 def text(table: Table) -> str:
     """A table as plain text under its title, with its notes below."""
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
-    drawn = tabulate(
+    drawn = tabulate.tabulate(
         table.rows,
-        headers=table.headers,
+        headers=[
+            header if index in table.words else _flush_right(header)
+            for index, header in enumerate(table.headers)
+        ],
         tablefmt="simple",
         colalign=align if table.rows else None,
         disable_numparse=True,
@@ -212,9 +222,9 @@ def text(table: Table) -> str:
 def markdown(table: Table) -> str:
     """The same as Markdown."""
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
-    drawn = tabulate(
+    drawn = tabulate.tabulate(
         table.rows,
-        headers=[header.replace("\n", " ") for header in table.headers],
+        headers=[header.replace("-\n", "").replace("\n", " ").strip() for header in table.headers],
         tablefmt="pipe",
         colalign=align if table.rows else None,
         disable_numparse=True,
@@ -301,8 +311,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         )
     columns.append(_Column("Jain", lambda row: units.fraction(row.median("fairness"))))
     notes = [
-        "Jain: fairness over the clients, 1 when all were answered equally often, 1/n when one of "
-        "n had everything."
+        "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had all."
     ]
     if responds:
         notes.append("response counts from when a message was due, service from when it was sent.")
@@ -380,10 +389,7 @@ def _cost(found: Sequence[Row]) -> Table:
             lambda row: _share(row.median("engine.busiest_worker_cpu")),
         ),
     ]
-    notes = [
-        "CPU of the server's whole process tree in the measured window; memory, processes and "
-        "threads at their peak."
-    ]
+    notes = ["CPU of the whole process tree in the measured window; all else at its peak."]
     notes += list(dict.fromkeys(note for row in found for note in row.notes))
     return _table("What it cost the server", columns, found, notes)
 
@@ -422,6 +428,12 @@ def _subject(found: Sequence[Row]) -> list[_Column]:
     if len({row.run.clients for row in found}) > 1:
         columns.append(_Column("clients", lambda row: units.count(row.run.clients)))
     return columns
+
+
+def _flush_right(header: str) -> str:
+    lines = header.split("\n")
+    width = max(map(len, lines))
+    return "\n".join(line.rjust(width) for line in lines)
 
 
 def _table(

@@ -1,0 +1,196 @@
+"""From what is asked for to saved runs: starts the server, puts the load on, watches the cost.
+
+One server runs at a time. Trials of several models are interleaved in a random order, so that a
+noisy minute does not hit one model alone. Whatever ends a run early, what was measured until then
+is returned.
+"""
+
+import platform
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from . import environment, kernel
+from .fleet import Event, LoadError, Stop, WindowClosed, WindowOpened, run_load, worker_cores
+from .monitor import Monitor
+from .plan import Endpoint, Group, Plan
+from .record import Ceiling, Run
+from .target import Found, ServerProcess, TargetError, model_command
+
+# The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
+# waited for. More clients would mostly measure how long they take to connect.
+CEILING_SECONDS = 1.0
+CEILING_WARMUP_SECONDS = 0.3
+CEILING_CLIENTS = 1000
+# Below this share of a core the engine's busiest worker was plainly not the limit.
+CEILING_NEEDED = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to do: a model of ours under a plan. `options` go to the server's command line."""
+
+    model: str
+    plan: Plan
+    trial: int = 1
+    label: str | None = None
+    options: tuple[str, ...] = ()
+
+
+class Watcher(Protocol):
+    """Who is told how the work goes on, such as a progress display."""
+
+    def begin(self, name: str, trial: int, plan: Plan) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def end(self, run: Run) -> None: ...
+
+
+def tasks(
+    models: Sequence[str], plan: Plan, trials: int, seed: int, options: Sequence[str] = ()
+) -> list[Task]:
+    """Every model once per trial, each trial in a random order of its own.
+
+    The order follows from `seed`; so do the load's own random choices, differently in each trial.
+    """
+    shuffled = random.Random(seed)
+    found = []
+    for trial in range(1, trials + 1):
+        order = list(models)
+        shuffled.shuffle(order)
+        load = replace(plan, seed=seed + trial)
+        found += [Task(model, load, trial, options=tuple(options)) for model in order]
+    return found
+
+
+def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
+    """Start the task's model, put the load on, stop it again.
+
+    A server that does not start is a run with a `problem`; PlanError passes through.
+    """
+    run = Run(
+        model=task.model,
+        plan=task.plan,
+        trial=task.trial,
+        label=task.label,
+        python=platform.python_version(),
+        gil=environment.gil_state(),
+        began=now(),
+    )
+    watcher.begin(task.label or task.model, task.trial, task.plan)
+    command = model_command(task.model, task.options)
+    try:
+        with ServerProcess(task.model, command, server_cores(task.plan)) as server:
+            run = _measure(replace(run, endpoint=server.endpoint), server.pid, None, watcher, stop)
+            if not server.running:
+                run = _with_last_words(run, server)
+    except TargetError as error:
+        run = replace(run, problem=str(error))
+    watcher.end(run)
+    return run
+
+
+def measure_found(
+    found: Found,
+    endpoint: Endpoint,
+    plan: Plan,
+    watcher: Watcher,
+    stop: Stop,
+    *,
+    trial: int = 1,
+    label: str | None = None,
+) -> Run:
+    """Put the load on a server that is there already, and watch it as far as it can be seen."""
+    run = Run(model=found.name, plan=plan, trial=trial, label=label, endpoint=endpoint, began=now())
+    watcher.begin(label or found.name, trial, plan)
+    run = _measure(run, found.pid, found.note, watcher, stop)
+    watcher.end(run)
+    return run
+
+
+def ceiling_needed(runs: Sequence[Run]) -> bool:
+    """Whether the engine was busy enough in some run for its ceiling to matter."""
+    shares = [run.tally.busiest_worker_cpu for run in runs if run.tally is not None]
+    return any(share is not None and share >= CEILING_NEEDED for share in shares)
+
+
+def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
+    """What the engine makes of this plan's messages against a server that only echoes.
+
+    Every client is in a closed loop without thinking; silent ones are left out. None when the
+    server does not start or nothing was answered.
+    """
+    groups = tuple(_at_full_speed(group) for group in plan.groups if not group.silent)
+    if not groups:
+        return None
+    load = replace(
+        plan,
+        groups=groups,
+        reply_prefix=b"",
+        duration_seconds=CEILING_SECONDS,
+        messages_per_client=None,
+        warmup_seconds=CEILING_WARMUP_SECONDS,
+        ramp_seconds=0.0,
+        connect_rate=None,
+        workers=min(plan.workers, sum(group.clients for group in groups)),
+    )
+    command = [sys.executable, "-P", "-m", "loadgen.null_server"]
+    try:
+        with ServerProcess("null server", command, server_cores(plan)) as server:
+            tally = run_load(load, server.endpoint, stop=stop)
+    except (TargetError, LoadError):
+        return None
+    answered = sum(group.answered_in_window for group in tally.groups)
+    if not answered or not tally.busiest_worker_cpu or tally.cut_short:
+        return None
+    return Ceiling(answered / tally.window_seconds, tally.busiest_worker_cpu, load.workers)
+
+
+def server_cores(plan: Plan) -> list[int] | None:
+    """The cores that a pinned plan leaves to the server, None when nothing is pinned."""
+    if not plan.pin:
+        return None
+    taken = set(worker_cores(plan.workers))
+    return sorted(set(environment.core_numbers()) - taken) or None
+
+
+def now() -> str:
+    """The wall clock, for people: ISO 8601 with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _at_full_speed(group: Group) -> Group:
+    return Group(
+        clients=min(group.clients, CEILING_CLIENTS),
+        name=group.name,
+        size_bytes=group.size_bytes if group.request is None else len(group.request),
+        messages_per_connection=group.messages_per_connection,
+    )
+
+
+def _measure(run: Run, pid: int | None, note: str | None, watcher: Watcher, stop: Stop) -> Run:
+    assert run.endpoint is not None
+    with Monitor(pid, note) as monitor:
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, WindowOpened):
+                monitor.window_opened()
+            elif isinstance(event, WindowClosed):
+                monitor.window_closed()
+            watcher.event(event)
+
+        before = kernel.read()
+        try:
+            tally = run_load(run.plan, run.endpoint, on_event=on_event, stop=stop)
+        except LoadError as error:
+            return replace(run, problem=str(error))
+        moved = kernel.difference(before, kernel.read())
+    return replace(run, tally=tally, server=monitor.cost(), kernel=moved)
+
+
+def _with_last_words(run: Run, server: ServerProcess) -> Run:
+    said = "; ".join(server.output[-3:]) or "nothing"
+    note = f"the server {run.model} ended during the run; the last it said: {said}"
+    return replace(run, server=replace(run.server, note=note))
