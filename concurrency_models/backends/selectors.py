@@ -6,7 +6,13 @@ import time
 from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 
-from concurrency_models.server import DRAIN_SECONDS, RECEIVE_SIZE, Server, unconfirmed_size
+from concurrency_models.server import (
+    DRAIN_SECONDS,
+    RECEIVE_SIZE,
+    Server,
+    is_readable,
+    unconfirmed_size,
+)
 
 SWEEP_SECONDS = 0.1
 """How often to look for clients whose time is up, while there can be any."""
@@ -144,6 +150,8 @@ class Connection:
     def say_goodbye(self) -> None:
         """Half-close, if nothing is left to be sent or answered; the client is to hang up now."""
         if self.unsent or self.talk.mid_message or self.leaving:
+            return
+        if not self.talk.over and is_readable(self.client):
             return
         self.leaving = True
         self.grant_time(DRAIN_SECONDS)
