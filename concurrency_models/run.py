@@ -1,6 +1,5 @@
 """The command `python -m concurrency_models.run`: one server, one model, until Ctrl-C."""
 
-import difflib
 import errno
 import multiprocessing
 import os
@@ -33,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     model = MODELS.get(options.model)
     if model is None:
+        import difflib  # noqa: PLC0415 - for a mistake alone; forked children need not map it
+
         near = difflib.get_close_matches(options.model, MODELS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODELS)}"
         parser.error(f"there is no model {options.model!r}; {hint} (--list describes them)")

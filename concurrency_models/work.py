@@ -4,7 +4,6 @@ Three kinds, chosen for what they do to the other clients: `fib` computes in Pyt
 GIL, `sha256` computes in C and releases it, `sleep` waits as a blocking call to a database would.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,9 @@ def fibonacci(n: int) -> int:
 
 def hash_kib(kib: int) -> str:
     """Return the SHA-256 of `kib` KiB of zeros, in hexadecimal; the GIL is released meanwhile."""
+    # Imported when first asked for: OpenSSL is 4 MiB that every forked child would have to map.
+    import hashlib  # noqa: PLC0415
+
     return hashlib.sha256(_BLOCK * kib).hexdigest()
 
 
