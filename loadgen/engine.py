@@ -682,7 +682,7 @@ class PollPoller:
         self.unregister = self._poll.unregister
 
     def poll(self, timeout: float, _maxevents: int) -> list[tuple[int, int]]:
-        """What is ready within so many seconds; the bound is for epoll, poll(2) has none."""
+        """What is ready within so many seconds; only epoll can bound how much that is."""
         return self._poll.poll(timeout * 1000)
 
     def close(self) -> None:

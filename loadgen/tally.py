@@ -146,6 +146,8 @@ class GroupTally:
                 value = value.to_json()
             elif item.name == "lanes":
                 value = [lane.to_json() for lane in value]
+            elif isinstance(value, (list, dict)):
+                value = value.copy()
             data[item.name] = value
         return data
 

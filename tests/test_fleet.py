@@ -1,0 +1,273 @@
+"""Workers start together, add up, stop early, and never leave a run hanging or a process behind."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadgen import fleet
+from loadgen.fleet import (
+    Event,
+    LoadError,
+    Snapshot,
+    WindowClosed,
+    WindowOpened,
+    descriptor_problem,
+    port_warning,
+    run_load,
+    source_addresses,
+    worker_cores,
+)
+from loadgen.plan import Endpoint, Group, Plan, PlanError
+from tests.known_servers import serving, talk
+
+LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
+WAIT_SECONDS = 20
+
+
+def workers_of_this_process() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if any("loadgen.fleet" in argument for argument in child.cmdline())
+    ]
+
+
+def test_workers_share_the_clients_and_add_up() -> None:
+    plan = Plan(
+        (Group(7, "a"), Group(5, "b", messages_per_connection=2), Group(3, "idle", silent=True)),
+        workers=3,
+        duration_seconds=None,
+        messages_per_client=4,
+    )
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint)
+    a, b, idle = tally.groups
+    assert (a.clients, a.answered, a.answered_per_client) == (7, 28, [4] * 7)
+    assert (b.answered, b.connections) == (20, 10)
+    assert idle.held == 3
+    assert [lane.client for lane in a.lanes] == list(range(7))
+    assert tally.unaccounted == 0
+    assert not workers_of_this_process()
+
+
+def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
+    events: list[Event] = []
+    plan = Plan((Group(4),), workers=2, duration_seconds=0.6, warmup_seconds=0.1)
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint, on_event=events.append)
+    opened = [event for event in events if isinstance(event, WindowOpened)]
+    closed = [event for event in events if isinstance(event, WindowClosed)]
+    snapshots = [event for event in events if isinstance(event, Snapshot)]
+    assert len(opened) == len(closed) == 1
+    assert snapshots
+    assert snapshots[-1].connected == snapshots[-1].served == 4
+    assert 0 < snapshots[-1].answered <= tally.groups[0].answered
+    assert tally.window_started is not None
+    assert tally.window_started >= opened[0].monotonic
+    assert tally.window_started >= tally.started + tally.connecting_seconds + 0.1
+    assert tally.window_seconds >= 0.6
+    assert tally.engine_cpu_seconds is not None
+    assert tally.engine_memory_bytes > 0
+    assert tally.busiest_worker_cpu is not None
+    assert not tally.cut_short
+
+
+def test_an_open_loops_rate_is_shared() -> None:
+    plan = Plan((Group(4, rate_per_second=200),), workers=2, duration_seconds=1.0, warmup_seconds=0)
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint)
+    assert tally.groups[0].answered_in_window == pytest.approx(200, abs=20)
+
+
+def test_a_stop_keeps_what_was_measured() -> None:
+    stop = threading.Event()
+
+    def stop_in_the_window(event: Event) -> None:
+        if isinstance(event, Snapshot) and event.answered:
+            stop.set()
+
+    with serving(talk()) as endpoint:
+        tally = run_load(
+            Plan((Group(2),), duration_seconds=60.0, warmup_seconds=0.0),
+            endpoint,
+            on_event=stop_in_the_window,
+            stop=stop,
+        )
+    assert tally.cut_short
+    assert tally.groups[0].answered_in_window > 0
+    assert 0 < tally.window_seconds < 60
+    assert tally.unaccounted == 0
+
+
+def test_the_first_interrupt_stops_and_the_handler_is_put_back() -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            signal.raise_signal(signal.SIGINT)
+
+    with serving(talk()) as endpoint:
+        tally = run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=interrupt)
+    assert tally.cut_short
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_second_interrupt_gives_up_and_leaves_no_process() -> None:
+    def interrupt_twice(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    with serving(talk()) as endpoint, pytest.raises(KeyboardInterrupt):
+        run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=interrupt_twice)
+    assert not workers_of_this_process()
+
+
+def test_a_stop_before_the_start_measures_nothing() -> None:
+    stop = threading.Event()
+    stop.set()
+    with serving(talk()) as endpoint:
+        tally = run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, stop=stop)
+    assert tally.cut_short
+    assert tally.window_started is None
+
+
+def test_a_killed_worker_is_named_and_the_others_are_kept() -> None:
+    def kill_one(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            workers_of_this_process()[0].kill()
+
+    with serving(talk()) as endpoint:
+        tally = run_load(
+            Plan((Group(4),), workers=2, duration_seconds=0.3), endpoint, on_event=kill_one
+        )
+    assert tally.stopped_early is not None
+    assert "was ended by SIGKILL" in tally.stopped_early
+    assert tally.groups[0].clients == 2
+    assert tally.unaccounted == 0
+
+
+def test_without_any_worker_left_there_is_a_clear_error() -> None:
+    def kill_all(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            for worker in workers_of_this_process():
+                worker.kill()
+
+    with serving(talk()) as endpoint, pytest.raises(LoadError, match="SIGKILL"):
+        run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=kill_all)
+
+
+def test_a_worker_that_cannot_start_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "WORKER_PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(LoadError, match="exit status 3"):
+        run_load(Plan((Group(1),)), LOOPBACK)
+
+
+def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import loadgen.fleet as f, sys; f.Engine = None; f.work(int(sys.argv[1]))"
+    monkeypatch.setattr(fleet, "WORKER_PROGRAM", program)
+    with pytest.raises(LoadError, match="'NoneType' object is not callable"):
+        run_load(Plan((Group(1),)), LOOPBACK)
+
+
+def test_workers_end_with_their_parent() -> None:
+    program = (
+        "import sys; from loadgen.fleet import run_load; from loadgen.plan import *\n"
+        "run_load(Plan((Group(2),), duration_seconds=600.0, warmup_seconds=0.0),\n"
+        "    Endpoint('inet', '127.0.0.1', int(sys.argv[1])),\n"
+        "    on_event=lambda event: print(event, flush=True))\n"
+    )
+    with serving(talk()) as endpoint:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", program, str(endpoint.port)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+        with parent:
+            assert parent.stdout is not None
+            parent.stdout.readline()
+            children = psutil.Process(parent.pid).children()
+            parent.kill()
+        assert children
+        _, alive = psutil.wait_procs(children, timeout=WAIT_SECONDS)
+        assert not alive
+
+
+def test_a_name_is_resolved_before_the_load() -> None:
+    plan = Plan((Group(1),), duration_seconds=None, messages_per_client=1)
+    with serving(talk()) as endpoint:
+        assert run_load(plan, replace(endpoint, host="localhost")).groups[0].answered == 1
+
+
+def test_a_plan_that_makes_no_sense_starts_nothing() -> None:
+    with pytest.raises(PlanError):
+        run_load(Plan(()), LOOPBACK)
+
+
+def test_the_snapshots_come_at_most_four_times_a_second() -> None:
+    moments: list[float] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Snapshot):
+            moments.append(event.seconds)
+
+    with serving(talk()) as endpoint:
+        run_load(Plan((Group(2),), duration_seconds=1.0), endpoint, on_event=note)
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert len(moments) >= 2
+    assert min(gaps) > 0.2499
+
+
+def test_too_few_descriptors_are_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1024))
+    problem = descriptor_problem(Plan((Group(3000),), workers=2))
+    assert problem is not None
+    assert "hard limit is 1024" in problem
+    assert "ulimit -Hn 1532" in problem
+    assert descriptor_problem(Plan((Group(3000),), workers=4)) is None
+
+
+def test_more_source_addresses_only_where_one_is_not_enough() -> None:
+    few, many = Plan((Group(100),)), Plan((Group(60_000),))
+    churn = Plan((Group(100, messages_per_connection=1),))
+    remote = Endpoint("inet", "192.0.2.1", 80)
+    assert source_addresses(few, LOOPBACK) == ()
+    assert len(set(source_addresses(many, LOOPBACK))) >= 2
+    assert source_addresses(churn, LOOPBACK)
+    assert source_addresses(many, remote) == ()
+    assert port_warning(many, LOOPBACK) is None
+    assert port_warning(few, remote) is None
+    warning = port_warning(churn, remote)
+    assert warning is not None
+    assert "EADDRNOTAVAIL" in warning
+
+
+def test_churn_runs_from_several_addresses() -> None:
+    plan = Plan(
+        (Group(3, messages_per_connection=1),), duration_seconds=None, messages_per_client=5
+    )
+    with serving(talk()) as endpoint:
+        group = run_load(plan, endpoint).groups[0]
+    assert (group.answered, group.connections, group.errors) == (15, 15, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_workers_are_pinned_from_the_last_core_down() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    assert worker_cores(1) == [cores[-1]]
+    seen: list[set[int]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            seen.extend(set(worker.cpu_affinity() or ()) for worker in workers_of_this_process())
+
+    with serving(talk()) as endpoint:
+        run_load(Plan((Group(1),), pin=True, duration_seconds=0.1), endpoint, on_event=look)
+    assert seen == [{cores[-1]}]
