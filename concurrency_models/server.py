@@ -430,7 +430,8 @@ class Server:
         if self.settings.verbose:
             name = client if isinstance(client, str) else peer_name(client)
             who = f"process {os.getpid()}, {threading.current_thread().name}"
-            print(f"[{who}] {name} {text}", flush=True)
+            with suppress(BrokenPipeError):  # nobody reads on: no reason to stop serving
+                print(f"[{who}] {name} {text}", flush=True)
 
 
 def peer_name(client: Client) -> str:

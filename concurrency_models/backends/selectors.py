@@ -78,7 +78,7 @@ class Loop:
         for connection, deadline in list(self.deadlines.items()):
             confirmed = connection.leaving and not unconfirmed_size(connection.client)
             if now >= deadline or (self.server.stopping and confirmed):
-                connection.close("ran out of time")
+                connection.close("was told goodbye" if connection.leaving else "ran out of time")
 
 
 class Connection:
