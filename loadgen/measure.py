@@ -43,7 +43,7 @@ class Task:
 class Watcher(Protocol):
     """Who is told how the work goes on, such as a progress display."""
 
-    def begin(self, name: str, trial: int, plan: Plan) -> None: ...
+    def begin(self, name: str, plan: Plan) -> None: ...
     def event(self, event: Event) -> None: ...
     def end(self, run: Run) -> None: ...
 
@@ -79,7 +79,7 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
         gil=environment.gil_state(),
         began=now(),
     )
-    watcher.begin(task.label or task.model, task.trial, task.plan)
+    watcher.begin(task.label or task.model, task.plan)
     command = model_command(task.model, task.options)
     try:
         with ServerProcess(task.model, command, server_cores(task.plan)) as server:
@@ -104,7 +104,7 @@ def measure_found(
 ) -> Run:
     """Put the load on a server that is there already, and watch it as far as it can be seen."""
     run = Run(model=found.name, plan=plan, trial=trial, label=label, endpoint=endpoint, began=now())
-    watcher.begin(label or found.name, trial, plan)
+    watcher.begin(label or found.name, plan)
     run = _measure(run, found.pid, found.note, watcher, stop)
     watcher.end(run)
     return run

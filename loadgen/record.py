@@ -210,6 +210,18 @@ def check_folder(results: Path) -> None:
         ) from None
 
 
+def check_file(file: Path) -> None:
+    """Raise RecordError unless `file` can be written. Leaves no file behind that was not there."""
+    there = file.exists()
+    try:
+        with file.open("a"):
+            pass
+        if not there:
+            file.unlink()
+    except OSError as error:
+        raise RecordError(f"cannot write {file}: {error.strerror}; name another file") from None
+
+
 def new_folder(results: Path, began: str, what: str) -> Path:
     """A new folder under `results`, named by time and `what`; numbered when that name is taken."""
     stamp = began[:19].replace(":", "").replace("T", "-")

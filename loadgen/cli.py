@@ -1,0 +1,298 @@
+"""The command `python -m loadgen`: from the options to runs, tables, a saved result and a status.
+
+Whatever was measured is tabulated and saved, however the command ends.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from concurrency_models.backends import MODELS
+
+from . import compare, environment, export, options, reading, record, tables, target
+from .compare import ComparisonError, Row
+from .fleet import descriptor_problem, port_warning
+from .measure import (
+    ceiling_needed,
+    measure_ceiling,
+    measure_found,
+    measure_model,
+    now,
+    server_cores,
+    tasks,
+)
+from .plan import Endpoint, Plan, PlanError
+from .progress import Progress
+from .record import RecordError, Result, Run
+from .target import TargetError
+
+FAILURE = 1
+INTERRUPTED = 130
+# As a shell sees a program that the signal ended.
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments`; return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # SIGTERM and a closed terminal end a run as Ctrl-C does: servers stopped, figures saved.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        status = _diff(words[1:]) if words[:1] == ["diff"] else _load(words)
+        sys.stdout.flush()
+        return status
+    except (PlanError, ComparisonError) as error:
+        return _complain(str(error), options.USAGE_ERROR)
+    except (TargetError, RecordError) as error:
+        return _complain(str(error), FAILURE)
+    except KeyboardInterrupt:
+        return _complain("stopped before anything was measured", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the tables has gone; the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def command() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(f"loadgen: {sentence}", file=sys.stderr)
+    return status
+
+
+def _diff(words: Sequence[str]) -> int:
+    asked = options.make_diff_parser().parse_args(words)
+    paths = Path(asked.a), Path(asked.b)
+    a, b = record.load(paths[0]), record.load(paths[1])
+    found, said = compare.diff(a, b)
+    names = tuple(f"{path} ({one.began})" for path, one in zip(paths, (a, b), strict=True))
+    sys.stdout.write(tables.differences(found, (names[0], names[1]), said))
+    return 0
+
+
+def _load(words: Sequence[str]) -> int:
+    asked = options.make_parser().parse_args(words)
+    _check_combinations(asked)
+    if not asked.no_save:
+        record.check_folder(Path(asked.results))
+    for file in (asked.json, asked.export_hdr):
+        if file not in (None, "-"):
+            record.check_file(Path(file))
+    if asked.export_hdr and (problem := export.missing()):
+        raise RecordError(problem)
+    seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
+    plan = options.plan_of(asked, seed)
+    if problem := descriptor_problem(plan):
+        raise PlanError(problem)
+
+    began = now()
+    here = environment.describe()
+    session = _Session(asked, plan, seed)
+    session.run()
+    if not session.runs:
+        raise KeyboardInterrupt
+    result = Result(
+        what=_slug(session.what),
+        command=("python", "-m", "loadgen", *words),
+        began=began,
+        finished=now(),
+        seed=seed,
+        environment=here,
+        runs=tuple(session.runs),
+        ceiling=session.ceiling,
+        cut_short=session.cut_short,
+        notes=tuple(session.notes),
+    )
+    return _present(asked, result)
+
+
+def _check_combinations(asked: Namespace) -> None:
+    """Refuse options that contradict each other. Raises PlanError."""
+    if asked.connect and asked.model:
+        raise PlanError(
+            "--connect drives a server that runs already and --model starts one; give one of them"
+        )
+    if asked.label and asked.model and len(options.models_of(asked.model)) > 1:
+        raise PlanError("--label names one server; give it with a single --model or --connect")
+    if asked.request is not None and not asked.connect:
+        raise PlanError("--request is for a server that is not ours; say where with --connect")
+
+
+class _Session:
+    """The runs of one command, and what was learned beside them."""
+
+    def __init__(self, asked: Namespace, plan: Plan, seed: int) -> None:
+        self.runs: list[Run] = []
+        self.ceiling: record.Ceiling | None = None
+        self.cut_short = False
+        self.notes: list[str] = []
+        self.what = "compare"
+        self._asked, self._plan, self._seed = asked, plan, seed
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
+        asked = self._asked
+        if asked.model:
+            self._compare(options.models_of(asked.model), by_name=asked.model)
+            return
+        endpoint = asked.connect or options.DEFAULT_ENDPOINT
+        if asked.connect is None and not target.listens(endpoint):
+            print(
+                f"loadgen: nobody listens on {endpoint}, so the five models of the course are "
+                "started here in turn and compared (--help shows other ways)",
+                file=sys.stderr,
+            )
+            self._compare(options.models_of(["core"]), by_name=["core"])
+            return
+        self._drive(endpoint.resolved())
+
+    def _compare(self, models: Sequence[str], by_name: Sequence[str]) -> None:
+        able = []
+        for name in models:
+            missing = MODELS[name].unavailable()
+            if missing is None:
+                able.append(name)
+            elif name in by_name:
+                raise TargetError(f"the model {name} cannot run here: {missing}")
+            else:
+                self.notes.append(f"{name} was left out: {missing}")
+        asked = self._asked
+        trials = asked.trials or (options.DEFAULT_TRIALS if len(able) > 1 else 1)
+        self.what = able[0] if len(able) == 1 else "compare"
+        more = options.server_options(self._plan, asked.server_options)
+        self._hint_at_cores()
+        names = [asked.label or name for name in able]
+        with self._keeping(), Progress(names, trials, quiet=asked.quiet) as progress:
+            for task in tasks(able, self._plan, trials, self._seed, more):
+                one = replace(task, label=asked.label)
+                self.runs.append(measure_model(one, progress, self._stop))
+                if self._stop.is_set():
+                    break
+            self._find_ceiling(progress)
+
+    def _drive(self, endpoint: Endpoint) -> None:
+        asked = self._asked
+        if not endpoint.is_loopback and not asked.i_may_load_this_host:
+            raise PlanError(
+                f"{endpoint} is not a loopback address: a load test looks like an attack to "
+                "whoever runs the other end. With their consent, repeat the command with "
+                "--i-may-load-this-host"
+            )
+        found = target.find(endpoint)
+        if found.pid is None:
+            target.probe(endpoint)
+        trials = asked.trials or 1
+        self.what = asked.label or found.name
+        if warning := port_warning(self._plan, endpoint):
+            self.notes.append(warning)
+        if self._plan.pin:
+            self.notes.append(
+                "only the load generator is pinned: the server was started by someone else"
+            )
+        with self._keeping(), Progress([self.what], trials, quiet=asked.quiet) as progress:
+            for trial in range(1, trials + 1):
+                plan = replace(self._plan, seed=self._seed + trial)
+                self.runs.append(
+                    measure_found(
+                        found, endpoint, plan, progress, self._stop, trial=trial, label=asked.label
+                    )
+                )
+                if self._stop.is_set():
+                    break
+            self._find_ceiling(progress)
+
+    def _find_ceiling(self, progress: Progress) -> None:
+        if self._asked.no_ceiling or self._stop.is_set() or not ceiling_needed(self.runs):
+            return
+        progress.note("measuring what the load generator can do at most")
+        self.ceiling = measure_ceiling(self._plan, self._stop)
+
+    def _hint_at_cores(self) -> None:
+        if self._plan.pin and server_cores(self._plan) is None:
+            self.notes.append(
+                f"--pin: {self._plan.workers} worker(s) take all the cores there are, so the "
+                "server is not pinned and shares one with them; use fewer --workers"
+            )
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """A block that Ctrl-C ends, and not the program: what was measured is still to be shown."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.cut_short = True
+        self.cut_short = self.cut_short or self._stop.is_set()
+
+
+def _present(asked: Namespace, result: Result) -> int:
+    """Print, save and judge a result; return the exit status."""
+    found = compare.rows(result)
+    say = reading.sentences(found)
+    warnings = compare.warnings(result, found)
+    document = record.dumps(compare.document(result))
+    out = sys.stderr if asked.json == "-" else sys.stdout
+    trouble = []
+    # Saved before it is printed: a reader who goes away does not take the result along.
+    if not asked.no_save:
+        trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings)))
+    if asked.json not in (None, "-"):
+        trouble += _trying(lambda: record.write(Path(asked.json), document))
+    if asked.export_hdr:
+        start = datetime.fromisoformat(result.began).timestamp()
+        trouble += _trying(lambda: export.save(Path(asked.export_hdr), found, start))
+    out.write(tables.render(result, found, say, warnings))
+    if asked.json == "-":
+        sys.stdout.write(document)
+    for sentence in trouble:
+        _complain(sentence, FAILURE)
+    unmet = [line for one in asked.require for line in one.failures(found)]
+    for line in unmet:
+        _complain(line, FAILURE)
+    if result.cut_short:
+        return INTERRUPTED
+    return FAILURE if unmet or trouble or not all(map(_right, found)) else 0
+
+
+def _save(
+    asked: Namespace,
+    result: Result,
+    document: str,
+    shown: tuple[list[Row], list[tuple[str, str]], list[str]],
+) -> None:
+    folder = record.new_folder(Path(asked.results), result.began, result.what)
+    record.write(folder / record.RESULT_FILE, document)
+    record.write(folder / record.TABLES_FILE, tables.render_markdown(result, *shown))
+    print(f"saved in {folder}", file=sys.stderr)
+
+
+def _trying(action: Callable[[], None]) -> list[str]:
+    """What a failure to write has to say; the rest goes on."""
+    try:
+        action()
+    except RecordError as error:
+        return [str(error)]
+    return []
+
+
+def _right(row: Row) -> bool:
+    """Whether every reply of a row was right, and every client could connect and stay."""
+    return row.problem is None and row.valid and not row.errors and not row.total("wrong")
+
+
+def _slug(text: str) -> str:
+    """A text as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-") or "run"
