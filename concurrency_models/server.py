@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from concurrency_models.listener import SocketAddress, address_text
@@ -101,6 +101,8 @@ class Server:
         """The clients that this process has admitted and not released."""
         self.accepted = 0
         """How many clients this process has accepted in all."""
+        self.accepted_by_worker: list[int] | None = None
+        """In the parent of worker processes, once they have ended: how many each of them served."""
         self.stopping = False
         self.deadline = math.inf
         """When, on the monotonic clock, conversations must be over; infinite until we stop."""
@@ -134,7 +136,17 @@ class Server:
         """Where `signal.set_wakeup_fd` should write, so that a signal wakes the accept loop."""
         return self._wake_writer.fileno()
 
+    @property
+    def wake_writer(self) -> socket.socket:
+        """The other end of `wakeup`, for processes that have to wake this one."""
+        return self._wake_writer
+
     # Accepting
+
+    def limit_clients(self, most: int) -> None:
+        """Serve no more than `most` clients at a time, and still no more than was asked for."""
+        limit = min(most, self.settings.max_clients or most)
+        self.settings = replace(self.settings, max_clients=limit)
 
     def serve_clients(
         self, start: Callable[[Any], object], in_service: Callable[[], int] | None = None

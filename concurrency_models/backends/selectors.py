@@ -60,7 +60,10 @@ class Loop:
                 self.server.talk(datagram)
         else:
             for client in self.server.accept_waiting():
-                Connection(self, client)
+                self.connect(client)
+
+    def connect(self, client: socket.socket) -> None:
+        Connection(self, client)
 
     def look_up(self, _events: int) -> None:
         """The server stops, or there is room again."""
@@ -94,10 +97,9 @@ class Connection:
         self.client = client
         self.talk = loop.server.new_talk(client)
         self.unsent = b""
-        self.watched = EVENT_READ
+        self.watched = 0
         self.leaving = False  # half-closed: what still comes in is discarded
         client.setblocking(False)
-        loop.selector.register(client, EVENT_READ, self.ready)
         loop.connections.add(self)
         self.grant_time(self.server.settings.idle_timeout)
         self.send(self.talk.open())
@@ -121,7 +123,10 @@ class Connection:
             self.close("hung up")
         elif not self.leaving:
             self.grant_time(self.server.settings.idle_timeout)
-            self.send(self.talk.receive(data))
+            self.answer(data)
+
+    def answer(self, data: bytes) -> None:
+        self.send(self.talk.receive(data))
 
     def send(self, data: bytes) -> None:
         """Send what the pipe takes, keep the rest, and watch for what has to happen next."""
@@ -136,10 +141,19 @@ class Connection:
                 return
         wanted = EVENT_WRITE if self.unsent else EVENT_READ
         if wanted != self.watched:
-            self.watched = wanted
-            self.loop.selector.modify(self.client, wanted, self.ready)
+            self.watch(wanted)
         if self.talk.over or self.server.stopping:
             self.say_goodbye()
+
+    def watch(self, events: int) -> None:
+        """Wait for `events` of the socket from now on; 0 is for none."""
+        if not self.watched:
+            self.loop.selector.register(self.client, events, self.ready)
+        elif events:
+            self.loop.selector.modify(self.client, events, self.ready)
+        else:
+            self.loop.selector.unregister(self.client)
+        self.watched = events
 
     def stop(self) -> None:
         """The server stops: answer what has arrived and, until the deadline, a message begun."""
@@ -166,6 +180,7 @@ class Connection:
         if self in self.loop.connections:
             self.loop.connections.remove(self)
             self.loop.deadlines.pop(self, None)
-            self.loop.selector.unregister(self.client)
+            if self.watched:
+                self.watch(0)
             self.server.narrate(self.client, ending)
             self.server.release(self.client)
