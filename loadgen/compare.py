@@ -127,6 +127,14 @@ class Row:
         """The geometric mean of the trials, with its interval."""
         return estimate(self.values(path))
 
+    def mean(self, path: str) -> float | None:
+        """The mean of the trials: of the estimate, or the plain one where some trial has 0."""
+        values = self.measured(path)
+        if not values or len(values) < len(self.trials):
+            return None
+        found = self.estimate(path)
+        return statistics.fmean(values) if found is None else found.mean
+
     @cached_property
     def pooled(self) -> GroupTally:
         """All groups and trials added up: percentiles come from these histograms."""
@@ -511,8 +519,8 @@ def _faults(trial: Trial) -> list[str]:
     run = trial.run
     if run.tally is None:
         return [run.problem or "nothing was measured"]
-    early = [run.tally.stopped_early] if run.tally.stopped_early else []
-    return early + [
+    said = [*run.notes, *([run.tally.stopped_early] if run.tally.stopped_early else [])]
+    return said + [
         f"trial {run.trial} is invalid, {check.name}: {check.detail}"
         for check in trial.audit.failures
     ]
@@ -551,7 +559,8 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
     drifts = {
         row.name: max(known, key=abs)
         for row in found
-        if (known := [drift for trial in row.trials if (drift := drift_of(trial)) is not None])
+        if row.unranked in (None, ONE_TRIAL)
+        and (known := [drift for trial in row.trials if (drift := drift_of(trial)) is not None])
     }
     moved = [f"{name} {drift:+.0%}" for name, drift in drifts.items() if abs(drift) > DRIFT]
     if moved:

@@ -15,10 +15,11 @@ from typing import Protocol
 
 from . import environment, kernel
 from .fleet import Event, LoadError, Stop, WindowClosed, WindowOpened, run_load, worker_cores
+from .messages import Messages
 from .monitor import Monitor
 from .plan import Endpoint, Group, Plan
 from .record import Ceiling, Run
-from .target import Found, ServerProcess, TargetError, model_command
+from .target import Found, ServerProcess, TargetError, converse, model_command
 
 # The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
 # waited for. More clients would mostly measure how long they take to connect.
@@ -106,6 +107,8 @@ def measure_found(
     run = Run(model=found.name, plan=plan, trial=trial, label=label, endpoint=endpoint, began=now())
     watcher.begin(label or found.name, plan)
     run = _measure(run, found.pid, found.note, watcher, stop)
+    if _nobody_served(run):
+        run = replace(run, notes=(*run.notes, *_first_words(plan, endpoint)))
     watcher.end(run)
     return run
 
@@ -192,5 +195,43 @@ def _measure(run: Run, pid: int | None, note: str | None, watcher: Watcher, stop
 
 def _with_last_words(run: Run, server: ServerProcess) -> Run:
     said = "; ".join(server.output[-3:]) or "nothing"
-    note = f"the server {run.model} ended during the run; the last it said: {said}"
-    return replace(run, server=replace(run.server, note=note))
+    note = f"the server ended during the run; the last it said: {said}"
+    return replace(run, notes=(*run.notes, note))
+
+
+def _nobody_served(run: Run) -> bool:
+    if run.tally is None or run.tally.cut_short:
+        return False
+    groups = [
+        count
+        for count, group in zip(run.tally.groups, run.plan.groups, strict=True)
+        if not group.silent
+    ]
+    return any(group.connected for group in groups) and not any(group.served for group in groups)
+
+
+def _first_words(plan: Plan, endpoint: Endpoint) -> list[str]:
+    """What the server answers to the first message of the plan, where that is not what it should.
+
+    Asked after the run, so that the clients' own conversations stay as they were.
+    """
+    if endpoint.transport != "tcp":
+        return []
+    group = next(group for group in plan.groups if not group.silent)
+    request, expected = Messages(group, plan).pairs[0]
+    got = converse(endpoint, request, len(expected))
+    if got is None or got == expected:
+        return []
+    if not got:
+        return ["the server hangs up, or says nothing, when it is sent a message"]
+    said = [f"sent {shortened(request)}, expected {shortened(expected)}, got {shortened(got)}"]
+    if got == request:
+        said.append("the server sends back what it gets: try --reply-prefix ''")
+    elif got.startswith(b"HTTP/"):
+        said.append("that is an HTTP server; --request and --reply can speak to it")
+    return ["; ".join(said)]
+
+
+def shortened(data: bytes) -> str:
+    """Bytes as Python shows them, the middle left out when there are many."""
+    return repr(data) if len(data) <= 40 else f"{data[:30]!r}... ({len(data):,} bytes)"

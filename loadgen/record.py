@@ -7,8 +7,8 @@ The file's shape (see the README for every figure):
     schema, schema_version, what, command, began, finished, cut_short, seed, notes, environment
     ceiling      what the engine reached against a server that does nothing, or null
     runs         one entry per trial, in the order in which they ran: model, clients, trial, label,
-                 python, gil, endpoint, began, problem, plan, figures, audit, verdict, server,
-                 kernel, tally
+                 python, gil, endpoint, began, problem, notes, plan, figures, audit, verdict,
+                 server, kernel, tally
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
@@ -56,7 +56,8 @@ class Run:
     `model` names what served: a model of ours, or what was found at the address. `trial` counts
     from 1. `python` and `gil` describe the server's interpreter where it is known. `began` is the
     wall clock in ISO 8601, for people; every duration comes from the monotonic clock. `kernel`
-    holds how far the kernel's counters moved. `problem` says in a sentence why there is no `tally`.
+    holds how far the kernel's counters moved. `problem` says in a sentence why there is no `tally`;
+    `notes` are what else was noticed.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Run:
     gil: str | None = None
     began: str = ""
     problem: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def clients(self) -> int:
@@ -87,6 +89,7 @@ class Run:
             "endpoint": None if self.endpoint is None else self.endpoint.to_json(),
             "began": self.began,
             "problem": self.problem,
+            "notes": list(self.notes),
             "plan": self.plan.to_json(),
             "server": self.server.to_json(),
             "kernel": None if self.kernel is None else dict(self.kernel),
@@ -108,6 +111,7 @@ class Run:
             gil=data["gil"],
             began=data["began"],
             problem=data["problem"],
+            notes=tuple(data["notes"]),
         )
 
 

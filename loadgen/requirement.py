@@ -57,10 +57,7 @@ class Requirement:
         pooled = getattr(row, clock) if clock in POOLED else None
         if isinstance(pooled, Percentiles):
             return float(value) if (value := getattr(pooled, percentile)) is not None else None
-        if mean := row.estimate(self.path):
-            return mean.mean
-        known = row.measured(self.path)  # some are 0, so there is no geometric mean
-        return sum(known) / len(known) if known and len(known) == len(row.trials) else None
+        return row.mean(self.path)
 
 
 def parse(text: str) -> Requirement:

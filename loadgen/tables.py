@@ -204,6 +204,9 @@ def tables(found: Sequence[Row]) -> list[Table]:
 
 def text(table: Table) -> str:
     """A table as plain text under its title, with its notes below."""
+    notes = [_wrapped(note, "  ") for note in table.notes]
+    if not table.headers:
+        return "\n".join([table.title, *notes])
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
     drawn = tabulate.tabulate(
         table.rows,
@@ -215,12 +218,13 @@ def text(table: Table) -> str:
         colalign=align if table.rows else None,
         disable_numparse=True,
     )
-    notes = [_wrapped(note, "  ") for note in table.notes]
     return "\n".join([table.title, drawn, *notes])
 
 
 def markdown(table: Table) -> str:
     """The same as Markdown."""
+    if not table.headers:
+        return "\n\n".join([f"## {table.title}", *table.notes])
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
     drawn = tabulate.tabulate(
         table.rows,
@@ -342,12 +346,10 @@ def _connections(found: Sequence[Row]) -> Table:
     columns += _percentiles("connect", lambda row: row.connect_seconds, ("p50", "p99"))
     columns += _percentiles("first reply", lambda row: row.first_reply_seconds, ("p50", "p99"))
     columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
-    notes = ["starved: connected, and never got a reply."]
-    moved = [f"{row.name}: {_counters(row)}" for row in found if row.kernel]
-    if moved:
-        notes.append(f"The kernel counted: {'; '.join(moved)}.")
-        seen = dict.fromkeys(name for row in found for name in row.kernel)
-        notes += [f"{name}: {MEANINGS[name]}." for name in seen]
+    notes = ["starved: connected, and never got a right reply."]
+    for name in dict.fromkeys(name for row in found for name in row.kernel):
+        moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
+        notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
     return _table("Connections", columns, found, notes)
 
 
@@ -372,6 +374,11 @@ def _outcomes(found: Sequence[Row]) -> Table:
 
 
 def _cost(found: Sequence[Row]) -> Table:
+    notes = list(dict.fromkeys(note for row in found for note in row.notes))
+    if all(row.highest("server.processes") is None for row in found):
+        return Table(
+            "What it cost the server", (), (), notes=tuple(notes or ["It was not measured."])
+        )
     kind = next((row.memory_kind for row in found if row.memory_kind), None)
     columns = _subject(found)
     columns += [
@@ -389,9 +396,8 @@ def _cost(found: Sequence[Row]) -> Table:
             lambda row: _share(row.median("engine.busiest_worker_cpu")),
         ),
     ]
-    notes = ["CPU of the whole process tree in the measured window; all else at its peak."]
-    notes += list(dict.fromkeys(note for row in found for note in row.notes))
-    return _table("What it cost the server", columns, found, notes)
+    legend = "CPU of the whole process tree in the measured window; all else at its peak."
+    return _table("What it cost the server", columns, found, [legend, *notes])
 
 
 def _groups(found: Sequence[Row]) -> Table | None:
@@ -410,7 +416,7 @@ def _groups(found: Sequence[Row]) -> Table | None:
                     _span(row.span(path + "served")),
                     _span(row.span(path + "starved")),
                     _span(row.span(path + "held")),
-                    _mean(row.estimate(path + MESSAGES.path), units.rate),
+                    units.rate(row.mean(path + MESSAGES.path)),
                     units.seconds(latency.p50),
                     units.seconds(latency.p99),
                     units.seconds(latency.max),
@@ -462,7 +468,7 @@ def _percentiles(
 
 
 def _mean_column(header: str, path: str, shown: Callable[[float | None], str]) -> _Column:
-    return _Column(header, lambda row: _mean(row.estimate(path), shown))
+    return _Column(header, lambda row: shown(row.mean(path)))
 
 
 def _span_column(header: str, path: str) -> _Column:
@@ -503,10 +509,6 @@ def _share(value: float | None) -> str:
 
 def _errors(row: Row) -> str:
     return ", ".join(f"{name} {times:,}" for name, times in row.errors.items())
-
-
-def _counters(row: Row) -> str:
-    return ", ".join(f"{name} {times:,}" for name, times in row.kernel.items())
 
 
 def _quoted(data: bytes | None) -> str:

@@ -243,6 +243,27 @@ def probe(endpoint: Endpoint) -> None:
         raise TargetError(f"cannot connect to {endpoint}: {error.strerror or error}") from None
 
 
+def converse(endpoint: Endpoint, request: bytes, reply_size: int) -> bytes | None:
+    """Send a request and return what comes back; None when it cannot be sent.
+
+    That is up to `reply_size` bytes, or what came until the server fell silent for a second.
+    """
+    received = b""
+    try:
+        with socket.socket(endpoint.address_family, socket.SOCK_STREAM) as client:
+            client.settimeout(PROBE_SECONDS)
+            client.connect(endpoint.sockaddr)
+            client.sendall(request)
+            client.settimeout(1.0)
+            while len(received) < reply_size and (data := client.recv(reply_size - len(received))):
+                received += data
+    except TimeoutError:
+        return received
+    except OSError:
+        return received or None
+    return received
+
+
 def _environment() -> dict[str, str]:
     """Our environment, with the package's own folder where the server's Python looks for it."""
     home = str(Path(concurrency_models.__file__).resolve().parent.parent)
@@ -313,7 +334,9 @@ def _name_of(pid: int) -> str | None:
                 if word.startswith("--model="):
                     return word.partition("=")[2]
             return "iterative"
-        return process.name()
+        name = process.name()
+        script = next((word for word in words[1:] if word.endswith(".py")), None)
+        return Path(script).name if script and name.startswith("python") else name
     except psutil.Error:
         return None
 

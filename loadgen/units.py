@@ -9,6 +9,8 @@ def seconds(value: float | None) -> str:
     """A duration: 830 us, 12.3 ms, 4.05 s."""
     if value is None:
         return NOT_MEASURED
+    if value == 0:
+        return "0 s"
     for factor, unit in ((1e6, "us"), (1e3, "ms")):
         if value * factor < 999.5:
             return f"{_digits(value * factor)} {unit}"
@@ -72,8 +74,8 @@ def times(value: float) -> str:
 
 def _digits(value: float) -> str:
     """Three significant digits, never in powers of ten."""
-    if value >= 99.95:
+    if value >= 99.95 or value == 0:
         return f"{value:,.0f}"
     if value >= 9.995:
         return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.01 or value == 0 else f"{value:.2g}"
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.2g}"
