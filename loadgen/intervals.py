@@ -13,6 +13,7 @@ Fleming and Wallace, "How not to lie with statistics" (CACM 29:3, 1986).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 CONFIDENCE = 0.95
 
@@ -83,6 +84,7 @@ def clearly_differs(quotient: Estimate | None) -> bool | None:
     return quotient.low > 1 or quotient.high < 1
 
 
+@lru_cache(maxsize=1024)
 def t_quantile(probability: float, freedom: float) -> float:
     """Student's t with `freedom` degrees (any positive number), by bisection on `t_cdf`.
 
