@@ -80,12 +80,15 @@ def remove_leftover(path: str) -> None:
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[socket.socket]:
+def listening(settings: Settings, *, share_port: bool = False) -> Iterator[socket.socket]:
     """Listen where `settings` say for as long as the block lasts; raises as `open_listener` does.
 
     A socket file is removed at the end, unless somebody has put another one in its place.
     """
-    with open_listener(settings) as listener:
+    if share_port:
+        # Another server that shares its port would share it with us, and nobody would notice.
+        open_listener(settings).close()
+    with open_listener(settings, share_port=share_port) as listener:
         file = Path(settings.path) if settings.family == "unix" else None
         ours = file and file_identity(file)
         try:

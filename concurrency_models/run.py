@@ -43,11 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.transport not in model.transports:
         able = ", ".join(name for name, other in MODELS.items() if "udp" in other.transports)
         parser.error(f"{model.name!r} needs connections; --transport udp goes with {able}")
+    if settings.family not in model.families:
+        parser.error(f"{model.name!r} needs --family {' or '.join(model.families)}")
     multiprocessing.set_start_method(options.start_method)
     serve = model.load()
     with ExitStack() as stack:
         try:
-            listener = stack.enter_context(listening(settings))
+            listener = stack.enter_context(listening(settings, share_port=model.share_port))
         except OSError as error:
             return complain(explain(error, settings))
         server = Server(settings, listener)
@@ -59,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(server)
     uptime = time.monotonic() - started
     clients = "1 client" if server.accepted == 1 else f"{server.accepted} clients"
-    print(f"{model.name}: served {clients} in {uptime:.1f} s", flush=True)
+    spread = ""
+    if server.accepted_by_worker is not None:
+        spread = f" (by worker: {' '.join(map(str, server.accepted_by_worker))})"
+    print(f"{model.name}: served {clients} in {uptime:.1f} s{spread}", flush=True)
     return 0
 
 

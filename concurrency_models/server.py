@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from concurrency_models.listener import SocketAddress, address_text
+from concurrency_models.listener import SocketAddress, address_text, open_listener
 from concurrency_models.settings import Settings
 from concurrency_models.talk import Talk, Terms
 
@@ -97,6 +97,7 @@ class Server:
     def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
         self.settings = settings
         self._listener = listener
+        self._twins: list[socket.socket] = []
         self.clients: set[Client] = set()
         """The clients that this process has admitted and not released."""
         self.accepted = 0
@@ -126,8 +127,16 @@ class Server:
         assert self._listener is not None, "this process was given no listener"
         return self._listener
 
+    def open_twin(self) -> socket.socket:
+        """Return another socket that listens at the same port; closed when the first one is."""
+        at_this_port = replace(self.settings, port=self.listener.getsockname()[1])
+        self._twins.append(open_listener(at_this_port, share_port=True))
+        return self._twins[-1]
+
     def close_listener(self) -> None:
-        """Close this process's copy of the listening socket, where it has one."""
+        """Close this process's copies of the listening sockets, where it has any."""
+        for listener in self._twins:
+            listener.close()
         if self._listener is not None:
             self._listener.close()
 

@@ -10,6 +10,12 @@ FAMILIES: Final = {"inet": "127.0.0.1", "inet6": "::1", "unix": ""}
 
 TRANSPORTS: Final = ("tcp", "udp")
 
+POOL_THREADS: Final = 16
+"""Threads in a pool, unless told otherwise."""
+
+POOL_PROCESSES: Final = 8
+"""Processes in a pool where each serves one client at a time, unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class Settings:

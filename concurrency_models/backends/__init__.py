@@ -6,9 +6,13 @@ hurts only the models that need it.
 
 import importlib
 import importlib.util
+import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
+
+from concurrency_models.settings import FAMILIES, POOL_PROCESSES, POOL_THREADS
 
 if TYPE_CHECKING:
     from concurrency_models.server import Server
@@ -20,8 +24,9 @@ class Model:
 
     name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
-    transports: which it serves; UDP means something only to some. at_once: how many clients it
-    serves at a time, as it is by default; None for as many as come.
+    transports, families: which it serves; UDP means something only to some. at_once: how many
+    clients it serves at a time, as it is by default; None for as many as come. share_port: whether
+    it has several listeners at its port. python: the oldest version that it runs under.
     """
 
     name: str
@@ -29,10 +34,16 @@ class Model:
     group: str = "stdlib"
     requires: tuple[str, ...] = ()
     transports: tuple[str, ...] = ("tcp",)
+    families: tuple[str, ...] = tuple(FAMILIES)
     at_once: int | None = None
+    share_port: bool = False
+    python: tuple[int, int] = (3, 11)
 
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
+        if sys.version_info < self.python:
+            here = platform.python_version()
+            return f"needs Python {'.'.join(map(str, self.python))} or later, and this is {here}"
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         return f"pip install {' '.join(missing)}" if missing else None
 
@@ -55,7 +66,13 @@ MODELS: Final[dict[str, Model]] = {
             at_once=1,
         ),
         Model("process", "a process per client (multiprocessing.Process)", "core"),
+        Model(
+            "prefork",
+            "a pool of processes that accept on one listener",
+            at_once=POOL_PROCESSES,
+        ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
+        Model("thread-pool", "a pool of threads, the others wait", at_once=POOL_THREADS),
         Model(
             "socketserver",
             "a thread per client (socketserver.ThreadingTCPServer)",
@@ -67,6 +84,12 @@ MODELS: Final[dict[str, Model]] = {
             "one thread, non-blocking sockets (selectors)",
             "core",
             transports=TCP_AND_UDP,
+        ),
+        Model(
+            "reuseport",
+            "an event loop per core, each with its own listener (SO_REUSEPORT)",
+            families=("inet", "inet6"),
+            share_port=True,
         ),
     )
 }

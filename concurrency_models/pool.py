@@ -1,0 +1,39 @@
+"""A bounded pool of threads that never keeps the program from ending.
+
+`concurrent.futures.ThreadPoolExecutor` waits at exit for whatever its threads are doing; a server
+whose grace is over must not.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+
+
+class ThreadPool:
+    """Up to `size` daemon threads, each started when the ones before it are all busy."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._tasks: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._unfinished = 0
+
+    def submit(self, task: Callable[[], object]) -> None:
+        """Have a thread call `task`, which must not raise, as soon as one is free.
+
+        Raises RuntimeError, and does not take the task, when a thread should be started for it and
+        the machine has none to give.
+        """
+        with self._lock:
+            if self._threads == self._unfinished and self._threads < self._size:
+                threading.Thread(target=self._work, daemon=True).start()
+                self._threads += 1
+            self._unfinished += 1
+        self._tasks.put(task)
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
+            with self._lock:
+                self._unfinished -= 1
