@@ -24,8 +24,11 @@ WINDOW_TOLERANCE = 0.10
 
 # An engine worker is one thread: close to a whole core it has nothing left to give.
 GENERATOR_BUSY = 0.93
-# At this share of what the engine can do at all, a faster server would hardly show.
+# At this share of the rate against a null server, a faster server would hardly show.
 GENERATOR_NEAR_CEILING = 0.90
+# An engine that sends late by this share of the response time is itself what is measured.
+GENERATOR_LATE = 0.25
+LATE_SECONDS = 0.0005
 # A server in one process keeps about one core busy at most: its interpreter has one lock.
 SERVER_BUSY = 0.85
 # With this share of all cores busy, nobody could have had more.
@@ -99,28 +102,31 @@ def audit(run: Run) -> Audit:
 def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
     """What bound one run, from who kept how many cores busy, and from the engine's ceiling.
 
-    `ceiling` must come from the same kind of load; None leaves that evidence out. `cores` are those
-    that server and engine may use.
+    `ceiling` must come from the same load; None leaves that evidence out. `cores` are those that
+    server and engine may use.
     """
     found = figures(run)
     server, worker = found.server.cpu_cores, found.engine.busiest_worker_cpu
     rate, asked = found.messages_per_second, found.requested_per_second
     if not rate:
         return Verdict(None, "no message was answered in the window")
-    if asked is not None and rate >= RATE_REACHED * asked:
-        return Verdict(WAITING, f"it was asked for {asked:,.0f} messages/s and kept up")
-    capacity = engine_capacity(ceiling)
     if worker is not None and worker >= GENERATOR_BUSY:
         return Verdict(GENERATOR, f"an engine worker used {worker:.0%} of its core")
-    if capacity is not None and rate >= GENERATOR_NEAR_CEILING * capacity:
+    if (late := _sent_late(found)) is not None:
+        return Verdict(GENERATOR, f"it sent late itself, 1 in 100 by over {late * 1e3:.1f} ms")
+    if asked is not None and rate >= RATE_REACHED * asked:
+        return Verdict(WAITING, f"it kept up with the {asked:,.0f} messages/s asked for")
+    if ceiling is not None and _near(rate, ceiling):
         return Verdict(
-            GENERATOR, f"{rate / capacity:.0%} of the {capacity:,.0f} messages/s it can make here"
+            GENERATOR,
+            f"a server that does nothing gets {ceiling.messages_per_second:,.0f} messages/s out of it, "
+            "hardly more",
         )
     if server is not None and found.server.processes == 1 and server >= SERVER_BUSY:
         return Verdict(SERVER, f"its process used {server:.2f} cores")
-    busy = found.machine.busy_cores
-    if busy is not None and cores and busy >= MACHINE_BUSY * cores:
-        return Verdict(MACHINE, f"{busy:.2f} of {cores} cores were busy")
+    busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
+    if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
+        return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
     if server is None:
         return Verdict(None, "the server's CPU could not be measured")
     if server >= SERVER_BUSY:
@@ -130,14 +136,20 @@ def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
     )
 
 
-def engine_capacity(ceiling: Ceiling | None) -> float | None:
-    """Messages/s that the engine could make if nothing else held it back.
+def _near(rate: float, ceiling: Ceiling) -> bool:
+    """Whether a null server was hardly faster, and not itself the limit of what it was asked."""
+    own_limit = ceiling.server_cpu_cores is None or ceiling.server_cpu_cores >= SERVER_BUSY
+    return not own_limit and rate >= GENERATOR_NEAR_CEILING * ceiling.messages_per_second
 
-    That is what it made against a server that does nothing, divided by how busy it was meanwhile.
-    """
-    if ceiling is None or not ceiling.busiest_worker_cpu:
+
+def _sent_late(found: Figures) -> float | None:
+    """How late the engine of an open loop sent by its own fault (p99, seconds), if that matters."""
+    if found.lateness_seconds is None or found.response_seconds is None:
         return None
-    return ceiling.messages_per_second / min(1.0, ceiling.busiest_worker_cpu)
+    late, response = found.lateness_seconds.p99, found.response_seconds.p99
+    if late is None or response is None:
+        return None
+    return late if late >= max(LATE_SECONDS, GENERATOR_LATE * response) else None
 
 
 def _messages_add_up(found: Figures) -> Check:

@@ -504,7 +504,7 @@ def _why_unranked(row: Row) -> str | None:
         ("failed messages", any_of("failed")),
         ("starved clients", any_of("starved")),
         ("nothing measured", None in row.values(headline(row.plan).path)),
-        (TOO_SHORT, any((window or 0.0) < SHORTEST_WINDOW for window in windows)),
+        (TOO_SHORT, any((window or 0.0) < 0.98 * SHORTEST_WINDOW for window in windows)),
         (ONE_TRIAL, len(row.trials) < 2),
     )
     return next((reason for reason, holds in reasons if holds), None)

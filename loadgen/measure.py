@@ -8,12 +8,13 @@ is returned.
 import platform
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from . import environment, kernel
+from .figures import figures
 from .fleet import Event, LoadError, Stop, WindowClosed, WindowOpened, run_load, worker_cores
 from .messages import Messages
 from .monitor import Monitor
@@ -27,7 +28,7 @@ CEILING_SECONDS = 1.0
 CEILING_WARMUP_SECONDS = 0.3
 CEILING_CLIENTS = 1000
 # Below this share of a core the engine's busiest worker was plainly not the limit.
-CEILING_NEEDED = 0.5
+CEILING_NEEDED = 0.3
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
     command = model_command(task.model, task.options)
     try:
         with ServerProcess(task.model, command, server_cores(task.plan)) as server:
-            run = _measure(replace(run, endpoint=server.endpoint), server.pid, None, watcher, stop)
+            run = _measure(
+                replace(run, endpoint=server.endpoint), server.pid, None, watcher.event, stop
+            )
             if not server.running:
                 run = _with_last_words(run, server)
     except TargetError as error:
@@ -106,7 +109,7 @@ def measure_found(
     """Put the load on a server that is there already, and watch it as far as it can be seen."""
     run = Run(model=found.name, plan=plan, trial=trial, label=label, endpoint=endpoint, began=now())
     watcher.begin(label or found.name, plan)
-    run = _measure(run, found.pid, found.note, watcher, stop)
+    run = _measure(run, found.pid, found.note, watcher.event, stop)
     if _nobody_served(run):
         run = replace(run, notes=(*run.notes, *_first_words(plan, endpoint)))
     watcher.end(run)
@@ -142,13 +145,19 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
     command = [sys.executable, "-P", "-m", "loadgen.null_server"]
     try:
         with ServerProcess("null server", command, server_cores(plan)) as server:
-            tally = run_load(load, server.endpoint, stop=stop)
-    except (TargetError, LoadError):
+            run = Run("null server", load, endpoint=server.endpoint)
+            run = _measure(run, server.pid, None, _ignore, stop)
+    except TargetError:
         return None
-    answered = sum(group.answered_in_window for group in tally.groups)
-    if not answered or not tally.busiest_worker_cpu or tally.cut_short:
+    found = figures(run)
+    if not found.messages_per_second or not found.engine.busiest_worker_cpu or stop.is_set():
         return None
-    return Ceiling(answered / tally.window_seconds, tally.busiest_worker_cpu, load.workers)
+    return Ceiling(
+        found.messages_per_second,
+        found.engine.busiest_worker_cpu,
+        found.server.cpu_cores,
+        load.workers,
+    )
 
 
 def server_cores(plan: Plan) -> list[int] | None:
@@ -173,7 +182,13 @@ def _at_full_speed(group: Group) -> Group:
     )
 
 
-def _measure(run: Run, pid: int | None, note: str | None, watcher: Watcher, stop: Stop) -> Run:
+def _ignore(event: Event) -> None:
+    pass
+
+
+def _measure(
+    run: Run, pid: int | None, note: str | None, tell: Callable[[Event], None], stop: Stop
+) -> Run:
     assert run.endpoint is not None
     with Monitor(pid, note) as monitor:
 
@@ -182,7 +197,7 @@ def _measure(run: Run, pid: int | None, note: str | None, watcher: Watcher, stop
                 monitor.window_opened()
             elif isinstance(event, WindowClosed):
                 monitor.window_closed()
-            watcher.event(event)
+            tell(event)
 
         before = kernel.read()
         try:

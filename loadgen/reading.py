@@ -7,7 +7,7 @@ do not bear out.
 from collections.abc import Sequence
 
 from . import units
-from .audit import GENERATOR, MACHINE, SERVER, WAITING
+from .audit import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
 from .compare import CONNECTIONS, CPU, LATENCY, MEMORY, MESSAGES, RESPONSE, Row, headline, load_of
 from .intervals import Estimate, clearly_differs, ratio
 
@@ -191,7 +191,9 @@ def _alone(row: Row) -> str:
     if asked is not None and response is not None:
         share = rate.mean / asked
         said = (
-            f"{units.rate(rate.mean)} of the {units.rate(asked)} messages/s asked for ({share:.0%})"
+            f"kept up with the {units.rate(asked)} messages/s asked for"
+            if share >= RATE_REACHED
+            else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
         return (
             f"{said}; 99 of 100 answered within {units.seconds(response.p99)} of when they were due"

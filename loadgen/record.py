@@ -39,13 +39,15 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What the engine reached on this machine against a server that does next to nothing.
+    """What the engine reached on this machine, under the same load, against a null server.
 
-    `busiest_worker_cpu` (0 to 1) is the share of a core that its busiest worker used meanwhile.
+    `busiest_worker_cpu` (0 to 1) is the share of a core that its busiest worker used meanwhile,
+    `server_cpu_cores` what the null server used, None where that could not be read.
     """
 
     messages_per_second: float
     busiest_worker_cpu: float
+    server_cpu_cores: float | None
     workers: int
 
 

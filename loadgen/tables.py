@@ -116,7 +116,9 @@ def heading(result: Result, found: Sequence[Row]) -> list[str]:
     """What was measured, under which load, and where: a line each."""
     subjects = list(dict.fromkeys(row.name for row in found))
     loads = list(dict.fromkeys(row.plan for row in found))
+    clients = list(dict.fromkeys(units.count(row.run.clients) for row in found))
     title = subjects[0] if len(subjects) == 1 else f"{len(subjects)} servers compared"
+    title += f", {' and '.join(clients)} client{'' if clients == ['1'] else 's'}"
     if result.cut_short:
         title += " (cut short: only what was measured until then)"
     trials = max((len(row.trials) for row in found), default=0)
@@ -178,7 +180,8 @@ def group_text(group: Group, alone: bool) -> str:
     else:
         said.append("closed loop")
     if group.messages_per_connection is not None:
-        said.append(f"a new connection every {group.messages_per_connection:,} message(s)")
+        each = group.messages_per_connection
+        said.append(f"a new connection for every {f'{each:,} messages' if each > 1 else 'message'}")
     return ", ".join(said)
 
 
@@ -413,9 +416,8 @@ def _groups(found: Sequence[Row]) -> Table | None:
                     "" if position else row.name,
                     group.name,
                     units.count(group.clients),
-                    _span(row.span(path + "served")),
-                    _span(row.span(path + "starved")),
-                    _span(row.span(path + "held")),
+                    _span(row.span(path + "connected")),
+                    _span(row.span(path + ("held" if group.silent else "served"))),
                     units.rate(row.mean(path + MESSAGES.path)),
                     units.seconds(latency.p50),
                     units.seconds(latency.p99),
@@ -423,7 +425,7 @@ def _groups(found: Sequence[Row]) -> Table | None:
                     units.fraction(row.median(path + "fairness")),
                 )
             )
-    who = ("server", "group", "clients", "served", "starved", "held")
+    who = ("server", "group", "clients", "connected", "served\nor held")
     what = ("messages\n/s", "latency\np50", "\np99", "\nmax", "Jain")
     return Table("Groups of clients", who + what, tuple(lines), words=(0, 1))
 
