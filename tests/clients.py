@@ -1,9 +1,13 @@
 """Clients that tests drive by hand, well-behaved and otherwise."""
 
+import fcntl
 import select
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+import sys
+import termios
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -75,6 +79,13 @@ class Client:
             data += piece
         return bytes(data)
 
+    def check_last_words(self, *replies: bytes) -> None:
+        """Read until the server hangs up, and judge whether it said just these."""
+        expected = b"".join(frame("length", reply) for reply in replies)
+        said = self.read_to_end()
+        right = said == expected  # pytest would take minutes to show how megabytes differ
+        assert right, f"{len(said)} bytes, not {len(expected)}: {said[:50]!r}"
+
     def hang_up(self) -> None:
         """Send no more; what the server sends can still be read."""
         self.socket.shutdown(socket.SHUT_WR)
@@ -94,6 +105,31 @@ def check_served(address: Address) -> None:
     """Come as one more client, and be served."""
     with Client(address) as client:
         assert client.ask(b"is anybody there?") == answer(b"is anybody there?")
+
+
+@contextmanager
+def crowd(address: Address, size: int) -> Iterator[list[Client]]:
+    """Connect so many clients for the length of a block."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Client(address)) for _ in range(size)]
+
+
+def never_read(client: Client, limit: int = 64 << 20) -> int:
+    """Send messages and read no answer until the server takes no more; return the bytes it took.
+
+    Gives up at `limit` bytes.
+    """
+    stream = memoryview(frame("length", bytes(1000)) * 1000)
+    sent = 0
+    while sent < limit and select.select([], [client], [], 0.2)[1]:
+        sent += client.socket.send(stream[sent % len(stream) :], socket.MSG_DONTWAIT)
+    return sent
+
+
+def unconfirmed(client: Client) -> int:
+    """Return how many bytes were sent that have not arrived in the server's kernel."""
+    queued = fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4))  # SIOCOUTQ of tcp(7)
+    return int.from_bytes(queued, sys.byteorder)
 
 
 def readable(clients: Iterable[Client], seconds: float) -> Sequence[Client]:

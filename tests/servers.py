@@ -22,7 +22,7 @@ import psutil
 
 from concurrency_models.backends import MODELS, Model
 
-WAIT_SECONDS: Final = 30.0
+WAIT_SECONDS: Final = 20.0
 """How long a test waits for what should come at once; only a test that fails waits so long."""
 
 ROOT: Final = Path(__file__).parent.parent
@@ -172,6 +172,7 @@ class ServerProcess:
 
     def check_nobody_is_left(self) -> None:
         """Wait for every process of the server to be gone."""
+        self.exit_status()
         eventually(lambda: not self.processes(), "a process of the server outlived it")
         self.out.wait_for_end()
         self.err.wait_for_end()

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from concurrency_models.talk import GREETING, frame
-from tests.clients import Client, answer, check_served, readable
+from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import CONCURRENT, START_METHODS, ServerProcess, Subject, serving
 
 LIMIT = 1 << 20
@@ -47,7 +47,7 @@ def test_a_message_over_the_limit_is_refused_once(server: ServerProcess, sent: i
         client.socket.sendall((LIMIT + 1).to_bytes(4, "big") + bytes(sent))
         assert client.receive() == answer(b"before")
         assert client.receive() == b"message of 1048577 bytes is over the limit of 1048576 bytes"
-        assert client.read_to_end() == b""
+        client.check_last_words()
 
 
 def test_a_client_may_hang_up_before_it_reads(server: ServerProcess) -> None:
@@ -55,30 +55,28 @@ def test_a_client_may_hang_up_before_it_reads(server: ServerProcess) -> None:
     with Client(server.address) as client:
         client.send(*messages)
         client.hang_up()
-        assert client.read_to_end() == b"".join(frame("length", answer(m)) for m in messages)
+        client.check_last_words(*map(answer, messages))
 
 
 @pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
 def test_many_clients_are_served_at_once(server: ServerProcess) -> None:
-    clients = [Client(server.address) for _ in range(100)]
-    for turn in range(3):
-        for number, client in enumerate(clients):
-            client.send(b"%d of client %d" % (turn, number))
-        for number, client in enumerate(clients):
-            assert client.receive() == answer(b"%d of client %d" % (turn, number))
-    for client in clients:
-        client.socket.close()
+    with crowd(server.address, 100) as clients:
+        for turn in range(3):
+            for number, client in enumerate(clients):
+                client.send(b"%d of client %d" % (turn, number))
+            for number, client in enumerate(clients):
+                assert client.receive() == answer(b"%d of client %d" % (turn, number))
 
 
 def test_nobody_is_lost_while_waiting_for_others(server: ServerProcess, subject: Subject) -> None:
-    clients = [Client(server.address) for _ in range(20)]
-    for number, client in enumerate(clients):
-        client.send(b"%d" % number)
-    for number, client in enumerate(clients):
-        assert client.receive() == answer(b"%d" % number)
-        if subject.model.at_once == 1:
-            assert not readable(clients[number + 1 :], 0.01)
-        client.socket.close()
+    with crowd(server.address, 20) as clients:
+        for number, client in enumerate(clients):
+            client.send(b"%d" % number)
+        for number, client in enumerate(clients):
+            assert client.receive() == answer(b"%d" % number)
+            if subject.model.at_once == 1:
+                assert not readable(clients[number + 1 :], 0.01)
+            client.socket.close()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_other_talks(subject: Subject, options: tuple[str, ...]) -> None:
                 assert client.read(len(hears)) == hears
                 if "--framing" in options:
                     client.hang_up()
-                assert client.read_to_end() == b""
+                client.check_last_words()
 
 
 @pytest.mark.parametrize("family", ["inet6", "unix"])
@@ -115,16 +113,14 @@ def test_other_families(subject: Subject, family: str, tmp_path: object) -> None
             server.process.terminate()
             client.socket.sendall(b"!")
             assert client.receive() == answer(b"half!")
-            assert client.read_to_end() == b""
+            client.check_last_words()
         server.exit_status()
 
 
 @pytest.mark.parametrize("subject", START_METHODS, ids=str)
 def test_processes_may_be_started_in_any_way(subject: Subject) -> None:
     with serving(*subject.arguments) as server:
-        clients = [Client(server.address) for _ in range(3)]
-        for client in clients:
-            assert client.ask(b"hello") == answer(b"hello")
-        for client in clients:
-            client.socket.close()
+        with crowd(server.address, 3) as clients:
+            for client in clients:
+                assert client.ask(b"hello") == answer(b"hello")
         check_served(server.address)
