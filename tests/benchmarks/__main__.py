@@ -1,0 +1,204 @@
+"""`python -m tests.benchmarks`: the table of what was aimed at and what was reached.
+
+Two sides of a row run in turn, so that a noisy minute hits both, and the row shows the median of
+the rounds' ratios with the lowest and the highest.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psutil
+from tabulate import tabulate
+
+from loadgen.plan import Group, Plan
+
+from . import sides
+from .sides import MissingError, Running, Server
+
+MIB = 1024 * 1024
+MANY_CLIENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how often to measure."""
+
+    rounds: int
+    seconds: float
+    long_seconds: float
+
+
+FULL = Effort(rounds=5, seconds=2.0, long_seconds=60.0)
+QUICK = Effort(rounds=2, seconds=0.5, long_seconds=10.0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, ready to print."""
+
+    what: str
+    target: str
+    reached: str
+    detail: str
+
+
+Client = Callable[[Running, float], float]
+
+
+def ratio_row(
+    what: str,
+    target: float,
+    effort: Effort,
+    ours: tuple[Server, Client],
+    other: tuple[Server, Client],
+) -> Row:
+    """Run both sides in turn and compare them."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(effort.rounds):
+        pairs = list(zip((ours, other), rates, strict=True))
+        # Who goes first changes, so that what one side leaves behind is not always the other's.
+        for (server, client), reached in pairs if number % 2 == 0 else reversed(pairs):
+            with server.running() as running:
+                reached.append(client(running, effort.seconds))
+    ratios = [mine / theirs for mine, theirs in zip(*rates, strict=True)]
+    medians = [statistics.median(reached) for reached in rates]
+    return Row(
+        what,
+        f"at least {target:.2f}",
+        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{medians[0]:,.0f}/s against {medians[1]:,.0f}/s",
+    )
+
+
+def engine_rows(effort: Effort) -> Iterator[Row]:
+    """The engine against other clients, all on the C echo server."""
+    server = sides.c_server()
+    others: tuple[tuple[str, float, Client], ...] = (
+        ("C epoll client", 0.80, sides.c_client),
+        ("blocking process-per-client", 1.70, sides.blocking_client),
+        ("locust, raw socket user", 2.50, sides.locust_client),
+    )
+    for name, target, client in others:
+        what = f"engine, against {name}"
+        try:
+            yield ratio_row(what, target, effort, (server, sides.engine_client), (server, client))
+        except MissingError as reason:
+            yield Row(what, f"at least {target:.2f}", "not measured", str(reason))
+
+
+def model_rows(effort: Effort) -> Iterator[Row]:
+    """Lasting connections: models against their bare loops, under the C client."""
+    for name in ("selectors", "thread", "process", "socketserver"):
+        yield ratio_row(
+            f"{name}, against its bare loop",
+            0.85,
+            effort,
+            (sides.model_server(name), sides.c_client),
+            (sides.bare_server(name), sides.c_client),
+        )
+    yield ratio_row(
+        "selectors, against the C server",
+        0.65,
+        effort,
+        (sides.model_server("selectors"), sides.c_client),
+        (sides.c_server("received: "), sides.c_client),
+    )
+
+
+def churn_client(running: Running, seconds: float) -> float:
+    """Connections per second of the C client: connect, one message, close."""
+    return sides.c_client(running, seconds, clients=10, churn=1)
+
+
+def churn_rows(effort: Effort) -> Iterator[Row]:
+    """Short connections: models against their bare loops, under the C client."""
+    for name in ("iterative", "process", "thread", "socketserver", "selectors"):
+        yield ratio_row(
+            f"churn: {name}, against its bare loop",
+            0.85,
+            effort,
+            (sides.model_server(name), churn_client),
+            (sides.bare_server(name), churn_client),
+        )
+    with sides.model_server("process").running() as running:
+        rates = [churn_client(running, effort.seconds) for _ in range(max(4, effort.rounds))]
+    yield Row(
+        "churn: process, its last run against its first",
+        "about 1",
+        f"{rates[-1] / rates[0]:.2f}",
+        ", ".join(f"{rate:,.0f}/s" for rate in rates),
+    )
+
+
+def crowd_rows(effort: Effort) -> Iterator[Row]:
+    """Ten thousand clients of the selectors model, all talking."""
+    with sides.model_server("selectors").running() as running:
+        plan = Plan((Group(MANY_CLIENTS, size_bytes=sides.SIZE),), timeout_seconds=30.0)
+        tally = sides.engine_tally(running, plan, max(effort.seconds, 3.0))
+        server_bytes = psutil.Process(running.pid).memory_full_info().uss
+    group = tally.groups[0]
+    what = f"{MANY_CLIENTS:,} clients of selectors: "
+    served = f"{group.served:,} served, errors {group.errors or 'none'}"
+    yield Row(what + "served", "every one, no error", served, f"{group.wrong} wrong replies")
+    connecting = f"{tally.connecting_seconds:.2f} s"
+    yield Row(what + "connecting", "under 10 s", connecting, f"{group.connected:,} connected")
+    engine = f"{tally.engine_memory_bytes / MIB:.0f} MiB"
+    yield Row(what + "engine memory", "under 150 MiB", engine, "peak RSS")
+    yield Row(what + "server memory", "under 150 MiB", f"{server_bytes / MIB:.0f} MiB", "USS after")
+
+
+def memory_rows(effort: Effort) -> Iterator[Row]:
+    """The engine's memory after a short and a long run of the same load."""
+    plan = Plan((Group(sides.CLIENTS, size_bytes=sides.SIZE),))
+    with sides.c_server().running() as running:
+        peaks = [
+            sides.engine_tally(running, plan, seconds).engine_memory_bytes / MIB
+            for seconds in (5.0, effort.long_seconds)
+        ]
+    yield Row(
+        f"engine memory after 5 s and {effort.long_seconds:.0f} s",
+        "the same",
+        f"{peaks[0]:.1f} and {peaks[1]:.1f} MiB",
+        "peak RSS",
+    )
+
+
+SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
+    "engine": engine_rows,
+    "models": model_rows,
+    "churn": churn_rows,
+    "crowd": crowd_rows,
+    "memory": memory_rows,
+}
+
+
+def main() -> None:
+    """Measure what was asked for and print the table, row by row on the way."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("subject", nargs="*", help=f"any of {', '.join(SUBJECTS)}; default all")
+    parser.add_argument("--quick", action="store_true", help="a look, not a result")
+    parser.add_argument("--rounds", type=int, help="how often each side of a ratio runs")
+    arguments = parser.parse_args()
+    unknown = set(arguments.subject) - set(SUBJECTS)
+    if unknown:
+        parser.error(f"unknown subject {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}")
+    effort = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        effort = Effort(arguments.rounds, effort.seconds, effort.long_seconds)
+    rows: list[Row] = []
+    for name in arguments.subject or SUBJECTS:
+        try:
+            for row in SUBJECTS[name](effort):
+                print(f"  {row.what}: {row.reached}", file=sys.stderr, flush=True)
+                rows.append(row)
+        except MissingError as reason:
+            rows.append(Row(name, "", "not measured", str(reason)))
+    cells = [(row.what, row.target, row.reached, row.detail) for row in rows]
+    print(tabulate(cells, headers=("what", "target", "reached", "rates"), tablefmt="github"))
+
+
+if __name__ == "__main__":
+    main()
