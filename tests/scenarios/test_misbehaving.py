@@ -1,0 +1,100 @@
+"""Clients that do what they should not: they cost nobody else anything."""
+
+import random
+
+import pytest
+
+from concurrency_models.talk import frame
+from tests.clients import Client, answer, check_served, crowd, never_read, readable
+from tests.servers import CONCURRENT, SUBJECTS, WAIT_SECONDS, ServerProcess, Subject, serving
+
+AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
+
+
+def test_a_client_that_resets(server: ServerProcess) -> None:
+    for _ in range(5):
+        idle, busy = Client(server.address), Client(server.address)
+        idle.reset()
+        busy.send(*[b"never to be read"] * 100)
+        busy.reset()
+    check_served(server.address)
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_a_client_that_leaves_in_mid_message(server: ServerProcess, size: int) -> None:
+    with Client(server.address) as client:
+        client.socket.sendall(frame("length", b"never to be whole")[:size])
+    check_served(server.address)
+
+
+@AT_ONCE
+def test_a_client_that_dribbles(server: ServerProcess) -> None:
+    with Client(server.address) as dribbler, Client(server.address) as other:
+        for byte in frame("length", b"slow"):
+            dribbler.socket.sendall(bytes([byte]))
+            assert other.ask(b"quick") == answer(b"quick")
+        assert dribbler.receive() == answer(b"slow")
+
+
+@AT_ONCE
+def test_clients_that_never_write(server: ServerProcess) -> None:
+    with crowd(server.address, 20):
+        check_served(server.address)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_client_that_sends_garbage(server: ServerProcess, seed: int) -> None:
+    with Client(server.address) as client:
+        client.socket.sendall(random.Random(seed).randbytes(100_000))
+        client.hang_up()
+        client.read_to_end()
+    check_served(server.address)
+
+
+def test_a_client_that_speaks_another_protocol(server: ServerProcess) -> None:
+    with Client(server.address) as client:
+        client.socket.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"over the limit" in client.receive()
+        client.check_last_words()
+
+
+@AT_ONCE
+def test_a_client_that_reads_slowly_gets_all_of_it(server: ServerProcess) -> None:
+    messages = [bytes([number]) * 100_000 for number in range(50)]
+    with Client(server.address, receive_buffer=4096) as slow, Client(server.address) as other:
+        slow.socket.settimeout(0)
+        stream = memoryview(b"".join(frame("length", message) for message in messages))
+        expected = b"".join(frame("length", answer(message)) for message in messages)
+        sent, read = 0, bytearray()
+        while len(read) < len(expected):
+            if sent < len(stream):
+                sent += send_some(slow, stream[sent:])
+            if readable([slow], 0 if sent < len(stream) else WAIT_SECONDS):
+                read += slow.socket.recv(65_536)
+            if len(read) % 16 == 0:
+                assert other.ask(b"quick") == answer(b"quick")
+        right = read == expected
+        assert right
+
+
+def send_some(client: Client, data: memoryview) -> int:
+    try:
+        return client.socket.send(data)
+    except BlockingIOError:
+        return 0
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_clients_that_never_read_cost_little_memory(subject: Subject) -> None:
+    with serving(*subject.arguments, "--grace", "0") as server:
+        size = min(4, subject.model.at_once or 4)
+        with crowd(server.address, size) as greedy:
+            for client in greedy:
+                assert client.ask(b"here I am") == answer(b"here I am")
+            before = server.memory_bytes()
+            for client in greedy:
+                assert never_read(client) < 64 << 20, "the server took all of it"
+            assert server.memory_bytes() - before < size * (4 << 20)
+            if subject.model.at_once is None:
+                check_served(server.address)
+        check_served(server.address)
