@@ -7,14 +7,17 @@ children need not know which. So none of them is ever left behind.
 import fcntl
 import multiprocessing
 import os
+import selectors
 import signal
 import threading
 import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
-from concurrency_models.server import Server
+from concurrency_models.server import POLL_SECONDS, Server
 
 
 class Lifeline:
@@ -22,10 +25,15 @@ class Lifeline:
 
     Pass it to every child, which first calls `hold`. On leaving the block the children are told to
     stop, and when it returns each has ended: by itself or, at the server's `kill_time`, by force.
+    children: reaps those that have ended and returns the process ids of those that have not; None
+    for those that `multiprocessing` started.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(
+        self, server: Server, children: Callable[[], Collection[int]] | None = None
+    ) -> None:
         self._server = server
+        self._children = children or active_children
         self._writer: Connection | None
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
 
@@ -37,6 +45,7 @@ class Lifeline:
         # A handler, though an empty one: only then is the death of a child written to the wake-up
         # descriptor, and the accept loop comes to reap it.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._server.end_at_once = self.kill_children
         return self
 
     def hold(self, server: Server) -> None:
@@ -77,7 +86,13 @@ class Lifeline:
 
     def count_children(self) -> int:
         """Reap the children that have ended and return how many have not."""
-        return len(multiprocessing.active_children())
+        return len(self._children())
+
+    def kill_children(self) -> None:
+        """End every child, whatever it is doing."""
+        for child in self._children():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def __exit__(
         self,
@@ -88,9 +103,17 @@ class Lifeline:
         assert self._writer is not None
         self._server.stop()
         self._writer.close()
-        for child in multiprocessing.active_children():
-            child.join(max(0.0, self._server.kill_time - time.monotonic()))
-        for child in multiprocessing.active_children():
-            child.kill()
-            child.join()
+        with selectors.DefaultSelector() as bell:
+            bell.register(self._server.wakeup, selectors.EVENT_READ)
+            while self._children():
+                left = self._server.kill_time - time.monotonic()
+                if left <= 0:
+                    self.kill_children()
+                bell.select(left if left > 0 else POLL_SECONDS)
+                self._server.clear_wakeup()
         self._reader.close()
+
+
+def active_children() -> list[int]:
+    """Return the process ids of the children that `multiprocessing` started."""
+    return [child.pid for child in multiprocessing.active_children() if child.pid is not None]

@@ -82,8 +82,7 @@ def stop_on_signals(server: Server) -> None:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         if server.stopping:
-            for child in multiprocessing.active_children():
-                child.kill()
+            server.end_at_once()
             os._exit(INTERRUPTED)
         server.stop()
 

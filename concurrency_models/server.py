@@ -109,6 +109,8 @@ class Server:
         """When, on the monotonic clock, conversations must be over; infinite until we stop."""
         self.kill_time = math.inf
         """When child processes that are still there should be killed, on the same clock."""
+        self.end_at_once: Callable[[], None] = lambda: None
+        """What to do, besides, when the program is to end at once: ends the children."""
         self._talks: dict[socket.socket, Talk] = {}  # those that block a thread in talk()
         self._accept_after = 0.0
         self._last_warning = -math.inf

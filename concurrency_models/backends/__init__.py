@@ -66,6 +66,7 @@ MODELS: Final[dict[str, Model]] = {
             at_once=1,
         ),
         Model("process", "a process per client (multiprocessing.Process)", "core"),
+        Model("fork", "a process per client (socketserver.ForkingTCPServer)"),
         Model(
             "prefork",
             "a pool of processes that accept on one listener",
