@@ -12,6 +12,9 @@ The file's shape (see the README for every figure):
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
+    experiment   only in an experiment's result: name, question, expectation, source, predictions
+                 (the viewer's ranking, best first), claims (text, as_expected: true, false or
+                 null where it could not be checked, numbers) and reading
 """
 
 import json
@@ -118,6 +121,44 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What an experiment expected of the figures, and whether they bore it out.
+
+    `as_expected` is False for a surprise and None where it could not be checked; `numbers` are the
+    figures that decided, in words.
+    """
+
+    text: str
+    as_expected: bool | None
+    numbers: str = ""
+
+
+@dataclass(frozen=True)
+class ExperimentOutcome:
+    """What an experiment asked and what came out.
+
+    `source` says where the expectation comes from. `predictions` are models as the viewer ranked
+    them, best first; empty when nobody was asked. `reading` is what to take home, in sentences.
+    """
+
+    name: str
+    question: str
+    expectation: str
+    source: str = ""
+    predictions: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    reading: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ExperimentOutcome":
+        claims = tuple(Claim(**claim) for claim in data["claims"])
+        return cls(**{**data, "predictions": tuple(data["predictions"]), "claims": claims})
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything from one command: its runs in the order in which they ran, and their surroundings.
 
@@ -135,9 +176,10 @@ class Result:
     ceiling: Ceiling | None = None
     cut_short: bool = False
     notes: tuple[str, ...] = ()
+    experiment: ExperimentOutcome | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        data: dict[str, Any] = {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             "what": self.what,
@@ -151,6 +193,9 @@ class Result:
             "ceiling": None if self.ceiling is None else asdict(self.ceiling),
             "runs": [run.to_json() for run in self.runs],
         }
+        if self.experiment is not None:
+            data["experiment"] = self.experiment.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
@@ -177,6 +222,9 @@ class Result:
             ceiling=None if ceiling is None else Ceiling(**ceiling),
             cut_short=data["cut_short"],
             notes=tuple(data["notes"]),
+            experiment=ExperimentOutcome.from_json(told)
+            if (told := data.get("experiment")) is not None
+            else None,
         )
 
 
