@@ -1,46 +1,31 @@
 """One event loop in one process: puts a share of a plan's load on a server, counts what happens.
 
-Rules kept here: a single clock, CLOCK_MONOTONIC in nanoseconds, the same in every process of a
-machine; no memory that grows with the length of the run; nothing is done per message that can be
-done per batch of events or per tenth of a second. `Engine._turn_over` is the hot loop: about 5 us a
-message, of which the two system calls take 4, so that every line in it was measured. Whatever is
-not the next message of a steady conversation leaves it for `Client`.
-
-A message is right when the reply equals the expected bytes. A whole reply with other bytes is
-wrong, and the client goes on. Where a reply ends is said by the framing, else by the expected size.
-A reply that brings more bytes than its own is wrong as well; the connection is then out of step and
-is closed, counted under EPROTO. So is a wrong reply without an end that could be known, once its
-time is up.
+Rules kept here: a single clock; no memory that grows with the length of the run; nothing is done
+per message that can be done per batch of events or per tenth of a second. `Engine._turn_over` is
+the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
 """
 
 from __future__ import annotations
 
-import errno
 import gc
 import heapq
-import random
 import resource
 import select
 import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
+from .client import MILLISECOND, READABLE, SECOND, WAITING, Client, clock, error_name
+from .datagram import DatagramClient
+from .group_load import NEVER, GroupLoad, Share
 from .histogram import HALF, SUB_BITS, Histogram
-from .messages import RING, Messages
-from .plan import Endpoint, Group, Plan
-from .tally import LANES, TIMELINE_SLICE_SECONDS, GroupTally, Lane, Tally
-
-SECOND = 1_000_000_000
-MILLISECOND = 1_000_000
-clock = time.monotonic_ns
-
-# The values of poll(2) and epoll(7) are the same for these.
-READABLE, WRITABLE = 1, 4
+from .messages import RING
+from .tally import TIMELINE_SLICE_SECONDS, Tally
 
 # Events taken per system call. More would let a client that is ready wait behind too many others
 # when the loop has timers to keep; fewer makes more calls.
@@ -50,7 +35,6 @@ BATCH = 256
 CONNECTS_PER_TURN = 4
 # Messages of an open loop sent between two looks at what has arrived.
 SENDS_PER_TURN = 64
-LARGEST_READ = 256 * 1024
 SNAPSHOT_NS = SECOND // 4
 # epoll_wait counts in milliseconds and rounds up. What is due sooner than this waits in select(2),
 # which counts in microseconds.
@@ -59,21 +43,10 @@ FINE_WAIT_NS = 2 * MILLISECOND
 # reset connections with a reply in flight.
 DRAIN_NS = SECOND // 4
 DRAIN_CHECK_NS = 5 * MILLISECOND
-BACKOFF_FIRST_NS = 10 * MILLISECOND
-BACKOFF_LONGEST_NS = SECOND // 2
-# A unix socket's connect() does not wait for room in the server's queue; it has to be tried again.
-UNIX_RETRY_NS = MILLISECOND
-NEVER = 1 << 62
 # linux/in.h; the socket module has no name for it.
 IP_BIND_ADDRESS_NO_PORT = 24
 # getrusage() counts KiB, but bytes on macOS.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-# What a client does at the moment.
-NEW, CONNECTING, FREE, WAITING, PAUSING, RETRYING, ENDED = range(7)
-
-REFUSED = frozenset({"ECONNREFUSED", "ENOENT"})
-LOST = frozenset({"ECONNRESET", "EPIPE", "EOF"})
 
 
 class Control(Protocol):
@@ -89,31 +62,6 @@ class ParentGoneError(Exception):
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one worker does of a plan: number `worker` among `plan.workers`.
-
-    Connections come from `source_addresses` in turn; where there are none, the kernel chooses.
-    """
-
-    plan: Plan
-    endpoint: Endpoint
-    worker: int = 0
-    source_addresses: tuple[str, ...] = ()
-
-    def clients_of(self, group: Group) -> range:
-        """Numbers within the group of this worker's clients: one block, even to one client."""
-        workers = self.plan.workers
-        return range(
-            group.clients * self.worker // workers, group.clients * (self.worker + 1) // workers
-        )
-
-    @property
-    def clients(self) -> int:
-        """How many clients this worker has, over all groups."""
-        return sum(len(self.clients_of(group)) for group in self.plan.groups)
-
-
-@dataclass(frozen=True)
 class WorkerSnapshot:
     """How one worker is doing: counts of the whole run, and response times of the window so far."""
 
@@ -121,529 +69,6 @@ class WorkerSnapshot:
     connected: int
     served: int
     response: Histogram
-
-
-class GroupLoad:
-    """A worker's share of one group while it runs: the clients, their messages and the counts."""
-
-    def __init__(self, engine: Engine, group: Group, share: Share) -> None:
-        self.engine = engine
-        self.group = group
-        self.messages = Messages(group, share.plan)
-        self.room = min(self.messages.reply_size + 1, LARGEST_READ)
-        self.tally = GroupTally(group.name)
-        # The histograms that count now; the tally gets the window's.
-        self.service = Histogram()
-        self.response = Histogram() if group.open_loop else self.service
-        self.lateness = Histogram()
-        if group.open_loop:
-            self.tally.lateness = self.lateness
-        self.randomness = random.Random(f"{share.plan.seed} {group.name} {share.worker}")
-        # Counted as messages fall due; a closed loop's are counted as clients begin them.
-        self.due_messages = 0
-        self.bytes_received = 0
-        self.answered_slowly = 0
-        self.answered_before_slice = 0
-        self.connections_before_window = 0
-        self.think_ns = round(group.think_seconds * SECOND)
-        self.last_message = share.plan.messages_per_client or NEVER
-        self.per_connection = group.messages_per_connection or NEVER
-        self.backs_off = group.messages_per_connection is not None
-        self.open_loop = group.open_loop
-        # What the hot loop may send on its own: the next message at once, for ever.
-        self.endless = (
-            not (group.silent or group.open_loop or self.think_ns)
-            and self.last_message == NEVER
-            and self.per_connection == NEVER
-        )
-        numbers = share.clients_of(group)
-        self.clients = [Client(self, number) for number in numbers]
-        self.tally.clients = len(self.clients)
-        if group.rate_per_second is not None and self.clients:
-            rate = group.rate_per_second * len(self.clients) / group.clients
-            self.due_every = SECOND / rate
-        self.next_due = NEVER
-        self.exact_due = 0.0
-        self.place = 0
-
-    def think(self) -> int:
-        """How long a client thinks before its next message, in ns."""
-        if self.group.think_distribution == "constant":
-            return self.think_ns
-        return round(self.randomness.expovariate(1 / self.think_ns))
-
-    def start_schedule(self, start: int, share: Share) -> None:
-        """Set when the first message of an open loop is due; workers are offset evenly."""
-        if not self.open_loop or not self.clients:
-            return
-        self.exact_due = start + self.due_every * share.worker / share.plan.workers
-        if self.group.arrivals == "poisson":
-            self.exact_due = start + self.randomness.expovariate(1 / self.due_every)
-        self.next_due = round(self.exact_due)
-
-    def take_due(self) -> tuple[Client, int]:
-        """The client and the time of the message that is due next, and move the schedule on.
-
-        Constant arrivals go round the clients. Poisson arrivals pick one at random, which gives
-        each client a Poisson process of its own (splitting, e.g. Ross, Introduction to
-        Probability Models, 5.3).
-        """
-        due = self.next_due
-        if self.group.arrivals == "poisson":
-            client = self.clients[int(self.randomness.random() * len(self.clients))]
-            self.exact_due += self.randomness.expovariate(1 / self.due_every)
-        else:
-            client = self.clients[self.place]
-            self.place = (self.place + 1) % len(self.clients)
-            self.exact_due += self.due_every
-        self.next_due = round(self.exact_due)
-        return client, due
-
-    def open_window(self) -> None:
-        """Forget what the warm-up measured of messages; whole-run counts go on."""
-        self.service.clear()
-        self.response.clear()
-        self.lateness.clear()
-        self.answered_before_slice = 0
-        self.connections_before_window = self.tally.connections
-        for client in self.clients:
-            client.answered_before_window = client.answered
-
-    def cut_slice(self, whole: bool = True) -> None:
-        """Put what was answered since the last cut into the timeline, a scrap with the last."""
-        answered = self.service.count
-        since, self.answered_before_slice = answered - self.answered_before_slice, answered
-        if whole or not self.tally.timeline:
-            self.tally.add_slice(since)
-        else:
-            self.tally.timeline[-1] += since
-
-    def close_window(self) -> None:
-        """Take the window's figures; replies from now on count for the whole run alone."""
-        tally = self.tally
-        tally.service, self.service = self.service, Histogram()
-        if self.open_loop:
-            tally.response, self.response = self.response, Histogram()
-            self.lateness = Histogram()
-        else:
-            tally.response = Histogram.merged([tally.service])
-            self.response = self.service
-        tally.connections_in_window = tally.connections - self.connections_before_window
-        tally.answered_in_window = tally.service.count
-        tally.payload_bytes_in_window = tally.answered_in_window * self.messages.payload_size
-        tally.answered_per_client = [
-            client.answered - client.answered_before_window for client in self.clients
-        ]
-
-    def finish(self, started: int, measured: bool) -> GroupTally:
-        """Close every client and return what became of all."""
-        tally, messages = self.tally, self.messages
-        if not measured:
-            self.open_window()
-            self.close_window()
-        for client in self.clients:
-            client.finish()
-        begun = sum(client.turn - client.first_turn for client in self.clients)
-        tally.answered = sum(client.answered for client in self.clients)
-        tally.intended = self.due_messages if self.open_loop else begun
-        tally.starved = 0 if self.group.silent else tally.connected - tally.served
-        # The hot loop counts no bytes: what it answered is whole messages that compared equal.
-        fast = tally.answered - self.answered_slowly
-        tally.bytes_received = self.bytes_received + fast * messages.reply_size
-        tally.expected_bytes_received = tally.answered * messages.reply_size
-        tally.bytes_sent += begun * messages.request_size
-        tally.lanes = [
-            client.lane(started) for client in self.clients[:LANES] if client.number < LANES
-        ]
-        return tally
-
-
-class Client:
-    """One client over TCP or a unix socket: it connects, talks, waits, and says how it ended."""
-
-    __slots__ = (
-        "answered",
-        "answered_before_window",
-        "backoff",
-        "connect_started",
-        "connected_at",
-        "counts",
-        "due",
-        "ended_at",
-        "expected",
-        "first_reply_at",
-        "first_started",
-        "first_turn",
-        "load",
-        "number",
-        "on_connection",
-        "pairs",
-        "partial",
-        "queue",
-        "recv",
-        "request_size",
-        "room",
-        "send",
-        "sent_at",
-        "settled",
-        "sock",
-        "state",
-        "steady",
-        "trouble",
-        "turn",
-        "unsent",
-        "wake_at",
-    )
-
-    recv: Callable[[int], bytes]
-    send: Callable[[bytes], int]
-
-    def __init__(self, load: GroupLoad, number: int) -> None:
-        self.load = load
-        self.number = number
-        self.sock: socket.socket | None = None
-        self.state = NEW
-        # May the hot loop send this client's next message by itself?
-        self.steady = False
-        self.pairs = load.messages.pairs
-        # Begun messages, from a place in the ring of the client's own.
-        self.turn = self.first_turn = number
-        self.expected = b""
-        self.request_size = load.messages.request_size
-        self.room = load.room
-        self.counts = load.service.counts
-        self.partial: bytearray | None = None
-        self.unsent: memoryview | None = None
-        self.queue: deque[int] | None = None
-        self.sent_at = self.due = 0
-        self.answered = self.answered_before_window = self.on_connection = 0
-        self.backoff = BACKOFF_FIRST_NS
-        # Why the last connection failed, while another is to come.
-        self.trouble = ""
-        self.wake_at = 0
-        # Has the first attempt to connect come to an end?
-        self.settled = False
-        self.first_started = self.connect_started = 0
-        self.connected_at = self.first_reply_at = self.ended_at = 0
-
-    # Connecting
-
-    def connect(self) -> None:
-        """Begin a connection; one over loopback is nearly always complete when this returns."""
-        engine = self.load.engine
-        self.state = CONNECTING
-        self.connect_started = now = clock()
-        self.first_started = self.first_started or now
-        try:
-            self.sock = engine.open_socket()
-        except OSError as error:
-            self.fail(_name(error))
-            return
-        self._try_connect()
-
-    def _try_connect(self) -> None:
-        engine, sock = self.load.engine, self.sock
-        assert sock is not None
-        try:
-            error = sock.connect_ex(engine.sockaddr)
-        except OSError as problem:
-            self.fail(_name(problem))
-            return
-        if error == errno.EAGAIN:
-            engine.wake(self, clock() + UNIX_RETRY_NS)
-            return
-        if error not in (0, errno.EINPROGRESS):
-            self.fail(errno.errorcode.get(error, str(error)))
-            return
-        if error:
-            try:
-                # Asking spares a wait in the poller for what the kernel has completed already, and
-                # gives the time of this connect rather than that of a burst of connects.
-                sock.getpeername()
-            except OSError:
-                engine.register(sock, self, READABLE | WRITABLE)
-                return
-        engine.register(sock, self, READABLE)
-        self._connected()
-
-    def _connected(self) -> None:
-        load, sock = self.load, self.sock
-        assert sock is not None
-        now = clock()
-        load.tally.connect.record(now - self.connect_started)
-        load.tally.connections += 1
-        if not self.connected_at:
-            self.connected_at = now
-            load.tally.connected += 1
-        self.settle()
-        self.recv = sock.recv
-        self.send = sock.send
-        self.on_connection = 0
-        self.state = FREE
-        self.next_message(now)
-
-    def settle(self) -> None:
-        """Tell the engine, once, that the first attempt to connect is over."""
-        if not self.settled:
-            self.settled = True
-            self.load.engine.one_settled()
-
-    # Talking
-
-    def next_message(self, now: int) -> None:
-        """Do what comes after a connect or a reply, at the time `now`."""
-        load = self.load
-        if self.turn - self.first_turn >= load.last_message:
-            self.end(now)
-        elif load.engine.draining or load.group.silent:
-            pass
-        elif self.on_connection >= load.per_connection:
-            self.close()
-            self.connect()
-        elif load.open_loop:
-            if self.queue:
-                self.begin(self.queue.popleft())
-        elif load.think_ns and self.on_connection:
-            self.state = PAUSING
-            load.engine.wake(self, now + load.think())
-        else:
-            self.begin(now)
-
-    def begin(self, due: int) -> None:
-        """Send the next message, which was due at that time."""
-        request, self.expected = self.pairs[self.turn & (RING - 1)]
-        self.turn += 1
-        self.state = WAITING
-        self.due = due
-        self.sent_at = clock()
-        try:
-            sent = self.send(request)
-        except OSError as error:
-            self.send_failed(request, error)
-            return
-        if sent != self.request_size:
-            self.sent_in_part(request, sent)
-
-    def send_failed(self, request: bytes, error: OSError) -> None:
-        """No byte of the request went out, because there is no room or because of worse."""
-        if isinstance(error, BlockingIOError):
-            self.sent_in_part(request, 0)
-        else:
-            self.load.tally.bytes_sent -= len(request)
-            self.fail(_name(error))
-
-    def sent_in_part(self, request: bytes, sent: int) -> None:
-        """Send the rest when there is room."""
-        assert self.sock is not None
-        self.unsent = memoryview(request)[sent:]
-        self.steady = False
-        self.load.engine.modify(self.sock, READABLE | WRITABLE)
-
-    def fall_due(self, due: int) -> None:
-        """A message of the open loop is due: send it now, or as soon as the client is free."""
-        load = self.load
-        if self.state == ENDED or not self.connected_at:
-            return
-        load.due_messages += 1
-        if self.state == FREE and not self.queue and not load.engine.draining:
-            load.lateness.record(clock() - due)
-            self.begin(due)
-        else:
-            if self.queue is None:
-                self.queue = deque()
-            self.queue.append(due)
-
-    def ready(self, event: int) -> None:
-        """Act on what the poller said about this client's socket."""
-        sock = self.sock
-        if sock is None:
-            return
-        if self.state == CONNECTING:
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                self.fail(errno.errorcode.get(error, str(error)))
-                return
-            self.load.engine.modify(sock, READABLE)
-            self._connected()
-            return
-        if event & WRITABLE and self.unsent is not None:
-            self._send_rest(self.unsent)
-        if event & ~WRITABLE and self.sock is sock:
-            try:
-                data = sock.recv(self.room)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.fail(_name(error))
-                return
-            self.received(data)
-
-    def _send_rest(self, unsent: memoryview) -> None:
-        assert self.sock is not None
-        try:
-            sent = self.sock.send(unsent)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.fail(_name(error))
-            return
-        self.unsent = unsent[sent:] or None
-        if self.unsent is None:
-            self.load.engine.modify(self.sock, READABLE)
-
-    def received(self, data: bytes) -> None:
-        """Take what one recv() returned, b"" for the end of the stream."""
-        if not data:
-            self.fail("EOF")
-            return
-        load = self.load
-        load.bytes_received += len(data)
-        if self.state != WAITING:
-            # Nobody asked. No message is wrong, but the connection is of no more use.
-            self.fail("EPROTO")
-            return
-        reply: bytes | bytearray = data
-        if self.partial is not None:
-            self.partial += data
-            reply = self.partial
-        if reply == self.expected and self.unsent is None:
-            self.partial = None
-            self._answered()
-            return
-        end = load.messages.reply_end(reply)
-        if end is None:
-            self.partial = bytearray(data) if self.partial is None else self.partial
-            return
-        self.partial = None
-        load.tally.wrong += 1
-        self.state = FREE
-        if end != len(reply) or self.unsent is not None:
-            self.fail("EPROTO")
-        else:
-            self.on_connection += 1
-            self.next_message(clock())
-
-    def _answered(self) -> None:
-        now = clock()
-        load = self.load
-        load.service.record(now - self.sent_at)
-        if load.open_loop:
-            load.response.record(now - self.due)
-        load.answered_slowly += 1
-        self.answered += 1
-        self.on_connection += 1
-        self.backoff = BACKOFF_FIRST_NS
-        self.state = FREE
-        if not self.first_reply_at:
-            self.first_reply_at = now
-            load.tally.first_reply.record(now - self.first_started)
-            load.tally.served += 1
-        self.next_message(now)
-        self.steady = load.endless and self.state == WAITING and self.unsent is None
-
-    # Time
-
-    def wake(self, now: int) -> None:
-        """The time that `Engine.wake` was asked for has come."""
-        if self.state == PAUSING:
-            self.state = FREE
-            if not self.load.engine.draining:
-                self.begin(now)
-        elif self.state == CONNECTING:
-            self._try_connect()
-        elif self.state == RETRYING and not self.load.engine.draining:
-            self.connect()
-
-    def check_time(self, oldest: int) -> None:
-        """Give up on what began before `oldest`."""
-        began = {WAITING: self.sent_at, CONNECTING: self.connect_started}.get(self.state, oldest)
-        if began < oldest:
-            self.fail("ETIMEDOUT")
-
-    # Ending
-
-    def fail(self, name: str) -> None:
-        """The connection is lost, or never came to be, for the reason `name`."""
-        load, tally = self.load, self.load.tally
-        failed = 0
-        if self.state == WAITING:
-            if self._mismatched():
-                tally.wrong += 1
-                name = "EPROTO"
-            else:
-                failed = 1
-        self.close()
-        self.settle()
-        if load.backs_off:
-            self.state = RETRYING
-            self.trouble = name
-            load.engine.wake(self, clock() + self.backoff)
-            self.backoff = min(2 * self.backoff, BACKOFF_LONGEST_NS)
-        else:
-            # Nobody is left to send what was due.
-            failed += len(self.queue or ())
-            self.queue = None
-            self._count_end(name)
-            self.end(clock())
-        tally.failed += failed
-        tally.count_error(name, max(failed, 1))
-
-    def _count_end(self, name: str) -> None:
-        tally = self.load.tally
-        if name in REFUSED:
-            tally.refused += 1
-        elif name in LOST:
-            tally.reset += 1
-        elif name == "ETIMEDOUT":
-            tally.timed_out += 1
-        else:
-            tally.other_failed += 1
-
-    def _mismatched(self) -> bool:
-        """Whether the part of a reply that has come can no longer become the right one."""
-        return self.partial is not None and not self.expected.startswith(self.partial)
-
-    def close(self) -> None:
-        """Close the connection, if there is one, and forget what was under way on it."""
-        if self.sock is None:
-            return
-        if self.unsent is not None:
-            self.load.tally.bytes_sent -= len(self.unsent)
-            self.unsent = None
-        self.load.engine.unregister(self.sock)
-        self.sock.close()
-        self.sock = None
-        self.partial = None
-        self.steady = False
-
-    def end(self, now: int) -> None:
-        """This client is done, for better or worse."""
-        if self.state != ENDED:
-            self.close()
-            self.state = ENDED
-            self.ended_at = now
-            self.load.engine.one_ended(self.load)
-
-    def finish(self) -> None:
-        """The run is over: say what is still open, and close."""
-        tally = self.load.tally
-        tally.waiting += len(self.queue or ())
-        if self.state == WAITING:
-            if self._mismatched():
-                tally.wrong += 1
-            else:
-                tally.waiting += 1
-        elif self.load.group.silent and self.state == FREE:
-            tally.held += 1
-        elif self.state == RETRYING:
-            self._count_end(self.trouble)
-        self.close()
-
-    def lane(self, started: int) -> Lane:
-        """This client's life in seconds since `started`."""
-        times = (self.first_started, self.connected_at, self.first_reply_at, self.ended_at)
-        first = [(moment - started) / SECOND if moment else None for moment in times]
-        return Lane(self.number, first[0], first[1], first[2], first[3], self.answered)
 
 
 class Nobody:
@@ -710,7 +135,9 @@ class Engine:
         self._order = count()
         self._timeout_ns = round(self.plan.timeout_seconds * SECOND)
         self._sweep_every = max(10 * MILLISECOND, min(SECOND, self._timeout_ns // 16))
-        self.loads = [GroupLoad(self, group, share) for group in self.plan.groups]
+        self._datagrams = share.endpoint.transport == "udp"
+        kind = DatagramClient if self._datagrams else Client
+        self.loads = [GroupLoad(self, group, share, kind) for group in self.plan.groups]
         self._clients = [client for load in self.loads for client in load.clients]
         self._open_loads = [load for load in self.loads if load.open_loop and load.clients]
         self._to_connect = deque(_interleaved(self.loads))
@@ -739,9 +166,10 @@ class Engine:
 
     def open_socket(self) -> socket.socket:
         """A non-blocking socket for one connection, bound to a source address if there are any."""
-        sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        kind = socket.SOCK_DGRAM if self._datagrams else socket.SOCK_STREAM
+        sock = socket.socket(self._family, kind | socket.SOCK_NONBLOCK)
         try:
-            if self._family != socket.AF_UNIX:
+            if self._family != socket.AF_UNIX and not self._datagrams:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sources = self.share.source_addresses
             if sources:
@@ -879,7 +307,7 @@ class Engine:
                 try:
                     data = client.recv(client.room)
                 except OSError as error:
-                    client.fail(_name(error))
+                    client.fail(error_name(error))
                     continue
                 if data != client.expected:
                     client.received(data)
@@ -1073,8 +501,3 @@ def _interleaved(loads: list[GroupLoad]) -> list[Client]:
         for place, client in enumerate(load.clients)
     ]
     return [client for _, client in sorted(placed, key=lambda pair: pair[0])]
-
-
-def _name(error: OSError) -> str:
-    """The error's name, such as ECONNRESET."""
-    return errno.errorcode.get(error.errno or 0, type(error).__name__)

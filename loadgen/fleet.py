@@ -25,7 +25,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from .engine import SECOND, Engine, ParentGoneError, Share, WorkerSnapshot
+from .client import SECOND
+from .engine import Engine, ParentGoneError, WorkerSnapshot
+from .group_load import Share
 from .histogram import Histogram
 from .plan import Endpoint, Plan, PlanError
 from .tally import Tally, merge_tallies
@@ -114,6 +116,7 @@ def run_load(
     """
     plan.validate()
     endpoint.validate()
+    plan.validate_against(endpoint)
     endpoint = endpoint.resolved()
     problem = descriptor_problem(plan)
     if problem:

@@ -25,6 +25,8 @@ LARGEST_MESSAGE = 256 * 1024 * 1024
 MOST_CLIENTS = 10_000_000
 # sun_path of Linux has 108 bytes, the last of them a zero.
 LONGEST_UNIX_PATH = 107
+# 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
+LARGEST_DATAGRAM = 65_507
 
 
 class PlanError(ValueError):
@@ -313,6 +315,22 @@ class Plan:
             f"{self.workers} workers for {self.clients} clients; "
             "a worker needs a client, so give fewer workers",
         )
+
+    def validate_against(self, endpoint: Endpoint) -> None:
+        """Raise PlanError when plan and endpoint, each fine by itself, do not go together."""
+        if endpoint.transport != "udp":
+            return
+        for group in self.groups:
+            _require(
+                group.messages_per_connection is None and not group.silent,
+                f"group {group.name!r}: UDP has no connections, so none can be held or renewed",
+            )
+            largest = LARGEST_DATAGRAM - len(self.reply_prefix)
+            _require(
+                group.size_bytes <= largest,
+                f"group {group.name!r}: a reply to {group.size_bytes} bytes does not fit into a "
+                f"datagram; give a size of at most {largest}",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-able values; `from_json` reads it back."""

@@ -129,6 +129,33 @@ def serving(
 
 
 @contextlib.contextmanager
+def answering_datagrams(answers: Callable[[int, bytes], list[bytes]]) -> Iterator[Endpoint]:
+    """Send back, for the n-th datagram of all, what `answers(n, reply)` returns, meanwhile."""
+    server = socket.socket(type=socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    address = server.getsockname()
+
+    def serve() -> None:
+        number = 0
+        while True:
+            data, client = server.recvfrom(65536)
+            if client == address:
+                return
+            number += 1
+            for answer in answers(number, PREFIX + data):
+                server.sendto(answer, client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield Endpoint("inet", address[0], address[1], transport="udp")
+    finally:
+        server.sendto(b"", address)
+        thread.join()
+        server.close()
+
+
+@contextlib.contextmanager
 def nobody_listening() -> Iterator[Endpoint]:
     """An address that refuses: bound, so that nobody else takes it, and not listening."""
     with socket.socket() as bound:

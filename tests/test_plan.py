@@ -100,6 +100,22 @@ def test_an_endpoint_that_makes_no_sense(endpoint: Endpoint, says: str) -> None:
         endpoint.validate()
 
 
+@pytest.mark.parametrize(
+    ("group", "says"),
+    [
+        (Group(1, messages_per_connection=1), "no connections"),
+        (Group(1, silent=True), "no connections"),
+        (Group(1, size_bytes=65_500), "at most 65497"),
+    ],
+)
+def test_what_datagrams_cannot_do(group: Group, says: str) -> None:
+    plan = Plan((group,))
+    plan.validate()
+    plan.validate_against(Endpoint("inet", "127.0.0.1", 80))
+    with pytest.raises(PlanError, match=says):
+        plan.validate_against(Endpoint("inet", "127.0.0.1", 80, transport="udp"))
+
+
 @given(
     st.builds(
         Group,

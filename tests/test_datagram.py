@@ -1,0 +1,86 @@
+"""Datagrams that are lost, late or doubled on purpose are counted as just that."""
+
+from typing import Any
+
+import pytest
+
+from loadgen.fleet import run_load
+from loadgen.plan import Endpoint, Group, Plan
+from loadgen.tally import GroupTally
+from tests.known_servers import answering_datagrams
+
+
+def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
+    plan = {"timeout_seconds": 0.2, "messages_per_client": 20, "duration_seconds": None, **plan}
+    tally = run_load(Plan((group,), **plan), endpoint)
+    assert tally.unaccounted == 0
+    return tally.groups[0]
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 64, 10_000])
+def test_every_datagram_is_answered(size: int) -> None:
+    with answering_datagrams(lambda _, reply: [reply]) as endpoint:
+        group = measure(endpoint, Group(3, size_bytes=size), timeout_seconds=5.0)
+    assert (group.connected, group.served, group.answered) == (3, 3, 60)
+    assert (group.lost, group.late, group.duplicated, group.errors) == (0, 0, 0, {})
+    assert (group.connections, group.connect.count) == (0, 0)
+    assert group.bytes_received == group.expected_bytes_received
+
+
+def test_lost_datagrams_are_counted_exactly() -> None:
+    with answering_datagrams(lambda n, reply: [] if n % 7 == 0 else [reply]) as endpoint:
+        group = measure(endpoint, Group(2))
+    assert (group.lost, group.failed, group.answered) == (5, 5, 35)
+    assert group.errors == {"ETIMEDOUT": 5}
+    assert group.timed_out == 0
+
+
+def test_duplicated_datagrams_are_counted_and_answer_nothing() -> None:
+    with answering_datagrams(lambda _, reply: [reply, reply]) as endpoint:
+        group = measure(endpoint, Group(1), timeout_seconds=5.0)
+    assert (group.answered, group.wrong, group.lost) == (20, 0, 0)
+    # The second of the last pair may find its client gone.
+    assert group.duplicated in (19, 20)
+
+
+def test_late_datagrams_are_told_from_the_answer_to_the_next_message() -> None:
+    held: list[bytes] = []
+
+    def hold_every_fourth(number: int, reply: bytes) -> list[bytes]:
+        if number % 4 == 0:
+            held.append(reply)
+            return []
+        return [held.pop(), reply] if held else [reply]
+
+    with answering_datagrams(hold_every_fourth) as endpoint:
+        group = measure(endpoint, Group(1))
+    assert (group.answered, group.lost, group.wrong) == (15, 5, 0)
+    assert group.late == 4
+
+
+def test_wrong_datagrams_are_counted_exactly() -> None:
+    def spoil(number: int, reply: bytes) -> list[bytes]:
+        return [b"nonsense"] if number % 5 == 0 else [reply]
+
+    with answering_datagrams(spoil) as endpoint:
+        group = measure(endpoint, Group(2), timeout_seconds=5.0)
+    assert (group.wrong, group.answered) == (8, 32)
+
+
+def test_an_open_loop_of_datagrams() -> None:
+    with answering_datagrams(lambda _, reply: [reply]) as endpoint:
+        group = measure(
+            endpoint,
+            Group(4, rate_per_second=200),
+            messages_per_client=None,
+            duration_seconds=0.5,
+            warmup_seconds=0.0,
+        )
+    assert group.answered_in_window == pytest.approx(100, abs=30)
+
+
+def test_nobody_there_is_refused() -> None:
+    with answering_datagrams(lambda _, reply: [reply]) as endpoint:
+        pass
+    group = measure(endpoint, Group(2))
+    assert (group.refused, group.failed, group.errors) == (2, 2, {"ECONNREFUSED": 2})
