@@ -44,7 +44,9 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`; return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # SIGTERM and a closed terminal end a run as Ctrl-C does: servers stopped, figures saved.
+    # SIGTERM and a closed terminal end a run as Ctrl-C does: servers stopped, figures saved. Set
+    # outright, since a program that a shell starts with & is born deaf to SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
