@@ -100,7 +100,8 @@ class ServerFigures:
     """What the server's process tree cost: CPU in the window, peaks over the run.
 
     `cpu_cores` is CPU seconds per second: 1.0 is one core kept busy. `memory_kind` names the
-    measure behind `memory_bytes` (pss, uss or rss).
+    measure behind `memory_bytes` (pss, uss or rss). `fewest_connections` and `most_connections` are
+    those that one of its workers got, None for a server that has no workers.
     """
 
     cpu_seconds: float | None = None
@@ -110,6 +111,8 @@ class ServerFigures:
     memory_kind: str | None = None
     threads: int | None = None
     processes: int | None = None
+    fewest_connections: int | None = None
+    most_connections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ class MachineFigures:
 class Figures(LoadFigures):
     """One run's figures: all clients together, the server, the engine and the machine.
 
-    `groups` has each group's figures by its name where there are several.
+    `groups` has each group's figures by its name where there are several; `probe` what a client of
+    an experiment's own counted, `kernel` how far the kernel's counters moved, both by name.
     """
 
     window_seconds: float | None = None
@@ -151,6 +155,8 @@ class Figures(LoadFigures):
     engine: EngineFigures
     machine: MachineFigures = field(default_factory=MachineFigures)
     groups: Mapping[str, LoadFigures] = field(default_factory=dict)
+    probe: Mapping[str, float] = field(default_factory=dict)
+    kernel: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -180,6 +186,8 @@ def figures(run: Run) -> Figures:
         ),
         machine=_machine_figures(run, server.cpu_cores, engine_cores),
         groups=groups if len(groups) > 1 else {},
+        probe=run.probe or {},
+        kernel=run.kernel or {},
     )
 
 
@@ -291,6 +299,8 @@ def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigure
         memory_kind=cost.memory_kind,
         threads=cost.threads,
         processes=cost.processes,
+        fewest_connections=min(run.connections_by_worker or (), default=None),
+        most_connections=max(run.connections_by_worker or (), default=None),
     )
 
 

@@ -20,6 +20,7 @@ from .messages import Messages
 from .monitor import Monitor
 from .plan import Endpoint, Group, Plan
 from .record import Ceiling, Run
+from .tally import Tally
 from .target import Found, ServerProcess, TargetError, converse, model_command
 
 # The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
@@ -31,15 +32,38 @@ CEILING_CLIENTS = 1000
 CEILING_NEEDED = 0.3
 
 
+class Load(Protocol):
+    """A way to put a load on: what an experiment has in place of the engine alone, or beside it."""
+
+    def put_on(
+        self,
+        plan: Plan,
+        endpoint: Endpoint,
+        *,
+        on_event: Callable[[Event], None],
+        stop: Stop,
+    ) -> tuple[Tally, dict[str, float]]:
+        """As `run_load`, with what else was counted, by name. Raises what `run_load` does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Task:
-    """One run to do: a model of ours under a plan. `options` go to the server's command line."""
+    """One run to do: a model of ours under a plan.
+
+    `options` go to the server's command line; `command` starts another server in place of the
+    model, which then only gives the name. `open_files` is how many descriptors the server may have
+    open, `load` what puts the load on, None for the engine.
+    """
 
     model: str
     plan: Plan
     trial: int = 1
     label: str | None = None
     options: tuple[str, ...] = ()
+    command: tuple[str, ...] | None = None
+    open_files: int | None = None
+    load: Load | None = None
 
 
 class Watcher(Protocol):
@@ -82,14 +106,15 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
         began=now(),
     )
     watcher.begin(task.label or task.model, task.plan)
-    command = model_command(task.model, task.options)
+    command = task.command or model_command(task.model, task.options)
+    process = ServerProcess(task.model, command, server_cores(task.plan), task.open_files)
     try:
-        with ServerProcess(task.model, command, server_cores(task.plan)) as server:
-            run = _measure(
-                replace(run, endpoint=server.endpoint), server.pid, None, watcher.event, stop
-            )
+        with process as server:
+            run = replace(run, endpoint=server.endpoint)
+            run = _measure(run, server.pid, None, watcher.event, stop, task.load)
             if not server.running:
                 run = _with_last_words(run, server)
+        run = replace(run, connections_by_worker=process.connections_by_worker)
     except TargetError as error:
         run = replace(run, problem=str(error))
     watcher.end(run)
@@ -187,7 +212,12 @@ def _ignore(event: Event) -> None:
 
 
 def _measure(
-    run: Run, pid: int | None, note: str | None, tell: Callable[[Event], None], stop: Stop
+    run: Run,
+    pid: int | None,
+    note: str | None,
+    tell: Callable[[Event], None],
+    stop: Stop,
+    load: Load | None = None,
 ) -> Run:
     assert run.endpoint is not None
     with Monitor(pid, note) as monitor:
@@ -201,11 +231,15 @@ def _measure(
 
         before = kernel.read()
         try:
-            tally = run_load(run.plan, run.endpoint, on_event=on_event, stop=stop)
+            if load is None:
+                tally = run_load(run.plan, run.endpoint, on_event=on_event, stop=stop)
+                counted = None
+            else:
+                tally, counted = load.put_on(run.plan, run.endpoint, on_event=on_event, stop=stop)
         except LoadError as error:
             return replace(run, problem=str(error))
         moved = kernel.difference(before, kernel.read())
-    return replace(run, tally=tally, server=monitor.cost(), kernel=moved)
+    return replace(run, tally=tally, server=monitor.cost(), kernel=moved, probe=counted)
 
 
 def _with_last_words(run: Run, server: ServerProcess) -> Run:

@@ -8,7 +8,7 @@ The file's shape (see the README for every figure):
     ceiling      what the engine reached against a server that does nothing, or null
     runs         one entry per trial, in the order in which they ran: model, clients, trial, label,
                  python, gil, endpoint, began, problem, notes, plan, figures, audit, verdict,
-                 server, kernel, tally
+                 server, kernel, connections_by_worker, probe, tally
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
@@ -61,8 +61,10 @@ class Run:
     `model` names what served: a model of ours, or what was found at the address. `trial` counts
     from 1. `python` and `gil` describe the server's interpreter where it is known. `began` is the
     wall clock in ISO 8601, for people; every duration comes from the monotonic clock. `kernel`
-    holds how far the kernel's counters moved. `problem` says in a sentence why there is no `tally`;
-    `notes` are what else was noticed.
+    holds how far the kernel's counters moved. `connections_by_worker` is how many connections each
+    worker of the server got, None for a server that has no workers. `probe` is what a client of an
+    experiment's own counted, by name. `problem` says in a sentence why there is no `tally`; `notes`
+    are what else was noticed.
     """
 
     model: str
@@ -78,6 +80,8 @@ class Run:
     began: str = ""
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    connections_by_worker: tuple[int, ...] | None = None
+    probe: Mapping[str, float] | None = None
 
     @property
     def clients(self) -> int:
@@ -98,6 +102,10 @@ class Run:
             "plan": self.plan.to_json(),
             "server": self.server.to_json(),
             "kernel": None if self.kernel is None else dict(self.kernel),
+            "connections_by_worker": None
+            if self.connections_by_worker is None
+            else list(self.connections_by_worker),
+            "probe": None if self.probe is None else dict(self.probe),
             "tally": None if self.tally is None else self.tally.to_json(),
         }
 
@@ -110,6 +118,10 @@ class Run:
             tally=None if data["tally"] is None else Tally.from_json(data["tally"]),
             server=ServerCost.from_json(data["server"]),
             kernel=data["kernel"],
+            connections_by_worker=tuple(spread)
+            if (spread := data.get("connections_by_worker")) is not None
+            else None,
+            probe=data.get("probe"),
             endpoint=None if data["endpoint"] is None else Endpoint.from_json(data["endpoint"]),
             label=data["label"],
             python=data["python"],

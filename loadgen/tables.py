@@ -350,10 +350,19 @@ def _connections(found: Sequence[Row]) -> Table:
     columns += _percentiles("first reply", lambda row: row.first_reply_seconds, ("p50", "p99"))
     columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
     notes = ["starved: connected, and never got a right reply."]
+    spreads = [f"{row.name} {_by_worker(row)}" for row in found if row.run.connections_by_worker]
+    if spreads:
+        notes.append(f"Connections that each worker got: {', '.join(spreads)}.")
     for name in dict.fromkeys(name for row in found for name in row.kernel):
         moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
         notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
     return _table("Connections", columns, found, notes)
+
+
+def _by_worker(row: Row) -> str:
+    """The connections of each worker, trial by trial."""
+    spreads = [trial.run.connections_by_worker or () for trial in row.trials]
+    return " / ".join(" ".join(map(str, spread)) for spread in spreads)
 
 
 def _outcomes(found: Sequence[Row]) -> Table:

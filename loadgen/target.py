@@ -33,6 +33,7 @@ _KEPT_LINES = 200
 _READY = re.compile(
     r"listening on (?:unix:(?P<path>.+?)|\[?(?P<host>[^\]\s]+?)\]?:(?P<port>\d+))(?:\s|$)"
 )
+_BY_WORKER = re.compile(r"served .*\(by worker: ([0-9 ]+)\)")
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 
@@ -45,17 +46,23 @@ class ServerProcess:
     """A server as a subprocess, as a context manager: started on entering, stopped on leaving.
 
     `command` must print a line with "listening on HOST:PORT" when it is ready. `cores` are the
-    processors it may run on, None for all. Raises TargetError on entering when it does not get
-    ready; its last words are in the text.
+    processors it may run on, None for all; `open_files` is how many descriptors it may have open,
+    None for as many as we may. Raises TargetError on entering when it does not get ready; its last
+    words are in the text.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], cores: Sequence[int] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        cores: Sequence[int] | None = None,
+        open_files: int | None = None,
     ) -> None:
         self.name = name
         self.endpoint = Endpoint("inet")
         self._command = list(command)
         self._cores = cores
+        self._open_files = open_files
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._ready = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -74,7 +81,7 @@ class ServerProcess:
     def __enter__(self) -> "ServerProcess":
         try:
             self._process = subprocess.Popen(
-                [*_launcher(self._cores), *self._command],
+                [*_launcher(self._cores, self._open_files), *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -105,6 +112,13 @@ class ServerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    @property
+    def connections_by_worker(self) -> tuple[int, ...] | None:
+        """How many connections each of its workers got, as it says when it has been stopped."""
+        found = (_BY_WORKER.search(line) for line in reversed(self._lines))
+        counts = next((match[1] for match in found if match), None)
+        return None if counts is None else tuple(map(int, counts.split()))
 
     @property
     def running(self) -> bool:
@@ -274,23 +288,26 @@ def _environment() -> dict[str, str]:
 # Ties the server's life to ours and then becomes the server. A program of its own, since what runs
 # between fork and exec in this process must not be Python while other threads run.
 _LAUNCHER = """
-import ctypes, os, sys
-parent, cores, *command = sys.argv[1:]
+import ctypes, os, resource, sys
+parent, cores, open_files, *command = sys.argv[1:]
 ctypes.CDLL(None).prctl({pdeathsig}, {sigterm})
 if os.getppid() != int(parent):
     sys.exit(1)
 if cores:
     os.sched_setaffinity(0, map(int, cores.split(",")))
+if open_files:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(open_files), int(open_files)))
 os.execv(command[0], command)
 """
 
 
-def _launcher(cores: Sequence[int] | None) -> list[str]:
+def _launcher(cores: Sequence[int] | None, open_files: int | None) -> list[str]:
     if not sys.platform.startswith("linux"):
         return []
     program = _LAUNCHER.format(pdeathsig=_PR_SET_PDEATHSIG, sigterm=int(signal.SIGTERM))
     listed = ",".join(map(str, cores or ()))
-    return [sys.executable, "-I", "-S", "-c", program, str(os.getpid()), listed]
+    limit = "" if open_files is None else str(open_files)
+    return [sys.executable, "-I", "-S", "-c", program, str(os.getpid()), listed, limit]
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
