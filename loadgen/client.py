@@ -14,7 +14,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from .messages import RING
 from .plan import Plan
@@ -79,6 +79,9 @@ class Client:
         "unsent",
         "wake_at",
     )
+
+    # Can clients of this kind be left to the hot loop?
+    steadies: ClassVar = True
 
     recv: Callable[[int], bytes]
     send: Callable[[bytes], int]

@@ -23,6 +23,9 @@ REMEMBERED_LOSSES = 256
 class DatagramClient(Client):
     """A client whose messages and replies are a datagram each, without framing."""
 
+    # The hot loop sends from the ring as it stands, without numbers.
+    steadies = False
+
     __slots__ = ("_digits", "_lost", "_numbers", "_prefix")
 
     @staticmethod

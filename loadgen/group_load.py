@@ -74,7 +74,8 @@ class GroupLoad:
         self.open_loop = group.open_loop
         # What the hot loop may send on its own: the next message at once, for ever.
         self.endless = (
-            not (group.silent or group.open_loop or self.think_ns)
+            kind.steadies
+            and not (group.silent or group.open_loop or self.think_ns)
             and self.last_message == NEVER
             and self.per_connection == NEVER
         )

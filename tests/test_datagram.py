@@ -27,6 +27,15 @@ def test_every_datagram_is_answered(size: int) -> None:
     assert group.bytes_received == group.expected_bytes_received
 
 
+def test_a_closed_loop_without_a_number_of_messages() -> None:
+    with answering_datagrams(lambda _, reply: [reply]) as endpoint:
+        group = measure(
+            endpoint, Group(3), messages_per_client=None, duration_seconds=0.2, timeout_seconds=5.0
+        )
+    assert group.answered == group.intended > 0
+    assert group.errors == {}
+
+
 def test_lost_datagrams_are_counted_exactly() -> None:
     with answering_datagrams(lambda n, reply: [] if n % 7 == 0 else [reply]) as endpoint:
         group = measure(endpoint, Group(2))
