@@ -243,6 +243,16 @@ def differences(
     found: Sequence[Difference], names: tuple[str, str], warnings: Sequence[str]
 ) -> str:
     """Two results side by side as text; `names` say which results A and B are."""
+    parts = [f"A: {names[0]}\nB: {names[1]}", text(difference_table(found))]
+    if warnings:
+        parts.append(
+            "\n".join(["Mind", *(_wrapped(warning, "    ", "  - ") for warning in warnings)])
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def difference_table(found: Sequence[Difference], a: str = "A", b: str = "B") -> Table:
+    """Two results side by side, called `a` and `b`."""
     lines = []
     for one in found:
         name = one.a if one.a == one.b else f"{one.a} and {one.b}"
@@ -260,19 +270,13 @@ def differences(
                     change.verdict,
                 )
             )
-    table = Table(
-        "A and B side by side",
-        ("server", "figure", "A", "B", "B / A", "95 % interval", "B is"),
+    return Table(
+        f"{a} and {b} side by side",
+        ("server", "figure", a, b, f"{b} / {a}", "95 % interval", f"{b} is"),
         tuple(lines),
         words=(0, 1, 6),
-        notes=("B / A is a ratio of geometric means over the trials, its interval Welch's.",),
+        notes=(f"{b} / {a} is a ratio of geometric means over the trials, its interval Welch's.",),
     )
-    parts = [f"A: {names[0]}\nB: {names[1]}", text(table)]
-    if warnings:
-        parts.append(
-            "\n".join(["Mind", *(_wrapped(warning, "    ", "  - ") for warning in warnings)])
-        )
-    return "\n\n".join(parts) + "\n"
 
 
 _FIGURES: dict[str, tuple[str, Callable[[float | None], str]]] = {
