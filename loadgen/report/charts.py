@@ -5,6 +5,7 @@ scrolls the page. Names stand above their bars instead of beside them, which lea
 room. Marks that a legend can hide are listed by series in `Drawn`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
@@ -19,6 +20,7 @@ from bokeh.models import (
     FixedTicker,
     HoverTool,
     LogTicker,
+    NoOverlap,
     NumeralTickFormatter,
     Range1d,
 )
@@ -35,14 +37,14 @@ QUIET = "#6B6B6B"
 GRID = "#E3E3E3"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 REPLY = "first reply"
-ROW = 46  # pixels for one subject's name and its marks
+ROW = 50  # pixels for one subject's name and its marks
 
 THEME = Theme(
     json={
         "attrs": {
             "Plot": {
-                "background_fill_color": None,
-                "border_fill_color": None,
+                "background_fill_color": "white",
+                "border_fill_color": "white",
                 "outline_line_color": None,
                 "min_border_left": 8,
                 "min_border_right": 14,
@@ -61,6 +63,7 @@ THEME = Theme(
                 "axis_label_text_font_style": "normal",
                 "axis_label_text_color": INK,
                 "axis_label_standoff": 6,
+                "major_label_policy": NoOverlap(),
             },
             "Grid": {"grid_line_color": GRID},
             "Title": {
@@ -73,6 +76,9 @@ THEME = Theme(
     }
 )
 
+_SHARES = CustomJSTickFormatter(
+    code='return tick < 1 ? "1/" + Math.round(1 / tick) : String(Math.round(tick))'
+)
 _SECONDS = CustomJSTickFormatter(
     code="""
     const [factor, unit] = tick < 9.995e-4 ? [1e6, "us"] : tick < 0.9995 ? [1e3, "ms"] : [1, "s"]
@@ -274,25 +280,32 @@ def _(panel: Reaches) -> Drawn:
 
 @draw.register
 def _(panel: Strips) -> Drawn:
-    most = max((share for strip in panel.strips for share in strip.shares), default=1.0)
-    limit = max(2.0, most * 1.06)
+    shares = [share for strip in panel.strips for share in strip.shares]
+    # On a logarithmic axis half the share is as far from 1 as twice it; zero stands at the left.
+    least = min((share for share in shares if share), default=1.0)
+    nothing = min(0.1, 10.0 ** math.floor(math.log10(least))) / 10 ** (not all(shares))
+    most = max(4.0, *shares)
     names = [(strip.name, strip.text) for strip in panel.strips]
-    plot = _rows(panel.title, names, Range1d(start=-0.03 * limit, end=limit))
+    plot = _rows(panel.title, names, Range1d(start=nothing / 1.5, end=most * 1.5), log=True)
     plot.xaxis.axis_label = "times the even share"
-    plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    powers = range(round(math.log10(nothing)), math.floor(math.log10(most)) + 1)
+    plot.xaxis.ticker = FixedTicker(ticks=sorted([0.5, 2.0, *(10.0**power for power in powers)]))
+    plot.xaxis.formatter = _SHARES
+    if not all(shares):
+        plot.xaxis.major_label_overrides = {nothing: "nothing"}
     plot.add_layout(Span(location=1, dimension="height", line_color=QUIET, line_dash="dashed"))
     dots = [
         # Three rows of dots show how many there are where they fall together.
-        (share, (number % 3 - 1) * 0.12 - place, strip)
+        (share or nothing, share, (number % 3 - 1) * 0.12 - place, strip)
         for place, strip in enumerate(panel.strips)
         for number, share in enumerate(strip.shares)
     ]
     source = _source(
-        x=[share for share, _, _ in dots],
-        y=[y for _, y, _ in dots],
-        marker=[strip.style.marker for _, _, strip in dots],
-        color=[strip.style.color for _, _, strip in dots],
-        tip=[f"{strip.name}: {share:.3g} times the even share" for share, _, strip in dots],
+        x=[x for x, _, _, _ in dots],
+        y=[y for _, _, y, _ in dots],
+        marker=[strip.style.marker for _, _, _, strip in dots],
+        color=[strip.style.color for _, _, _, strip in dots],
+        tip=[f"{strip.name}: {share:.3g} times the even share" for _, share, _, strip in dots],
     )
     drawn = plot.scatter(
         "x",
@@ -326,7 +339,7 @@ def _(panel: Lanes) -> Drawn:
     shown = [place for place in range(count) if place == 0 or (place + 1) % 5 == 0]
     several = any(not label.isdecimal() for label in panel.labels)
     places = range(count) if several and count <= 6 else shown
-    plot.yaxis.ticker = FixedTicker(ticks=[-place for place in places])
+    plot.yaxis.ticker = FixedTicker(ticks=sorted(-place for place in places))
     plot.yaxis.major_label_overrides = {-place: panel.labels[place] for place in places}
     if not several:
         plot.yaxis.axis_label = "client"
@@ -426,8 +439,8 @@ def _number(axes: Any, axis: Axis, series: Sequence[Sequence[float]]) -> None:
         powers = range(1, len(str(int(max(values, default=10)))))
         axes.ticker = FixedTicker(ticks=[2, *(10**power for power in powers)])
         axes.major_label_overrides = {
-            2: "50 %",
-            **{10**power: f"{100 - 100 / 10**power:.10g} %" for power in powers},
+            2: "50",
+            **{10**power: f"{100 - 100 / 10**power:.10g}" for power in powers},
         }
     elif axis.kind == "seconds":
         axes.formatter = _SECONDS

@@ -19,11 +19,15 @@ from .style import Style, style_of
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of one result. `name` tells it apart from all others under the same load."""
+    """One row of the result at position `result`.
+
+    `name` tells it apart from all others under the same load.
+    """
 
     name: str
     style: Style
     row: Row
+    result: int = 0
 
     @property
     def typical(self) -> Trial:
@@ -53,7 +57,10 @@ def letter(position: int) -> str:
 
 
 def loads(results: Sequence[Result]) -> list[Load]:
-    """Every load of the results, in the order in which they first ran."""
+    """Every load of the results, in the order in which they first ran.
+
+    The same row of several results stands together.
+    """
     variants: dict[str, list[tuple[Any, ...]]] = {}
     found: dict[tuple[Any, ...], list[Subject]] = {}
     for position, result in enumerate(results):
@@ -65,7 +72,10 @@ def loads(results: Sequence[Result]) -> list[Load]:
                 seen.append(key)
             name = f"{row.name} ({letter(position)})" if len(results) > 1 else row.name
             style = style_of(run.model, seen.index(key))
-            found.setdefault(load_of(row.plan), []).append(Subject(name, style, row))
+            found.setdefault(load_of(row.plan), []).append(Subject(name, style, row, position))
+    for same in found.values():
+        order = list(dict.fromkeys(subject.row.name for subject in same))
+        same.sort(key=lambda subject: order.index(subject.row.name))
     plans = [same[0].row.plan for same in found.values()]
     return [
         Load(label, load_text(plan), plan, tuple(same))

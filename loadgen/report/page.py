@@ -5,7 +5,7 @@ are in the file, fonts are the reader's.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -18,12 +18,23 @@ from markupsafe import Markup
 
 from .. import reading, units
 from ..audit import GENERATOR, MACHINE, SERVER, WAITING
-from ..compare import CONNECTIONS, MESSAGES, RESPONSE, Headline, Row, headline, warnings
+from ..compare import (
+    CONNECTIONS,
+    MESSAGES,
+    RESPONSE,
+    ComparisonError,
+    Difference,
+    Headline,
+    Row,
+    diff,
+    headline,
+    warnings,
+)
 from ..environment import Environment as Machine
 from ..record import ExperimentOutcome, Result
-from ..tables import Table, heading, machine_text
+from ..tables import Table, difference_table, heading, machine_text
 from .charts import THEME, Drawn, draw
-from .loads import Load, letter, loads
+from .loads import Load, Subject, letter, loads
 from .style import MARKERS, Style
 from .views import Section, sections
 
@@ -42,11 +53,21 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A load's subjects from first to last."""
+    """The subjects of one load and result, from first to last."""
 
     label: str
     text: str
     standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two results, set side by side as far as they can be; `minds` are what to mind."""
+
+    title: str
+    says: tuple[str, ...]
+    table: Table | None
+    minds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -129,7 +150,8 @@ def page(results: Sequence[Result]) -> str:
     return template.render(
         title=" and ".join(dict.fromkeys(origin.title for origin in origins)),
         origins=origins,
-        verdicts=tuple(map(_verdict, every)),
+        verdicts=tuple(_verdicts(every)),
+        contrasts=tuple(_contrasts(results)),
         blocks=blocks,
         markers=MARKERS,
         bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js()),
@@ -156,23 +178,59 @@ def _origin(result: Result, place: int, several: int) -> Origin:
     )
 
 
-def _verdict(load: Load) -> Verdict:
-    rows = [subject.row for subject in load.subjects]
-    return Verdict(
-        load.label,
-        load.text,
-        tuple(
-            Standing(
-                subject.name,
-                subject.style,
-                _rank(subject.row, rows),
-                _figure(subject.row, headline(subject.row.plan)),
-                (sentence := reading.sentence(subject.row, rows)),
-                _bound(subject.row, sentence),
-            )
-            for subject in load.subjects
-        ),
-    )
+def _verdicts(every: Sequence[Load]) -> Iterator[Verdict]:
+    for load in every:
+        for result in dict.fromkeys(subject.result for subject in load.subjects):
+            same = [subject for subject in load.subjects if subject.result == result]
+            several = len({subject.result for subject in load.subjects}) > 1
+            label = f"{load.label} ({letter(result)})" if load.label else letter(result)
+            yield Verdict(label if several else load.label, load.text, tuple(_standings(same)))
+
+
+def _standings(same: Sequence[Subject]) -> Iterator[Standing]:
+    rows = [subject.row for subject in same]
+    for subject in same:
+        row = subject.row
+        sentence = reading.sentence(row, rows)
+        yield Standing(
+            subject.name,
+            subject.style,
+            _rank(row, rows),
+            _figure(row, headline(row.plan)),
+            sentence[0].upper() + sentence[1:] + ".",
+            _bound(row, sentence),
+        )
+
+
+def _contrasts(results: Sequence[Result]) -> Iterator[Contrast]:
+    """The first result against each of the others."""
+    for place, other in enumerate(results[1:], 1):
+        a, b = letter(0), letter(place)
+        title = f"{b} against {a}"
+        try:
+            found, minds = diff(results[0], other)
+        except ComparisonError as error:
+            yield Contrast(title, (), None, (str(error),))
+            continue
+        yield Contrast(
+            title,
+            tuple(_contrast_sentence(one, a, b) for one in found),
+            difference_table(found, a, b),
+            tuple(minds),
+        )
+
+
+def _contrast_sentence(one: Difference, a: str, b: str) -> str:
+    """What became of the figure that the load is ranked by, which is the first change."""
+    change = one.changes[0]
+    name = one.a if one.a == one.b else f"{one.b} against {one.a}"
+    what = UNITS[change.path][1]
+    if change.ratio is None:
+        return f"{name}: {what} {change.verdict} in both."
+    said = f"{name}: {b} has {units.times(change.ratio.mean)} times the {what} of {a}"
+    if change.ratio.low is not None and change.ratio.high is not None:
+        said += f" ({units.times(change.ratio.low)} to {units.times(change.ratio.high)})"
+    return f"{said}: {change.verdict}."
 
 
 def _rank(row: Row, rows: Sequence[Row]) -> str:
@@ -181,13 +239,15 @@ def _rank(row: Row, rows: Sequence[Row]) -> str:
     return f"{row.rank}=" if sum(one.rank == row.rank for one in rows) > 1 else str(row.rank)
 
 
+UNITS: dict[str, tuple[Callable[[float | None], str], str]] = {
+    MESSAGES.path: (units.rate, "messages/s"),
+    CONNECTIONS.path: (units.rate, "connections/s"),
+    RESPONSE.path: (units.seconds, "response time p99"),
+}
+
+
 def _figure(row: Row, kind: Headline) -> str:
-    shown = {
-        MESSAGES: (units.rate, "messages/s"),
-        CONNECTIONS: (units.rate, "connections/s"),
-        RESPONSE: (units.seconds, "response time p99"),
-    }
-    write, unit = shown[kind]
+    write, unit = UNITS[kind.path]
     found = row.estimate(kind.path)
     if found is None:
         return "not measured"

@@ -298,7 +298,7 @@ def _bars(part: _Part) -> tuple[Bar, ...]:
         found = row.estimate(part.path + kind.path)
         why = row.unranked if row.unranked != ONE_TRIAL else None
         if found is not None and row.bound.bound == GENERATOR:
-            why = why or "load generator was the limit"
+            why = why or "generator-limited"
         if found is None:
             text = "not measured"
         elif found.spread is None:
@@ -354,7 +354,7 @@ def latency(every: Sequence[Load]) -> Section | None:
             panels.append(
                 Lines(
                     part.title,
-                    Axis("percentile of messages", "percentile", log=True),
+                    Axis("percentile of messages (%)", "percentile", log=True),
                     Axis(what, "seconds", log=True),
                     tuple(lines),
                 )
@@ -421,7 +421,7 @@ def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
             row = subject.row
             connect, first = row.connect_seconds, row.first_reply_seconds
             starved, connected = row.highest("starved"), row.highest("connected")
-            text = f"first reply {units.seconds(first.p50)}, p99 {units.seconds(first.p99)}"
+            text = f"{units.seconds(first.p50)}, p99 {units.seconds(first.p99)}"
             if starved:
                 text = f"{units.count(starved)} of {units.count(connected)} never got one"
             reaches.append(
@@ -451,7 +451,8 @@ def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
         "Both clocks start when a client calls connect(). The kernel completes a connection before "
         "the server accepts it, so being connected (open mark) says nothing about being served "
         "(filled mark): what lies between is the queue at the door. Each bar runs from the median "
-        "to the 99th percentile." + _left_out(few, every),
+        "to the 99th percentile; the first reply's two stand beside the name."
+        + _left_out(few, every),
         tuple(panels),
         tuple(said),
         _titles(ready, "Connections"),
@@ -504,9 +505,9 @@ def fairness(every: Sequence[Load]) -> Section | None:
         "fairness",
         "Fairness among clients",
         "Each dot is a client, placed by how many times the even share of messages it got in the "
-        "measured window; all dots on 1 is fair. Jain's index sums that up: 1 when all got the "
-        "same, 1/n when one of n got everything. One trial, the middle one."
-        + _left_out(few, every),
+        "measured window. All dots on 1 is fair; those at the left end got nothing. Jain's index "
+        "sums that up: 1 when all got the same, 1/n when one of n got everything. One trial, the "
+        "middle one." + _left_out(few, every),
         tuple(panels),
         tuple(said),
         tuple(made),
