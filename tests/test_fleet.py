@@ -74,9 +74,11 @@ def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
     assert tally.window_started is not None
     assert tally.window_started >= opened[0].monotonic
     assert tally.window_started >= tally.started + tally.connecting_seconds + 0.1
-    assert tally.window_seconds >= 0.6
+    # A worker that wakes late to the opening measures, and says, so much less.
+    assert 0.3 < tally.window_seconds < 0.9
     assert tally.engine_cpu_seconds is not None
-    assert tally.engine_memory_bytes > 0
+    # Two small processes, whatever the size of this one that started them.
+    assert 0 < tally.engine_memory_bytes < 2 * 50 * 1024 * 1024
     assert tally.busiest_worker_cpu is not None
     assert not tally.cut_short
 
@@ -271,3 +273,18 @@ def test_workers_are_pinned_from_the_last_core_down() -> None:
     with serving(talk()) as endpoint:
         run_load(Plan((Group(1),), pin=True, duration_seconds=0.1), endpoint, on_event=look)
     assert seen == [{cores[-1]}]
+
+
+def test_systems_without_epoll_use_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = f"import select; del select.epoll; {fleet.WORKER_PROGRAM}"
+    monkeypatch.setattr(fleet, "WORKER_PROGRAM", program)
+    groups = (Group(3), Group(2, "churn", messages_per_connection=2), Group(1, "idle", silent=True))
+    plan = Plan(groups, duration_seconds=None, messages_per_client=6)
+    with serving(talk()) as endpoint:
+        lasting, churn, idle = run_load(plan, endpoint).groups
+    assert (lasting.answered, churn.answered, churn.connections, idle.held) == (18, 12, 6, 1)
+    with serving(talk()) as endpoint:
+        paced = run_load(
+            Plan((Group(2, rate_per_second=100),), duration_seconds=0.3, warmup_seconds=0), endpoint
+        )
+    assert paced.groups[0].answered_in_window == pytest.approx(30, abs=10)

@@ -1,0 +1,32 @@
+"""The benchmarks' two sides understand each other; how fast they are is not tested."""
+
+import shutil
+
+import pytest
+
+from tests.benchmarks import sides
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the benchmarks' limit is written in C")
+@pytest.mark.parametrize("prefix", ["", "received: "])
+def test_the_c_server_talks_with_every_client(prefix: str) -> None:
+    with sides.c_server(prefix).running() as running:
+        assert sides.c_client(running, 0.05, clients=3) > 0
+        assert sides.c_client(running, 0.05, clients=3, churn=2) > 0
+        assert sides.engine_client(running, 0.05) > 0
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the benchmarks' limit is written in C")
+@pytest.mark.parametrize("name", ["iterative", "process", "thread", "socketserver", "selectors"])
+def test_bare_servers_and_models_talk_with_the_c_client(name: str) -> None:
+    for server in (sides.bare_server(name), sides.model_server(name)):
+        with server.running() as running:
+            assert sides.c_client(running, 0.05, clients=1) > 0
+
+
+def test_without_a_compiler_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(sides.MissingError, match="install gcc"):
+        sides.compiled.__wrapped__("echo_server")
