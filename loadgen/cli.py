@@ -20,6 +20,7 @@ from concurrency_models.backends import MODELS
 
 from . import compare, environment, export, options, reading, record, tables, target
 from .compare import ComparisonError, Row
+from .experiments import command as experiment
 from .fleet import descriptor_problem, port_warning
 from .measure import (
     ceiling_needed,
@@ -50,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        status = _diff(words[1:]) if words[:1] == ["diff"] else _load(words)
+        commands = {"diff": _diff, "experiment": experiment.main}
+        status = (
+            commands[words[0]](words[1:]) if words[:1] and words[0] in commands else _load(words)
+        )
         sys.stdout.flush()
         return status
     except (PlanError, ComparisonError) as error:
@@ -178,7 +182,8 @@ class _Session:
         more = options.server_options(self._plan, asked.server_options)
         self._hint_at_cores()
         names = [asked.label or name for name in able]
-        with self._keeping(), Progress(names, trials, quiet=asked.quiet) as progress:
+        runs = dict.fromkeys(names, trials)
+        with self._keeping(), Progress(runs, quiet=asked.quiet) as progress:
             for task in tasks(able, self._plan, trials, self._seed, more):
                 one = replace(task, label=asked.label)
                 self.runs.append(measure_model(one, progress, self._stop))
@@ -205,7 +210,7 @@ class _Session:
             self.notes.append(
                 "only the load generator is pinned: the server was started by someone else"
             )
-        with self._keeping(), Progress([self.what], trials, quiet=asked.quiet) as progress:
+        with self._keeping(), Progress({self.what: trials}, quiet=asked.quiet) as progress:
             for trial in range(1, trials + 1):
                 plan = replace(self._plan, seed=self._seed + trial)
                 self.runs.append(

@@ -46,10 +46,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m loadgen`; `diff` has its own, see `make_diff_parser`."""
+    """The parser of `python -m loadgen`; `diff` and `report` have their own."""
     parser = Parser(
         prog="loadgen",
-        usage="python -m loadgen [options]\n       python -m loadgen diff A B",
+        usage="python -m loadgen [options]\n       python -m loadgen diff A B\n"
+        "       python -m loadgen report RESULT...",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
@@ -87,6 +88,28 @@ def make_diff_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("a", metavar="A", help="a saved result: its folder, or its run.json")
     parser.add_argument("b", metavar="B", help="the one to compare with it")
+    return parser
+
+
+def make_report_parser() -> argparse.ArgumentParser:
+    """The parser of `python -m loadgen report`."""
+    parser = Parser(
+        prog="loadgen report",
+        usage="python -m loadgen report RESULT... [--output FILE]",
+        allow_abbrev=False,
+        description="Saved results as one HTML page with charts that needs no network; several "
+        "stand side by side under the letters A, B and so on (needs the extra 'report').",
+    )
+    parser.add_argument(
+        "results", nargs="+", metavar="RESULT", help="a saved result: its folder, or its run.json"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write it (default: report.html beside the result; with several results, in "
+        "this folder)",
+    )
     return parser
 
 
@@ -278,6 +301,12 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--export-hdr",
         metavar="FILE",
         help="write the latencies as an HdrHistogram log (needs the extra 'hdr')",
+    )
+    add(
+        "--report",
+        action="store_true",
+        help="write report.html, a page with charts, beside the saved result (needs the extra "
+        "'report')",
     )
     add("-q", "--quiet", action="store_true", help="show no progress")
 
