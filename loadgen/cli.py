@@ -18,7 +18,7 @@ from pathlib import Path
 
 from concurrency_models.backends import MODELS
 
-from . import compare, environment, export, options, reading, record, tables, target
+from . import compare, environment, export, options, reading, record, report, tables, target
 from .compare import ComparisonError, Row
 from .experiments import command as experiment
 from .fleet import descriptor_problem, port_warning
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        commands = {"diff": _diff, "experiment": experiment.main}
+        commands = {"diff": _diff, "experiment": experiment.main, "report": _report}
         status = (
             commands[words[0]](words[1:]) if words[:1] and words[0] in commands else _load(words)
         )
@@ -89,6 +89,20 @@ def _diff(words: Sequence[str]) -> int:
     return 0
 
 
+def _report(words: Sequence[str]) -> int:
+    asked = options.make_report_parser().parse_args(words)
+    results = [record.load(Path(path)) for path in asked.results]
+    path = Path(report.REPORT_FILE)
+    if asked.output is not None:
+        path = Path(asked.output)
+    elif len(results) == 1:
+        first = Path(asked.results[0])
+        path = (first if first.is_dir() else first.parent) / report.REPORT_FILE
+    report.write_report(results, path)
+    print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
 def _load(words: Sequence[str]) -> int:
     asked = options.make_parser().parse_args(words)
     _check_combinations(asked)
@@ -98,6 +112,8 @@ def _load(words: Sequence[str]) -> int:
         if file not in (None, "-"):
             record.check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
+        raise RecordError(problem)
+    if asked.report and (problem := report.missing()):
         raise RecordError(problem)
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
     plan = options.plan_of(asked, seed)
@@ -135,6 +151,8 @@ def _check_combinations(asked: Namespace) -> None:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
+    if asked.report and asked.no_save:
+        raise PlanError("--report is written beside the saved result; leave out --no-save")
 
 
 class _Session:
@@ -283,6 +301,8 @@ def _save(
     folder = record.new_folder(Path(asked.results), result.began, result.what)
     record.write(folder / record.RESULT_FILE, document)
     record.write(folder / record.TABLES_FILE, tables.render_markdown(result, *shown))
+    if asked.report:
+        report.write_report([result], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)
 
 

@@ -19,7 +19,7 @@ from .style import Style, style_of
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of the result at position `result`.
+    """One row of the result at position `result`, where its own rank gives it `place`.
 
     `name` tells it apart from all others under the same load.
     """
@@ -28,6 +28,7 @@ class Subject:
     style: Style
     row: Row
     result: int = 0
+    place: int = 0
 
     @property
     def typical(self) -> Trial:
@@ -64,7 +65,7 @@ def loads(results: Sequence[Result]) -> list[Load]:
     variants: dict[str, list[tuple[Any, ...]]] = {}
     found: dict[tuple[Any, ...], list[Subject]] = {}
     for position, result in enumerate(results):
-        for row in rows(result):
+        for place, row in enumerate(rows(result)):
             run = row.run
             seen = variants.setdefault(run.model, [])
             key = (position, run.label, run.python, run.gil)
@@ -72,7 +73,9 @@ def loads(results: Sequence[Result]) -> list[Load]:
                 seen.append(key)
             name = f"{row.name} ({letter(position)})" if len(results) > 1 else row.name
             style = style_of(run.model, seen.index(key))
-            found.setdefault(load_of(row.plan), []).append(Subject(name, style, row, position))
+            found.setdefault(load_of(row.plan), []).append(
+                Subject(name, style, row, position, place)
+            )
     for same in found.values():
         order = list(dict.fromkeys(subject.row.name for subject in same))
         same.sort(key=lambda subject: order.index(subject.row.name))

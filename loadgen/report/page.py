@@ -181,9 +181,12 @@ def _origin(result: Result, place: int, several: int) -> Origin:
 def _verdicts(every: Sequence[Load]) -> Iterator[Verdict]:
     for load in every:
         for result in dict.fromkeys(subject.result for subject in load.subjects):
-            same = [subject for subject in load.subjects if subject.result == result]
+            same = sorted(
+                (subject for subject in load.subjects if subject.result == result),
+                key=lambda subject: subject.place,
+            )
             several = len({subject.result for subject in load.subjects}) > 1
-            label = f"{load.label} ({letter(result)})" if load.label else letter(result)
+            label = ", ".join(filter(None, (f"result {letter(result)}", load.label)))
             yield Verdict(label if several else load.label, load.text, tuple(_standings(same)))
 
 
