@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop_on_signals(server)
         where = address_text(listener.getsockname())
         what = " for datagrams" if settings.transport == "udp" else ""
-        print(f"{model.name}: listening on {where}{what} (Ctrl-C stops)", flush=True)
+        line = f"{model.name}: listening on {where}{what} (Ctrl-C stops)"
+        server.on_ready = lambda: print(line, flush=True)
         started = time.monotonic()
         serve(server)
     uptime = time.monotonic() - started

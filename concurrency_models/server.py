@@ -51,6 +51,7 @@ SHORTAGES: Final = {
     errno.ENFILE: "file descriptors (the whole machine may open no more)",
     errno.ENOBUFS: "network buffers",
     errno.ENOMEM: "memory",
+    errno.ETOOMANYREFS: "room where clients wait for a worker process",
     errno.EAGAIN: "processes or threads (see 'ulimit -u')",
 }
 """What we can run out of: there will be room again once somebody leaves."""
@@ -109,6 +110,8 @@ class Server:
         """When, on the monotonic clock, conversations must be over; infinite until we stop."""
         self.kill_time = math.inf
         """When child processes that are still there should be killed, on the same clock."""
+        self.on_ready: Callable[[], None] = lambda: None
+        """What to do as soon as newcomers are served: says so."""
         self.end_at_once: Callable[[], None] = lambda: None
         """What to do, besides, when the program is to end at once: ends the children."""
         self._talks: dict[socket.socket, Talk] = {}  # those that block a thread in talk()
@@ -179,6 +182,7 @@ class Server:
             door.register(self.listener, selectors.EVENT_READ)
             door.register(self.wakeup, selectors.EVENT_READ)
             bell.register(self.wakeup, selectors.EVENT_READ)
+            self.on_ready()
             while not self.stopping:
                 if self.pause_seconds():
                     self._wait(bell, self.pause_seconds())
@@ -274,9 +278,13 @@ class Server:
             number = errno.EAGAIN  # all that `threading` says of it
         if number not in SHORTAGES:
             raise error
-        self._accept_after = time.monotonic() + PAUSE_SECONDS
+        self.pause()
         self.warn(f"out of {SHORTAGES[number]}; newcomers wait until there is room")
         return PAUSE_SECONDS
+
+    def pause(self) -> None:
+        """Leave newcomers waiting for `PAUSE_SECONDS`."""
+        self._accept_after = time.monotonic() + PAUSE_SECONDS
 
     def admit(self, client: Client) -> None:
         """Count a client in; `release` counts it out."""

@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
@@ -39,24 +39,26 @@ def pool_size(settings: Settings, default: int) -> int:
     return min(size, settings.max_clients or size)
 
 
-def divide(clients: int | None, workers: int) -> list[int | None]:
-    """Return how many clients each worker may serve so that together they serve `clients`."""
-    if clients is None:
-        return [None] * workers
-    return [clients // workers + (number < clients % workers) for number in range(workers)]
-
-
 class Ledger:
-    """What workers count, each in a place of its own, so that nobody needs a lock."""
+    """What workers count, each in a place of its own, so that nobody needs a lock.
 
-    def __init__(self, workers: int) -> None:
+    room: how many more clients the workers together may take, where there is a limit.
+    """
+
+    def __init__(self, workers: int, room: int | None) -> None:
+        self.room = None if room is None else multiprocessing.Semaphore(room)
         self.accepted = multiprocessing.RawArray(ctypes.c_size_t, workers)
         self.released = multiprocessing.RawArray(ctypes.c_size_t, workers)
+        self.ready = multiprocessing.RawArray(ctypes.c_bool, workers)
+        self.warning = multiprocessing.Lock()
         self.last_warning = multiprocessing.RawValue(ctypes.c_double, 0.0)
 
 
 class WorkerServer(Server):
-    """The server of one worker: writes what it counts into the ledger."""
+    """The server of one worker: writes what it counts into the ledger.
+
+    bell: wakes the parent's server. ring: whether it is to know of every client that is released.
+    """
 
     def __init__(
         self,
@@ -64,12 +66,37 @@ class WorkerServer(Server):
         listener: socket.socket,
         number: int,
         ledger: Ledger,
-        bell: socket.socket | None,
+        bell: socket.socket,
+        ring: bool,
     ) -> None:
         super().__init__(settings, listener)
+        self.on_ready = self._report_ready
         self._number = number
         self._ledger = ledger
         self._bell = bell
+        self._ring_at_release = ring
+
+    def _report_ready(self) -> None:
+        self._ledger.ready[self._number] = True
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # full: the parent will look up; or gone: we shall be told
+            self._bell.send(b"\0")
+
+    def accept_waiting(self, most: int = 64) -> Iterator[socket.socket]:
+        room = self._ledger.room
+        for _ in range(most):
+            if room and not room.acquire(block=False):
+                # Whoever makes room again is another process and cannot wake us.
+                self.pause()
+                return
+            client = next(super().accept_waiting(1), None)
+            if client is None:
+                if room:
+                    room.release()
+                return
+            yield client
 
     def admit(self, client: Client) -> None:
         self._ledger.accepted[self._number] += 1
@@ -78,15 +105,18 @@ class WorkerServer(Server):
     def release(self, client: Client) -> None:
         super().release(client)
         self._ledger.released[self._number] += 1
-        if self._bell is not None:
-            with suppress(OSError):  # full: the parent will look up; or gone: we shall be told
-                self._bell.send(b"\0")
+        if self._ledger.room:
+            self._ledger.room.release()
+        if self._ring_at_release:
+            self._ring()
 
     def warn(self, text: str) -> None:
-        # Once a second at most, whichever of the workers says it.
-        if time.monotonic() - self._ledger.last_warning.value >= 1:
-            self._ledger.last_warning.value = time.monotonic()
-            super().warn(text)
+        # Once a second at most, whichever of the workers says it; if one is about to, it does.
+        if self._ledger.warning.acquire(block=False):
+            if time.monotonic() - self._ledger.last_warning.value >= 1:
+                self._ledger.last_warning.value = time.monotonic()
+                super().warn(text)
+            self._ledger.warning.release()
 
 
 @dataclass
@@ -94,19 +124,18 @@ class Worker:
     """One place in the pool, whichever process holds it."""
 
     number: int
-    settings: Settings
     listener: socket.socket
     process: BaseProcess | None = None
     started: float = field(default=-RESTART_SECONDS)
 
 
 class WorkerPool:
-    """A context manager: workers run inside the block, at its end they have stopped.
+    """A context manager: workers are ready inside the block, at its end they have stopped.
 
     serve: what each worker does with its server, a function of a module. listeners: one for each
-    worker, or the same one several times; the caller closes them. limits: how many clients each may
-    serve at a time. listener_type: the kind of socket that a worker is to see its listener as.
-    ring: whether to wake the parent's server whenever a worker has released a client.
+    worker, or the same one several times; the caller closes them. room: how many clients they may
+    serve at a time, all together. listener_type: the kind of socket that a worker is to see its
+    listener as. ring: whether to wake the parent's server when a worker has released a client.
     """
 
     def __init__(
@@ -114,24 +143,25 @@ class WorkerPool:
         server: Server,
         serve: Callable[[Server], None],
         listeners: Sequence[socket.socket],
-        limits: Sequence[int | None],
         *,
+        room: int | None = None,
         listener_type: type[socket.socket] = socket.socket,
         ring: bool = False,
     ) -> None:
         self._server = server
         self._serve = serve
         self._listener_type = listener_type
-        self._bell = server.wake_writer if ring else None
+        self._ring = ring
+        self._bell = selectors.DefaultSelector()
         self._lifeline = Lifeline(server)
-        self.ledger = Ledger(len(listeners))
-        self.workers = [
-            Worker(number, replace(server.settings, max_clients=limit), listener)
-            for number, (listener, limit) in enumerate(zip(listeners, limits, strict=True))
-        ]
+        self._settings = replace(server.settings, max_clients=None)
+        self.ledger = Ledger(len(listeners), room)
+        self.workers = [Worker(number, listener) for number, listener in enumerate(listeners)]
 
     def __enter__(self) -> Self:
         self._lifeline.__enter__()
+        self._bell.register(self._server.wakeup, selectors.EVENT_READ)
+        self._supervise_until(lambda: all(self.ledger.ready))
         return self
 
     def __exit__(
@@ -141,18 +171,23 @@ class WorkerPool:
         trace: TracebackType | None,
     ) -> None:
         self._server.close_listener()
+        self._bell.close()
         self._lifeline.__exit__(kind, error, trace)
         self._server.accepted_by_worker = list(self.ledger.accepted)
         self._server.accepted = sum(self.ledger.accepted)
 
     def supervise(self) -> None:
         """Keep every worker running until the server stops."""
-        with selectors.DefaultSelector() as bell:
-            bell.register(self._server.wakeup, selectors.EVENT_READ)
-            while not self._server.stopping:
-                complete = self.fill()
-                bell.select(None if complete else RESTART_SECONDS / 10)
-                self._server.clear_wakeup()
+        self._server.on_ready()
+        self._supervise_until(lambda: False)
+
+    def _supervise_until(self, reached: Callable[[], bool]) -> None:
+        while not self._server.stopping:
+            complete = self.fill()
+            if reached():
+                return
+            self._bell.select(None if complete else RESTART_SECONDS / 10)
+            self._server.clear_wakeup()
 
     def fill(self) -> bool:
         """Start the workers that are not there; return whether all of them are now."""
@@ -160,10 +195,18 @@ class WorkerPool:
             if worker.process is not None and not worker.process.is_alive():
                 self._server.warn(f"{how_it_ended(worker.process)}; another takes its place")
                 worker.process = None
+                self._count_out(worker.number)
             due = time.monotonic() - worker.started >= RESTART_SECONDS
             if worker.process is None and due and not self._server.pause_seconds():
                 self._start(worker)
         return all(worker.process for worker in self.workers)
+
+    def _count_out(self, number: int) -> None:
+        """Count out the clients that a worker took with it."""
+        while self.ledger.released[number] < self.ledger.accepted[number]:
+            self.ledger.released[number] += 1
+            if self.ledger.room:
+                self.ledger.room.release()
 
     def _start(self, worker: Worker) -> None:
         worker.started = time.monotonic()
@@ -171,9 +214,9 @@ class WorkerPool:
             process = multiprocessing.Process(
                 target=run_worker,
                 args=(
-                    self._server, self._lifeline, self._serve, worker.settings,
+                    self._server, self._lifeline, self._serve, self._settings,
                     self._listener_type, worker.listener, worker.number, self.ledger,
-                    self._bell,
+                    self._server.wake_writer, self._ring,
                 ),
             )  # fmt: skip
             process.start()
@@ -192,12 +235,13 @@ def run_worker(
     listener: socket.socket,
     number: int,
     ledger: Ledger,
-    bell: socket.socket | None,
+    bell: socket.socket,
+    ring: bool,
 ) -> None:
     """Be a worker until the parent lets go of the lifeline; runs in the worker's process."""
     own = listener_type(fileno=listener.detach())
     own.setblocking(False)
-    server = WorkerServer(settings, own, number, ledger, bell)
+    server = WorkerServer(settings, own, number, ledger, bell, ring)
     lifeline.hold(server)
     parent.close_listener()  # or what our siblings listen to would stay open as long as we live
     serve(server)

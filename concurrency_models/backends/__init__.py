@@ -86,12 +86,14 @@ MODELS: Final[dict[str, Model]] = {
             "core",
             transports=TCP_AND_UDP,
         ),
+        Model("selectors-pool", "an event loop, and a pool of threads that answer"),
         Model(
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),
             share_port=True,
         ),
+        Model("fd-passing", "one process accepts, others get the sockets (socket.send_fds)"),
     )
 }
 """Every model by name, in the order in which a course meets them."""

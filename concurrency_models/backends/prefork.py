@@ -9,5 +9,5 @@ from concurrency_models.workers import WorkerPool, pool_size
 def serve(server: Server) -> None:
     """Serve clients in a fixed number of processes until the server stops."""
     size = pool_size(server.settings, POOL_PROCESSES)
-    with WorkerPool(server, iterative.serve, [server.listener] * size, [1] * size) as pool:
+    with WorkerPool(server, iterative.serve, [server.listener] * size) as pool:
         pool.supervise()

@@ -1,12 +1,12 @@
 """An event loop per core, each with a listener of its own at the same port (SO_REUSEPORT).
 
-The kernel deals newcomers out by a hash of their addresses and does not know who is busy: one may
-wait for a worker that has its share of clients while another worker has room.
+The kernel deals newcomers out by a hash of their addresses: nobody has to choose, and nobody does,
+so that one process may get far more of them than another.
 """
 
 from concurrency_models.backends import selectors
 from concurrency_models.server import Server
-from concurrency_models.workers import WorkerPool, count_cores, divide, pool_size
+from concurrency_models.workers import WorkerPool, count_cores, pool_size
 
 
 def serve(server: Server) -> None:
@@ -14,6 +14,6 @@ def serve(server: Server) -> None:
     size = pool_size(server.settings, count_cores())
     # All opened here: those who wait at a listener are not lost when its worker dies.
     listeners = [server.listener, *(server.open_twin() for _ in range(1, size))]
-    limits = divide(server.settings.max_clients, size)
-    with WorkerPool(server, selectors.serve, listeners, limits) as pool:
+    room = server.settings.max_clients
+    with WorkerPool(server, selectors.serve, listeners, room=room) as pool:
         pool.supervise()

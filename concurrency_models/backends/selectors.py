@@ -37,6 +37,7 @@ class Loop:
 
     def run(self) -> None:
         self.selector.register(self.server.wakeup, EVENT_READ, self.look_up)
+        self.server.on_ready()
         while not self.server.stopping or self.connections:
             self.watch_listener()
             hurry = self.deadlines or self.server.pause_seconds()

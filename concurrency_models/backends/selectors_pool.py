@@ -1,0 +1,80 @@
+"""An event loop that leaves the answers to a pool of threads: what takes long holds up nobody else.
+
+While a client's messages are being answered, nothing more is read from it: one thread at a time has
+its talk, and its answers keep their order.
+"""
+
+import selectors
+import socket
+from collections import deque
+from functools import partial
+
+from concurrency_models.backends.selectors import Connection, Loop
+from concurrency_models.pool import ThreadPool
+from concurrency_models.server import Server
+from concurrency_models.settings import POOL_THREADS
+
+
+def serve(server: Server) -> None:
+    """Serve all clients from one event loop and a pool of threads until the server stops."""
+    with selectors.DefaultSelector() as selector:
+        PoolLoop(server, selector).run()
+
+
+class PoolLoop(Loop):
+    """An event loop to which threads return what it gave them to do."""
+
+    def __init__(self, server: Server, selector: selectors.BaseSelector) -> None:
+        super().__init__(server, selector)
+        self.pool = ThreadPool(server.settings.workers or POOL_THREADS)
+        self.answered: deque[tuple[PoolConnection, bytes]] = deque()
+
+    def connect(self, client: socket.socket) -> None:
+        PoolConnection(self, client)
+
+    def look_up(self, events: int) -> None:
+        super().look_up(events)
+        while self.answered:
+            connection, reply = self.answered.popleft()
+            connection.finish(reply)
+
+
+class PoolConnection(Connection):
+    """A client whose messages are answered by a thread of the pool."""
+
+    loop: PoolLoop
+
+    def __init__(self, loop: PoolLoop, client: socket.socket) -> None:
+        self.in_pool = False
+        super().__init__(loop, client)
+
+    def receive(self) -> None:
+        if not self.in_pool:
+            super().receive()
+
+    def answer(self, data: bytes) -> None:
+        try:
+            self.loop.pool.submit(partial(self.work, data))
+        except RuntimeError as error:  # no thread to be had: then the loop does it, and all wait
+            self.server.pause_after(error)
+            super().answer(data)
+        else:
+            self.in_pool = True
+            self.watch(0)
+            if not self.server.stopping:
+                self.loop.deadlines.pop(self, None)  # it waits for us now, and not we for it
+
+    def work(self, data: bytes) -> None:
+        """Answer messages; runs in a thread of the pool and touches nothing but the talk."""
+        self.loop.answered.append((self, self.talk.receive(data)))
+        self.server.wake()
+
+    def finish(self, reply: bytes) -> None:
+        self.in_pool = False
+        if self in self.loop.connections:
+            self.grant_time(self.server.settings.idle_timeout)
+            self.send(reply)
+
+    def say_goodbye(self) -> None:
+        if not self.in_pool:
+            super().say_goodbye()
