@@ -11,8 +11,8 @@ from tests.benchmarks import sides
 @pytest.mark.parametrize("prefix", ["", "received: "])
 def test_the_c_server_talks_with_every_client(prefix: str) -> None:
     with sides.c_server(prefix).running() as running:
-        assert sides.c_client(running, 0.05, clients=3) > 0
-        assert sides.c_client(running, 0.05, clients=3, churn=2) > 0
+        assert sides.c_run(running, 0.05, clients=3).messages > 0
+        assert sides.c_run(running, 0.05, clients=3, churn=2).connections > 0
         assert sides.engine_client(running, 0.05) > 0
 
 
@@ -21,7 +21,7 @@ def test_the_c_server_talks_with_every_client(prefix: str) -> None:
 def test_bare_servers_and_models_talk_with_the_c_client(name: str) -> None:
     for server in (sides.bare_server(name), sides.model_server(name)):
         with server.running() as running:
-            assert sides.c_client(running, 0.05, clients=1) > 0
+            assert sides.c_run(running, 0.05, clients=1).messages > 0
 
 
 def test_without_a_compiler_the_message_says_what_to_install(

@@ -87,6 +87,14 @@ def engine_rows(effort: Effort) -> Iterator[Row]:
             yield ratio_row(what, target, effort, (server, sides.engine_client), (server, client))
         except MissingError as reason:
             yield Row(what, f"at least {target:.2f}", "not measured", str(reason))
+    # Where other work takes turns on the cores, this says more than messages per second do.
+    yield ratio_row(
+        "the same per second of the client's CPU, against C",
+        0.80,
+        effort,
+        (server, sides.engine_messages_per_cpu_second),
+        (server, sides.c_messages_per_cpu_second),
+    )
 
 
 def model_rows(effort: Effort) -> Iterator[Row]:
@@ -108,11 +116,6 @@ def model_rows(effort: Effort) -> Iterator[Row]:
     )
 
 
-def churn_client(running: Running, seconds: float) -> float:
-    """Connections per second of the C client: connect, one message, close."""
-    return sides.c_client(running, seconds, clients=10, churn=1)
-
-
 def churn_rows(effort: Effort) -> Iterator[Row]:
     """Short connections: models against their bare loops, under the C client."""
     for name in ("iterative", "process", "thread", "socketserver", "selectors"):
@@ -120,11 +123,11 @@ def churn_rows(effort: Effort) -> Iterator[Row]:
             f"churn: {name}, against its bare loop",
             0.85,
             effort,
-            (sides.model_server(name), churn_client),
-            (sides.bare_server(name), churn_client),
+            (sides.model_server(name), sides.c_churn),
+            (sides.bare_server(name), sides.c_churn),
         )
     with sides.model_server("process").running() as running:
-        rates = [churn_client(running, effort.seconds) for _ in range(max(4, effort.rounds))]
+        rates = [sides.c_churn(running, effort.seconds) for _ in range(max(4, effort.rounds))]
     yield Row(
         "churn: process, its last run against its first",
         "about 1",

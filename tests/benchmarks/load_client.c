@@ -5,7 +5,7 @@
  * FRAMING is length or raw; CHURN is messages per connection, or 0 for lasting connections.
  * Measures from 0.3 s after the last client's first reply: a server may take long to start the
  * processes or threads that it serves by.
- * Prints: messages connections seconds wrong p50_ns
+ * Prints: messages connections seconds wrong p50_ns cpu_seconds
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,6 +52,12 @@ static uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static double cpu_seconds(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 static void record(uint64_t value) {
@@ -122,6 +128,7 @@ int main(int argc, char **argv) {
 
     uint64_t now = now_ns(), give_up = now + 30000000000u, warm = UINT64_MAX, end = UINT64_MAX;
     uint64_t messages = 0, wrong = 0, first_connections = 0;
+    double cpu = 0;
     int measuring = 0;
     uint32_t opened = count;
     struct epoll_event events[BATCH];
@@ -140,6 +147,7 @@ int main(int argc, char **argv) {
             first_connections = connections;
             memset(buckets, 0, sizeof buckets);
             warm = now;
+            cpu = cpu_seconds();
         }
         int ready = epoll_wait(poller, events, BATCH, 100);
         now = now_ns();
@@ -174,7 +182,7 @@ int main(int argc, char **argv) {
         int shift = i < 256 ? 0 : (int)(i >> 7) - 1;
         p50 = (i - ((size_t)shift << 7)) << shift;
     }
-    printf("%lu %lu %.6f %lu %lu\n", messages, connections - first_connections,
-           (double)(now - warm) / 1e9, wrong, p50);
+    printf("%lu %lu %.6f %lu %lu %.6f\n", messages, connections - first_connections,
+           (double)(now - warm) / 1e9, wrong, p50, cpu_seconds() - cpu);
     return 0;
 }

@@ -147,8 +147,17 @@ def model_server(name: str, *options: str) -> Server:
     return Server(name, (*command, "--backlog", "4096", *options), "received: ")
 
 
-def c_client(running: Running, seconds: float, clients: int = CLIENTS, churn: int = 0) -> float:
-    """Messages per second of the C client, or connections per second under churn."""
+@dataclass(frozen=True)
+class Reached:
+    """What a client did within its window: rates per second, and its own CPU seconds in it."""
+
+    messages: float
+    connections: float
+    cpu_seconds_per_message: float
+
+
+def c_run(running: Running, seconds: float, clients: int = CLIENTS, churn: int = 0) -> Reached:
+    """A run of the C client; with `churn`, so many messages per connection."""
     numbers = _output(
         str(compiled("load_client")),
         *(str(value) for value in (running.port, clients, seconds, SIZE)),
@@ -156,16 +165,39 @@ def c_client(running: Running, seconds: float, clients: int = CLIENTS, churn: in
         "length",
         str(churn),
     ).split()
-    messages, connections, measured, wrong = (float(number) for number in numbers[:4])
+    messages, connections, measured, wrong, _, cpu = (float(number) for number in numbers)
     if wrong:
         raise MissingError(f"{running.server.name} gave the C client {wrong:.0f} wrong replies")
-    return (connections if churn else messages) / measured
+    return Reached(messages / measured, connections / measured, cpu / messages)
+
+
+def c_client(running: Running, seconds: float) -> float:
+    """Messages per second of the C client."""
+    return c_run(running, seconds).messages
+
+
+def c_churn(running: Running, seconds: float) -> float:
+    """Connections per second of ten C clients that connect, send one message, and close."""
+    return c_run(running, seconds, clients=10, churn=1).connections
+
+
+def c_messages_per_cpu_second(running: Running, seconds: float) -> float:
+    """Messages of the C client per second of its own CPU."""
+    return 1 / c_run(running, seconds).cpu_seconds_per_message
 
 
 def engine_client(running: Running, seconds: float) -> float:
     """Messages per second of one engine worker."""
     tally = engine_tally(running, Plan((Group(CLIENTS, size_bytes=SIZE),)), seconds)
     return tally.groups[0].answered_in_window / tally.window_seconds
+
+
+def engine_messages_per_cpu_second(running: Running, seconds: float) -> float:
+    """Messages of one engine worker per second of its own CPU."""
+    tally = engine_tally(running, Plan((Group(CLIENTS, size_bytes=SIZE),)), seconds)
+    if not tally.engine_cpu_seconds:
+        raise MissingError("the engine's window never opened")
+    return tally.groups[0].answered_in_window / tally.engine_cpu_seconds
 
 
 def engine_tally(running: Running, plan: Plan, seconds: float) -> Tally:
