@@ -182,7 +182,13 @@ def _bytes_agree(groups: Sequence[GroupTally]) -> Check:
     # What came with a wrong reply, or before a failure, belongs to no right answer.
     if any(group.wrong or group.failed for group in groups):
         return Check("bytes agree", None, "some replies were wrong or failed")
-    return Check("bytes agree", received == expected, f"{received} received, {expected} expected")
+    # A large reply may be half here when the run ends.
+    on_their_way = any(group.waiting for group in groups)
+    return Check(
+        "bytes agree",
+        received == expected or (on_their_way and received > expected),
+        f"{received} received, {expected} expected",
+    )
 
 
 def _window_as_asked(run: Run, found: Figures) -> Check:

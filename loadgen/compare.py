@@ -255,19 +255,24 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
 
 def warnings(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
+    said = faults(result, found)
+    said += _too_little(found)
+    said += _unsteady(found)
+    said += disturbances(result, found)
+    if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
+        said.append("one trial each shows no spread, so nothing is ranked; use --trials 3 or more")
+    return list(dict.fromkeys(said))
+
+
+def faults(result: Result, found: Sequence[Row]) -> list[str]:
+    """What went wrong or was left out, a sentence each."""
     said: list[str] = []
     if result.cut_short:
         said.append("the run was cut short: the figures cover only what was measured until then")
     for row in found:
         for trial in row.trials:
             said += [f"{row.name}: {sentence}" for sentence in _faults(trial)]
-    said += result.notes
-    said += _too_little(found)
-    said += _unsteady(found)
-    said += _disturbed(result, found)
-    if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
-        said.append("one trial each shows no spread, so nothing is ranked; use --trials 3 or more")
-    return list(dict.fromkeys(said))
+    return said + list(result.notes)
 
 
 def summary(found: Sequence[Row]) -> list[dict[str, Any]]:
@@ -571,8 +576,8 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
     return said
 
 
-def _disturbed(result: Result, found: Sequence[Row]) -> list[str]:
-    """Who else had the processors."""
+def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
+    """Who else had the processors, a sentence each."""
     said = []
     cores = result.environment.usable_cores
     other = max((row.highest("machine.other_cores") or 0.0 for row in found), default=0.0)

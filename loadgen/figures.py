@@ -226,11 +226,15 @@ def names() -> list[str]:
     return list(flat(full))
 
 
+# None stands for the whole object where it makes no sense.
+_OBJECTS = ("errors", "response_seconds", "lateness_seconds")
+
+
 def _leaves(prefix: str, value: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     for name, item in value.items():
         if isinstance(item, Mapping):
             yield from _leaves(f"{prefix}{name}.", item)
-        elif item is None or isinstance(item, int | float):
+        elif isinstance(item, int | float) or (item is None and name not in _OBJECTS):
             yield prefix + name, item
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 # What each counter says to a person when it has moved.
 MEANINGS = {
-    "ListenOverflows": "connections met a full accept queue (the backlog)",
-    "ListenDrops": "connection attempts were dropped at a listener",
-    "TCPReqQFullDrop": "connection attempts were dropped before the handshake ended",
-    "RetransSegs": "TCP segments were sent again",
-    "TCPTimeouts": "TCP timers ran out waiting for the other side",
-    "TCPAbortOnMemory": "connections were aborted for want of memory",
-    "UdpRcvbufErrors": "datagrams were dropped: the receiver's buffer was full",
+    "ListenOverflows": "connections that found the backlog full",
+    "ListenDrops": "connection attempts dropped at a listener",
+    "TCPReqQFullDrop": "connection attempts dropped before the handshake ended",
+    "RetransSegs": "TCP segments sent again",
+    "TCPTimeouts": "TCP timers that ran out waiting for the other side",
+    "TCPAbortOnMemory": "connections aborted for want of memory",
+    "UdpRcvbufErrors": "datagrams dropped at a full buffer",
 }
 _FILES = (Path("/proc/net/netstat"), Path("/proc/net/snmp"))
 

@@ -74,7 +74,7 @@ def parse(text: str) -> Requirement:
     except ValueError:
         raise RequirementError(f"{number!r} in {text!r} is not a number") from None
     names = figures.names()
-    if path not in names and not path.startswith("groups."):
+    if path not in names and not path.startswith(("groups.", "kernel.")):
         near = difflib.get_close_matches(path, names, n=3, cutoff=0.4)
         hint = (
             f"; did you mean {' or '.join(near)}?" if near else f"; choose from {', '.join(names)}"

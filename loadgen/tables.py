@@ -172,7 +172,7 @@ def group_text(group: Group, alone: bool) -> str:
     )
     if group.rate_per_second is not None:
         said.append(
-            f"open loop at {group.rate_per_second:,g} messages/s, {group.arrivals} arrivals"
+            f"open loop at {group.rate_per_second:,.10g} messages/s, {group.arrivals} arrivals"
         )
     elif group.think_seconds:
         about = "about " if group.think_distribution == "exponential" else ""
@@ -294,39 +294,45 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         return None
     kinds = {headline(row.plan) for row in found}
     ranked = any(row.rank is not None for row in found)
-    responds = any(row.response_seconds is not None for row in found)
-    columns = []
-    if ranked:
-        columns.append(_Column("#", lambda row: _rank(row, found)))
+    repeated = any(len(row.trials) > 1 for row in found)
+    asked = {row.median("requested_per_second") for row in found} - {None}
+    spread = _Column("+/-", lambda row: units.spread(row.estimate(headline(row.plan).path)))
+    limit = _Column("limited\nby", lambda row: row.bound.bound or "-", words=True)
+    messages = _mean_column("messages\n/s", MESSAGES.path, units.rate)
+
+    columns = [_Column("#", lambda row: _rank(row, found))] if ranked else []
     columns += _subject(found)
-    if CONNECTIONS in kinds:
-        columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
-    if responds:
+    if len(asked) > 1:
         columns.append(
             _Column("asked\n/s", lambda row: units.rate(row.median("requested_per_second")))
         )
-    columns.append(_mean_column("messages\n/s", MESSAGES.path, units.rate))
-    if any(len(row.trials) > 1 for row in found):
-        columns.append(
-            _Column("+/-", lambda row: units.spread(row.estimate(headline(row.plan).path)))
-        )
-    columns.append(_Column("limited\nby", lambda row: row.bound.bound or "-", words=True))
-    if responds:
-        columns += _percentiles("response", lambda row: row.response_seconds, ("p50", "p99", "max"))
-        columns += _percentiles("service", lambda row: row.latency_seconds, ("p50", "p99", "max"))
+    # What the rows are ranked by comes first, with its interval beside it.
+    if asked:
+        response = _percentiles("response", lambda row: row.response_seconds, ("p50", "p99", "max"))
+        columns += [messages, limit, *response[:2], *([spread] if repeated else []), response[2]]
+        columns += _percentiles("service", lambda row: row.latency_seconds, ("p50", "p99"))
     else:
-        if CONNECTIONS not in kinds:
-            columns.append(_mean_column("MiB/s", "payload_bytes_per_second", units.mebibytes))
+        churn = CONNECTIONS in kinds
+        first = _mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate)
+        bandwidth = _mean_column("MiB/s", "payload_bytes_per_second", units.mebibytes)
+        columns += [first if churn else messages, *([spread] if repeated else []), limit]
+        columns.append(messages if churn else bandwidth)
         columns += _percentiles(
             "latency", lambda row: row.latency_seconds, ("p50", "p90", "p99", "max")
         )
-    columns.append(_Column("Jain", lambda row: units.fraction(row.median("fairness"))))
-    notes = [
-        "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had all."
-    ]
-    if responds:
+        columns.append(_Column("Jain", lambda row: units.fraction(row.median("fairness"))))
+
+    notes = []
+    if asked:
+        rates = " and ".join(units.rate(rate) for rate in sorted(filter(None, asked)))
+        notes.append(f"asked for: {rates} messages/s.")
         notes.append("response counts from when a message was due, service from when it was sent.")
-    if any(len(row.trials) > 1 for row in found):
+    else:
+        notes.append(
+            "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had "
+            "all."
+        )
+    if repeated:
         what = " and ".join(_FIGURES[kind.path][0] for kind in _KIND_ORDER if kind in kinds)
         notes.append(f"+/-: half the 95 % interval of {what} (Student's t over the trials).")
     if any(row.bound.bound == GENERATOR for row in found):
@@ -351,7 +357,7 @@ def _connections(found: Sequence[Row]) -> Table:
         columns.append(_span_column("held", "held"))
     columns.append(_Column("errors", lambda row: units.count(sum(row.errors.values()))))
     columns += _percentiles("connect", lambda row: row.connect_seconds, ("p50", "p99"))
-    columns += _percentiles("first reply", lambda row: row.first_reply_seconds, ("p50", "p99"))
+    columns += _percentiles("1st reply", lambda row: row.first_reply_seconds, ("p50", "p99"))
     columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
     notes = ["starved: connected, and never got a right reply."]
     spreads = [f"{row.name} {_by_worker(row)}" for row in found if row.run.connections_by_worker]

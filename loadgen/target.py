@@ -8,6 +8,7 @@ What it printed is kept, and shown when it does not start.
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,6 +80,8 @@ class ServerProcess:
         return list(self._lines)
 
     def __enter__(self) -> "ServerProcess":
+        if shutil.which(self._command[0]) is None:
+            raise TargetError(f"cannot start {self.name}: there is no program {self._command[0]}")
         try:
             self._process = subprocess.Popen(
                 [*_launcher(self._cores, self._open_files), *self._command],

@@ -11,7 +11,7 @@ def seconds(value: float | None) -> str:
         return NOT_MEASURED
     if value == 0:
         return "0 s"
-    for factor, unit in ((1e6, "us"), (1e3, "ms")):
+    for factor, unit in ((1e9, "ns"), (1e6, "us"), (1e3, "ms")):
         if value * factor < 999.5:
             return f"{_digits(value * factor)} {unit}"
     return f"{_digits(value)} s"

@@ -1,0 +1,188 @@
+"""Each check fails when its sum is off, and the verdict names what held the rate back."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from loadgen.audit import GENERATOR, MACHINE, SERVER, WAITING, audit, verdict
+from loadgen.histogram import Histogram
+from loadgen.monitor import ServerCost
+from loadgen.plan import Group
+from loadgen.record import Ceiling, Run
+from loadgen.tally import GroupTally, Tally
+from tests.runs import PLAN, cost, group_tally, run, starving, tally
+
+
+def failed(one: Run) -> list[str]:
+    return [check.name for check in audit(one).failures]
+
+
+def unchecked(one: Run) -> list[str]:
+    return [check.name for check in audit(one).checks if check.passed is None]
+
+
+def changed(change: Callable[[GroupTally, Tally], None]) -> Run:
+    group = group_tally()
+    counts = tally(group)
+    change(group, counts)
+    return replace(run(), tally=counts)
+
+
+def test_a_sound_run_passes_every_check() -> None:
+    found = audit(run())
+    assert found.valid
+    assert [check.passed for check in found.checks] == [True] * 5
+
+
+def test_a_starving_run_is_sound_too() -> None:
+    assert audit(starving()).valid
+
+
+def test_a_message_too_few_is_found() -> None:
+    def lose_one(group: GroupTally, _: Tally) -> None:
+        group.intended += 1
+
+    assert failed(changed(lose_one)) == ["messages add up"]
+
+
+def test_a_client_too_many_is_found() -> None:
+    def served_twice(group: GroupTally, _: Tally) -> None:
+        group.served += 1
+
+    assert failed(changed(served_twice)) == ["clients add up"]
+
+
+def test_bytes_too_few_are_found() -> None:
+    def lose_bytes(group: GroupTally, _: Tally) -> None:
+        group.bytes_received -= 1
+
+    assert failed(changed(lose_bytes)) == ["bytes agree"]
+
+
+def test_bytes_of_replies_on_their_way_are_none_too_many() -> None:
+    def half_a_reply(group: GroupTally, _: Tally) -> None:
+        group.intended += 1
+        group.waiting += 1
+        group.bytes_received += 40
+
+    assert failed(changed(half_a_reply)) == []
+
+
+def test_bytes_too_many_are_found() -> None:
+    def surplus(group: GroupTally, _: Tally) -> None:
+        group.bytes_received += 40
+
+    assert failed(changed(surplus)) == ["bytes agree"]
+
+
+def test_bytes_cannot_be_checked_where_replies_were_wrong() -> None:
+    def one_wrong(group: GroupTally, _: Tally) -> None:
+        group.intended += 1
+        group.wrong += 1
+        group.bytes_received += 5
+
+    assert failed(changed(one_wrong)) == []
+    assert "bytes agree" in unchecked(changed(one_wrong))
+
+
+def test_a_window_of_another_length_is_found() -> None:
+    counts = tally(group_tally(window=1.0), window=1.0)
+    assert failed(replace(run(), tally=counts)) == ["window as long as asked"]
+
+
+def test_a_window_that_was_cut_short_is_no_fault() -> None:
+    counts = replace(tally(group_tally(window=1.0), window=1.0), cut_short=True)
+    assert failed(replace(run(), tally=counts)) == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.3, 3.0])
+def test_latencies_that_break_littles_law_are_found(factor: float) -> None:
+    counts = tally(group_tally(latency_seconds=0.01 * factor))
+    assert failed(replace(run(), tally=counts)) == ["Little's law, all"]
+
+
+def test_think_time_is_part_of_the_loop() -> None:
+    plan = replace(PLAN, groups=(Group(10, think_seconds=0.006),))
+    counts = tally(group_tally(latency_seconds=0.004))
+    assert failed(replace(run(), plan=plan, tally=counts)) == []
+    assert failed(replace(run(), tally=counts)) == ["Little's law, all"]
+
+
+def test_where_clients_come_and_go_the_law_is_only_a_bound() -> None:
+    plan = replace(PLAN, groups=(Group(10, messages_per_connection=1),))
+    less = replace(run(), plan=plan, tally=tally(group_tally(latency_seconds=0.002)))
+    more = replace(run(), plan=plan, tally=tally(group_tally(latency_seconds=0.02)))
+    assert failed(less) == []
+    assert failed(more) == ["Little's law, all"]
+
+
+def test_the_law_is_not_checked_where_a_turn_may_outlast_the_window() -> None:
+    def one_stall(group: GroupTally, _: Tally) -> None:
+        group.service.record(1_500_000_000)
+
+    assert "Little's law, all" in unchecked(changed(one_stall))
+
+
+def test_a_run_that_did_not_happen_is_invalid_and_says_why() -> None:
+    found = audit(Run("thread", PLAN, problem="it did not start"))
+    assert not found.valid
+    assert found.failures[0].detail == "it did not start"
+
+
+def bound(one: Run, ceiling: Ceiling | None = None, cores: int = 4) -> str | None:
+    return verdict(one, ceiling, cores).bound
+
+
+def busy(worker: float, server: ServerCost) -> Run:
+    return replace(run(), tally=tally(group_tally(), worker=worker), server=server)
+
+
+@pytest.mark.parametrize(
+    ("worker", "server", "limit"),
+    [
+        (0.99, cost(0.99, busy=2.0), GENERATOR),
+        (0.60, cost(0.99, busy=1.7), SERVER),
+        (0.60, cost(1.05, busy=1.8), SERVER),  # threads that release the lock to send
+        (0.60, cost(0.40, busy=1.1), WAITING),
+        (0.60, cost(0.40, busy=3.9), MACHINE),  # others have the cores
+        (0.80, cost(3.00, busy=3.8, processes=101), MACHINE),
+        (0.60, cost(1.90, busy=2.6, processes=3), SERVER),  # two workers and their parent
+        (0.60, cost(1.90, busy=2.6, processes=101), WAITING),
+        (0.60, ServerCost(), None),
+    ],
+)
+def test_who_kept_how_many_cores_busy(worker: float, server: ServerCost, limit: str | None) -> None:
+    assert bound(busy(worker, server)) == limit
+
+
+def test_a_rate_near_the_ceiling_is_the_generators() -> None:
+    waiting = busy(0.4, cost(0.4))
+    assert bound(waiting, Ceiling(1050.0, 0.45, 0.4, 1)) == GENERATOR
+    assert bound(waiting, Ceiling(3000.0, 0.9, 0.4, 1)) == WAITING
+
+
+def test_a_null_server_that_was_itself_the_limit_proves_nothing() -> None:
+    assert bound(busy(0.6, cost(0.99)), Ceiling(1050.0, 0.6, 0.99, 1)) == SERVER
+
+
+def open_loop(rate: float, late_ns: int = 1000) -> Run:
+    group = group_tally()
+    group.lateness = Histogram()
+    group.lateness.record(late_ns, 2000)
+    plan = replace(PLAN, groups=(Group(10, rate_per_second=rate),))
+    return replace(run(), plan=plan, tally=tally(group), server=cost(0.4))
+
+
+def test_an_open_loop_that_keeps_up_waits_for_the_clock() -> None:
+    found = verdict(open_loop(1000.0), None, 4)
+    assert found.bound == WAITING
+    assert "1,000 messages/s" in found.because
+
+
+def test_one_that_sends_late_is_itself_the_limit() -> None:
+    assert bound(open_loop(1000.0, late_ns=8_000_000)) == GENERATOR
+
+
+def test_nothing_answered_has_no_verdict() -> None:
+    assert bound(replace(run(), tally=tally(GroupTally("all", clients=10), window=0.0))) is None

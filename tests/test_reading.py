@@ -1,0 +1,105 @@
+"""The one sentence per row: the gravest thing first, and nothing that the intervals do not say."""
+
+from dataclasses import replace
+
+from loadgen.compare import rows
+from loadgen.plan import Group
+from loadgen.reading import sentences
+from loadgen.record import Run
+from loadgen.tally import GroupTally
+from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
+
+
+def said(*runs: Run) -> dict[str, str]:
+    found = dict(sentences(rows(result(*runs))))
+    for sentence in found.values():
+        assert "\n" not in sentence
+        assert "None" not in sentence
+    return found
+
+
+def test_the_first_and_by_how_much() -> None:
+    found = said(*trials("thread", [200, 201, 199]), *trials("process", [100, 101, 99]))
+    assert found["thread"].startswith("most messages/s: 2.00 times (1.9")
+    assert found["process"].startswith("0.50 times")
+    assert "thread in messages/s" in found["process"]
+
+
+def test_no_clear_difference_is_said_as_such() -> None:
+    found = said(*trials("thread", [110, 140, 90]), *trials("process", [100, 130, 80]))
+    assert found["thread"] == "most messages/s, but no clear difference from process"
+    assert found["process"].startswith("no clear difference from thread")
+
+
+def test_what_it_cost_more_than_its_peers() -> None:
+    dear = [replace(one, server=cost(3.0, busy=3.6)) for one in trials("process", [200, 201, 199])]
+    found = said(*trials("thread", [200, 200, 201]), *dear)
+    assert "3.01 times the CPU per message of thread" in found["process"]
+
+
+def test_starvation() -> None:
+    assert said(starving())["iterative"] == (
+        "1 client was served, the other 9 connected and starved: its 10,000 messages/s went to "
+        "that one"
+    )
+    some = replace(run(), tally=tally(group_tally(served=4)))
+    assert "6 of 10 clients starved" in said(some)["thread"]
+    assert "up to 6 of 10" in said(some, run(trial=2))["thread"]
+    none = replace(run(), tally=tally(group_tally(served=0)))
+    assert "none ever got a reply" in said(none)["thread"]
+
+
+def test_wrong_replies_come_before_any_praise() -> None:
+    group = group_tally()
+    group.wrong += 3
+    group.intended += 3
+    assert said(replace(run(), tally=tally(group)))["thread"].startswith(
+        "3 of 2,003 messages got a wrong reply"
+    )
+
+
+def test_nobody_connected() -> None:
+    counts = tally(GroupTally("all", clients=10, refused=10, errors={"ECONNREFUSED": 10}))
+    found = said(replace(run(), tally=counts))["thread"]
+    assert found == "no client could connect (ECONNREFUSED 10)"
+
+
+def test_an_invalid_run_is_not_to_be_used() -> None:
+    group = group_tally()
+    group.intended += 1
+    found = said(replace(run(), tally=tally(group)))["thread"]
+    assert found == "the run failed its own audit (messages add up): do not use it"
+
+
+def test_a_server_that_did_not_start() -> None:
+    found = said(Run("thread", PLAN, problem="it ended with status 1; it said:\n    boom"))
+    assert found["thread"] == "did not run: it ended with status 1; it said:"
+
+
+def test_a_single_row_speaks_for_itself() -> None:
+    found = said(run())["thread"]
+    assert found.startswith("1,000 messages/s, half of them within 9.99 ms")
+    assert "the server was the limit (it used 1.00 cores)" in found
+
+
+def test_an_open_loop() -> None:
+    def at(rate: float) -> str:
+        plan = replace(PLAN, groups=(Group(10, rate_per_second=rate),))
+        return said(run(plan=plan))["thread"]
+
+    assert at(1000.0).startswith("kept up with the 1,000 messages/s asked for")
+    assert at(2000.0).startswith("reached 50% of the 2,000 messages/s asked for")
+
+
+def test_silent_connections_alone() -> None:
+    plan = replace(PLAN, groups=(Group(10, silent=True),))
+    counts = tally(GroupTally("all", clients=10, connected=10, held=10))
+    assert said(replace(run(plan=plan), tally=counts))["thread"] == "held 10 silent connections"
+
+
+def test_uneven_service() -> None:
+    group = group_tally()
+    group.answered_per_client = [20] * 5 + [380] * 5
+    uneven = [replace(one, tally=tally(group)) for one in trials("process", [200, 200, 200])]
+    found = said(*trials("thread", [200, 201, 199]), *uneven)
+    assert "the least served client got 20 messages, the most served 380" in found["process"]

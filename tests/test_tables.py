@@ -1,0 +1,234 @@
+"""Tables as a person reads them: in 100 columns, with a dash for what was not measured."""
+
+from dataclasses import replace
+
+import pytest
+
+from loadgen import compare, reading, tables, units
+from loadgen.compare import rows
+from loadgen.intervals import Estimate
+from loadgen.monitor import ServerCost
+from loadgen.plan import Group, Plan
+from loadgen.record import Result, Run
+from loadgen.tally import GroupTally
+from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
+
+
+def shown(found: Result) -> str:
+    lines = rows(found)
+    return tables.render(found, lines, reading.sentences(lines), compare.warnings(found, lines))
+
+
+def line_of(text: str, title: str, name: str) -> list[str]:
+    """The cells of a row in the table under a title."""
+    part = text.split(f"\n{title}\n")[1]
+    return next(line for line in part.splitlines() if line.split()[:1] == [name]).split()
+
+
+LONG_NAMES = ("asyncio-protocol", "subinterpreters")
+CORE = result(
+    *trials("thread", [200, 220, 190]),
+    *trials("socketserver", [150, 151, 149]),
+    *[starving(trial=trial) for trial in (1, 2, 3)],
+)
+
+
+def wide(model: str, trial: int, group: Group) -> Run:
+    """A run whose every cell is about as wide as it gets."""
+    plan = replace(PLAN, groups=(group,))
+    sound = group_tally(10, 190_000 + trial * 9_000, latency_seconds=0.000_01)
+    sound.connections_in_window = 99_999 * trial
+    return replace(run(model, trial, plan=plan), tally=tally(sound, worker=0.99))
+
+
+def spoilt(model: str) -> Run:
+    """One with all that can go wrong."""
+    group = group_tally(10, 900_000, latency_seconds=0.000_123_4)
+    group.errors = {"ECONNRESET": 123_456, "ETIMEDOUT": 7}
+    group.wrong = group.failed = 123_456
+    group.refused = group.reset = group.timed_out = group.other_failed = 9_999
+    return replace(
+        run(model),
+        tally=tally(group),
+        server=replace(cost(processes=10_001), memory_bytes=1023 * 1024**2),
+        kernel={"ListenOverflows": 1_234_567, "RetransSegs": 99_999},
+    )
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        CORE,
+        result(run()),
+        result(*[spoilt(name) for name in LONG_NAMES] * 3),
+        result(*[wide(name, trial, Group(10)) for name in LONG_NAMES for trial in (1, 2)]),
+        result(
+            *[
+                wide(name, trial, Group(10, rate_per_second=999_999.0))
+                for name in LONG_NAMES
+                for trial in (1, 2)
+            ]
+        ),
+        result(
+            *[
+                wide(name, trial, Group(10, messages_per_connection=1))
+                for name in LONG_NAMES
+                for trial in (1, 2)
+            ]
+        ),
+        result(Run("thread", PLAN, problem="it did not start: " + "because " * 30)),
+        result(replace(run(), notes=("a" * 300 + " b",)), notes=("word " * 60,)),
+    ],
+    ids=["core", "single", "spoilt", "closed", "open", "churn", "broken", "notes"],
+)
+def test_no_line_that_can_be_broken_is_wider_than_100_columns(found: Result) -> None:
+    too_wide = [line for line in shown(found).splitlines() if len(line) > tables.WIDTH]
+    assert [line for line in too_wide if " " in line.strip()] == []
+
+
+def test_a_starved_client_cannot_be_overlooked() -> None:
+    text = shown(CORE)
+    assert line_of(text, "Connections", "iterative")[1:4] == ["10", "1", "9"]
+    assert "iterative (starved clients)" in text
+    assert "1 client was served, the other 9 connected and starved" in text
+
+
+def test_every_end_of_clients_and_messages_is_in_a_table() -> None:
+    group = group_tally()
+    group.intended, group.wrong, group.failed, group.waiting = 2006, 1, 2, 3
+    group.refused, group.reset, group.timed_out, group.other_failed = 4, 5, 6, 7
+    group.errors = {"ECONNREFUSED": 4, "EPIPE": 2}
+    text = shown(result(replace(run(), tally=tally(group))))
+    assert line_of(text, "How messages and clients ended", "thread")[1:] == [
+        "2,006", "2,000", "1", "2", "3", "4", "5", "6", "7",
+    ]  # fmt: skip
+    assert "ECONNREFUSED 4, EPIPE 2" in text
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    nothing = tally(GroupTally("all", clients=10, refused=10), window=0.0)
+    text = shown(result(run("thread"), replace(run("process"), tally=nothing)))
+    assert set(line_of(text, "Throughput", "process")[1:]) == {"-"}
+
+
+def test_a_server_elsewhere_has_no_cost_and_the_table_says_why() -> None:
+    far = replace(run(), server=ServerCost(note="it is another machine"))
+    text = shown(result(far))
+    assert "it is another machine" in text.split("What it cost the server")[1]
+    assert "CPU per" not in text
+
+
+def test_the_generators_limit_stands_beside_the_number() -> None:
+    saturated = replace(run(), tally=tally(group_tally(), worker=0.99))
+    text = shown(result(saturated))
+    assert line_of(text, "Throughput", "thread")[1:3] == ["1,000", "generator"]
+    assert "the server can do more" in text
+
+
+def test_kernel_counters_are_shown_when_they_moved() -> None:
+    assert "The kernel counted" not in shown(result(run()))
+    text = shown(result(replace(run(), kernel={"ListenOverflows": 12, "ListenDrops": 0})))
+    assert "ListenOverflows" in text
+    assert "thread 12" in text
+    assert "ListenDrops" not in text
+
+
+def test_an_open_loop_shows_both_clocks_and_both_rates() -> None:
+    group = group_tally()
+    group.response.clear()
+    group.response.record(500_000_000, 2000)
+    plan = replace(PLAN, groups=(Group(10, rate_per_second=1234.0),))
+    text = shown(result(replace(run(plan=plan), tally=tally(group))))
+    cells = line_of(text, "Throughput", "thread")
+    assert cells[1] == "1,000"
+    assert " ".join(cells).endswith("500 ms 500 ms 500 ms 9.99 ms 9.99 ms")
+    assert "asked for: 1,234 messages/s" in text
+    assert "open loop at 1,234 messages/s" in text
+
+
+def test_groups_have_rows_of_their_own() -> None:
+    plan = Plan(
+        (Group(8, name="main"), Group(2, name="slow"), Group(5, name="idle", silent=True)),
+        duration_seconds=2.0,
+    )
+    idle = GroupTally("idle", clients=5, connected=5, held=5, answered_per_client=[0] * 5)
+    counts = tally(group_tally(8, name="main"), group_tally(2, 10, name="slow"), idle)
+    text = shown(result(replace(run(plan=plan), tally=counts)))
+    part = text.split("Groups of clients")[1]
+    assert ["thread", "main", "8", "8", "8", "800"] in [
+        line.split()[:6] for line in part.splitlines()
+    ]
+    assert ["slow", "2", "2", "2", "10.0"] in [line.split()[:5] for line in part.splitlines()]
+    assert ["idle", "5", "5", "5", "-"] in [line.split()[:5] for line in part.splitlines()]
+
+
+def test_markdown_has_the_same_cells_and_the_command() -> None:
+    lines = rows(CORE)
+    text = tables.render_markdown(CORE, lines, reading.sentences(lines), ["mind this"])
+    assert "    python -m loadgen" in text
+    assert "| 1 | thread" in " ".join(text.split())
+    assert "- mind this" in text
+    header = next(line for line in text.splitlines() if "connections/s" in line)
+    assert header.startswith("|")
+
+
+def test_a_cut_short_result_says_so_in_its_title() -> None:
+    assert "cut short" in shown(replace(CORE, cut_short=True)).splitlines()[0]
+
+
+def test_diff_as_text() -> None:
+    a, b = result(*trials("thread", [200, 201])), result(*trials("thread", [300, 301]))
+    found, said = compare.diff(a, b)
+    text = tables.differences(found, ("one", "two"), said)
+    assert "A: one" in text
+    assert "better" in text
+    assert "1.50" in text
+    assert max(map(len, text.splitlines())) <= tables.WIDTH
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"), (0.0, "0 s"), (2.5e-8, "25.0 ns"), (8.3e-7, "830 ns"), (8.3e-4, "830 us"),
+        (0.0009996, "1.00 ms"), (0.0123, "12.3 ms"), (0.9994, "999 ms"), (4.05, "4.05 s"),
+        (90.0, "90.0 s"), (1234.0, "1,234 s"),
+    ],
+)  # fmt: skip
+def test_seconds(value: float | None, text: str) -> None:
+    assert units.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (64, "64 B"),
+        (12_600, "12.3 KiB"),
+        (130 * 1024**2, "130 MiB"),
+        (5e9, "4.66 GiB"),
+    ],
+)
+def test_sizes(value: float | None, text: str) -> None:
+    assert units.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0, "0"), (3.254, "3.25"), (24_512.4, "24,512"), (0.0, "0")]
+)
+def test_rates(value: float | None, text: str) -> None:
+    assert units.rate(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (1.0, "1.00"), (0.9991, "0.999"), (0.01, "0.010"), (0.87, "0.87")],
+)
+def test_fairness_is_not_rounded_up_to_1(value: float | None, text: str) -> None:
+    assert units.fraction(value) == text
+
+
+def test_spreads() -> None:
+    assert units.spread(None) == "-"
+    assert units.spread(Estimate(100, None, None, 1)) == "-"
+    assert units.spread(Estimate(100, 100 / 1.04, 104, 3)) == "4.0%"
+    assert units.spread(Estimate(100, 1, 10_000, 3)) == ">999%"
