@@ -6,6 +6,7 @@ second, since a redraw costs about 7 ms.
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -27,8 +28,9 @@ _SPARK_WIDTH = 24
 class Subject:
     """What is known so far about one server: a line of the live table."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, runs: int) -> None:
         self.name = name
+        self.runs = runs
         self.state = "waiting"
         self.done = 0
         self.rate: float | None = None
@@ -39,20 +41,25 @@ class Subject:
 class Progress:
     """Shows how far the work is, as a context manager; a `Watcher` of runs.
 
-    `names` are the servers in the order to list them, each of which runs `trials` times. Nothing
-    is shown when `quiet`.
+    `runs` has the servers in the order to list them, and how many runs each will have. `describe`
+    gives a few words on a run's load where several are put on. Nothing is shown when `quiet`.
     """
 
     def __init__(
-        self, names: list[str], trials: int, *, quiet: bool, stream: TextIO | None = None
+        self,
+        runs: Mapping[str, int],
+        *,
+        quiet: bool,
+        describe: Callable[[Plan], str] | None = None,
+        stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._console = Console(file=self._stream)
-        self._subjects = {name: Subject(name) for name in names}
-        self._trials = trials
-        self._total = trials * len(names)
+        self._subjects = {name: Subject(name, count) for name, count in runs.items()}
+        self._total = sum(runs.values())
+        self._describe = describe or (lambda _: "")
         self._finished = 0
-        self._current: Subject | None = None
+        self.current: Subject | None = None
         self._plan: Plan | None = None
         self._opened: float | None = None
         self._drawn = 0.0
@@ -79,15 +86,15 @@ class Progress:
 
     def begin(self, name: str, plan: Plan) -> None:
         """A run is about to start: first of all its server."""
-        self._current = self._subjects[name]
-        self._current.state = "starting"
-        self._current.rates = []
+        self.current = self._subjects[name]
+        self.current.state = "starting"
+        self.current.rates = []
         self._plan, self._opened = plan, None
         self._draw(at_once=True)
 
     def event(self, event: Event) -> None:
         """News of the run from the load generator."""
-        subject, plan = self._current, self._plan
+        subject, plan = self.current, self._plan
         if subject is None or plan is None:
             return
         match event:
@@ -105,13 +112,13 @@ class Progress:
     def end(self, run: Run) -> None:
         """A run has ended, well or not."""
         self._finished += 1
-        subject = self._current
+        subject = self.current
         if subject is None:
             return
         found = figures(run)
         subject.done += 1
         subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
-        more = subject.done < self._trials
+        more = subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
             said = (
@@ -119,9 +126,11 @@ class Progress:
                 if run.tally is None
                 else f"{units.rate(subject.rate)} messages/s, p99 {units.seconds(subject.p99)}"
             )
-            trial = f", trial {run.trial} of {self._trials}" if self._trials > 1 else ""
-            self.say(f"[{self._finished}/{self._total}] {subject.name}{trial}: {said}")
-        self._current = None
+            load = self._describe(run.plan)
+            what = subject.name + (f", {load}" if load else "")
+            what += f", trial {run.trial}" if subject.runs > 1 else ""
+            self.say(f"[{self._finished}/{self._total}] {what}: {said}")
+        self.current = None
         self._draw(at_once=True)
 
     def note(self, text: str) -> None:
@@ -155,7 +164,7 @@ class Progress:
     def _table(self, note: str = "") -> Table:
         table = Table(
             box=None,
-            caption=note or f"run {min(self._finished + 1, self._total)} of {self._total}",
+            caption=note or self._caption(),
             caption_justify="left",
             pad_edge=False,
         )
@@ -166,10 +175,10 @@ class Progress:
         if not self._console.options.ascii_only:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
         for subject in self._subjects.values():
-            running = subject is self._current
+            running = subject is self.current
             cells = [
                 subject.name,
-                subject.state + self._trial(subject, running),
+                subject.state + self._run_of(subject, running),
                 units.rate(subject.rate),
                 units.seconds(subject.p99),
                 spark(subject.rates),
@@ -177,11 +186,16 @@ class Progress:
             table.add_row(*cells[: len(table.columns)], style="bold" if running else None)
         return table
 
-    def _trial(self, subject: Subject, running: bool) -> str:
-        if self._trials == 1 or (subject.done == 0 and not running):
+    def _caption(self) -> str:
+        load = self._describe(self._plan) if self._plan is not None else ""
+        run = f"run {min(self._finished + 1, self._total)} of {self._total}"
+        return f"{run}: {load}" if load else run
+
+    def _run_of(self, subject: Subject, running: bool) -> str:
+        if subject.runs == 1 or (subject.done == 0 and not running):
             return ""
         number = subject.done + 1 if running else subject.done
-        return f" ({number}/{self._trials})"
+        return f" ({number}/{subject.runs})"
 
 
 def spark(rates: list[float]) -> str:

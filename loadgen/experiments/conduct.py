@@ -1,0 +1,199 @@
+"""An experiment measured: every case once per trial, in a random order, and what came of it.
+
+A case that cannot run here is left out with its reason; the rest go on. Ctrl-C ends the measuring
+and keeps what there is.
+"""
+
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from concurrency_models.backends import MODELS
+
+from .. import compare, environment
+from ..compare import Row
+from ..figures import figures
+from ..fleet import Event, Stop, descriptor_problem
+from ..measure import Task, Watcher, measure_model, now
+from ..plan import Plan
+from ..record import ExperimentOutcome, Result, Run
+from . import judge
+from .experiment import Case, Experiment, Scale
+from .quantity import Look
+from .specimens import SPECIMENS
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of an experiment.
+
+    `rows` and `missing` are keyed by the name of the case: a row where there is one, else the
+    reason why there is none. `result` holds all runs; its `experiment` is the outcome.
+    """
+
+    experiment: Experiment
+    result: Result
+    rows: dict[str, Row]
+    missing: dict[str, str]
+
+    @property
+    def outcome(self) -> ExperimentOutcome:
+        assert self.result.experiment is not None
+        return self.result.experiment
+
+    def look(self, case: str, path: str) -> float | None:
+        """One figure of one case: the mean of its trials, None where it was not measured."""
+        return _look(self.rows)(case, path)
+
+
+def unavailable(case: Case, scale: Scale) -> str | None:
+    """Why a case cannot be measured here, or None."""
+    model = MODELS.get(case.model)
+    if model is None:
+        if case.model in SPECIMENS:
+            return descriptor_problem(case.plan_at(scale))
+        return f"there is no model {case.model!r} in this version"
+    if reason := model.unavailable():
+        return f"the model cannot run here: {reason}"
+    if case.open_files is not None and not sys.platform.startswith("linux"):
+        return "limiting a server's descriptors takes Linux"
+    return descriptor_problem(case.plan_at(scale))
+
+
+def conduct(
+    experiment: Experiment,
+    scale: Scale,
+    seed: int,
+    watcher: Watcher,
+    stop: Stop,
+    *,
+    command: Sequence[str] = (),
+    predictions: Sequence[str] = (),
+) -> Findings | None:
+    """Measure and judge an experiment; None when it was stopped before anything was measured."""
+    began, here = now(), environment.describe()
+    missing = {
+        case.name: reason for case in experiment.cases if (reason := unavailable(case, scale))
+    }
+    runs: list[Run] = []
+    by_case: dict[str, list[Run]] = {}
+    cut_short = False
+    try:
+        for case, task in _in_order(experiment, scale, seed, missing):
+            run = measure_model(task, _Relay(watcher, case.name), stop)
+            runs.append(run)
+            by_case.setdefault(case.name, []).append(run)
+            if stop.is_set():
+                break
+    except KeyboardInterrupt:
+        cut_short = True
+    cut_short = cut_short or stop.is_set()
+    if not runs and cut_short:
+        return None
+    result = Result(
+        what=f"experiment-{experiment.name}",
+        command=tuple(command),
+        began=began,
+        finished=now(),
+        seed=seed,
+        environment=here,
+        runs=tuple(runs),
+        cut_short=cut_short,
+        notes=tuple(f"{name} was left out: {reason}" for name, reason in missing.items()),
+    )
+    rows, unsound = _rows(result, by_case)
+    missing |= unsound
+    if cut_short:
+        for case in experiment.cases:
+            missing.setdefault(case.name, "it was stopped before its turn")
+    look = _look(rows)
+    claims = judge.claims(experiment, look, missing, here.usable_cores)
+    outcome = ExperimentOutcome(
+        name=experiment.name,
+        question=experiment.question,
+        expectation=experiment.expectation,
+        source=experiment.source,
+        predictions=tuple(predictions),
+        claims=claims,
+        reading=judge.reading(experiment.hypotheses, claims, look),
+    )
+    return Findings(experiment, replace(result, experiment=outcome), rows, missing)
+
+
+class _Relay:
+    """A watcher's view of one case: by its name, which says more than the server's."""
+
+    def __init__(self, watcher: Watcher, case: str) -> None:
+        self._watcher = watcher
+        self._case = case
+
+    def begin(self, _name: str, plan: Plan) -> None:
+        self._watcher.begin(self._case, plan)
+
+    def event(self, event: Event) -> None:
+        self._watcher.event(event)
+
+    def end(self, run: Run) -> None:
+        self._watcher.end(run)
+
+
+def _in_order(
+    experiment: Experiment, scale: Scale, seed: int, missing: dict[str, str]
+) -> list[tuple[Case, Task]]:
+    """The cases that can run, trial by trial; within a trial in an order that the seed gives."""
+    shuffled = random.Random(seed)
+    able = [case for case in experiment.cases if case.name not in missing]
+    found = []
+    for trial in range(1, scale.trials + 1):
+        order = list(able)
+        shuffled.shuffle(order)
+        found += [(case, _task(case, scale, trial, seed + trial)) for case in order]
+    return found
+
+
+def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
+    plan = replace(case.plan_at(scale), seed=seed)
+    specimen = case.model not in MODELS
+    command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.model)
+    return Task(
+        case.model,
+        plan,
+        trial,
+        label=None if case.shown_as == case.model else case.shown_as,
+        options=case.options,
+        command=command if specimen else None,
+        open_files=case.open_files,
+        load=case.load,
+    )
+
+
+def _rows(result: Result, by_case: dict[str, list[Run]]) -> tuple[dict[str, Row], dict[str, str]]:
+    """Each case's row, and why a case has none that could be believed."""
+    row_of = {id(trial.run): row for row in compare.rows(result) for trial in row.trials}
+    rows, unsound = {}, {}
+    for name, runs in by_case.items():
+        row = row_of[id(runs[0])]
+        if row.problem is not None:
+            unsound[name] = row.problem.splitlines()[0]
+        elif not row.valid:
+            failed = [check.name for trial in row.trials for check in trial.audit.failures]
+            unsound[name] = f"the run failed its own audit ({', '.join(dict.fromkeys(failed))})"
+        elif any(figures(run).window_seconds is None for run in runs):
+            unsound[name] = "it was stopped before anything was measured"
+        else:
+            rows[name] = row
+    return rows, unsound
+
+
+def _look(rows: dict[str, Row]) -> Look:
+    def look(case: str, path: str) -> float | None:
+        if case not in rows:
+            return None
+        row = rows[case]
+        groups = row.plan.groups
+        if len(groups) == 1:  # the one group's figures are the whole run's
+            path = path.removeprefix(f"groups.{groups[0].name}.")
+        return row.mean(path)
+
+    return look

@@ -1,0 +1,132 @@
+"""What an experiment is, as data: cases to measure, a table to show, hypotheses to check.
+
+Nothing here runs or prints. A case is measured for the length that a `Scale` gives; a hypothesis
+names its figures by case and path, so that it can be checked against any figures at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..measure import Load
+from ..plan import Plan
+from .quantity import Quantity
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How thoroughly to measure: the window of each run, what is left out before it, repetitions.
+
+    `quick` takes a case's smaller load, where it has one.
+    """
+
+    seconds: float
+    warmup_seconds: float
+    trials: int
+    quick: bool = False
+
+
+QUICK = Scale(seconds=1.0, warmup_seconds=0.3, trials=1, quick=True)
+FULL = Scale(seconds=3.0, warmup_seconds=0.5, trials=3)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One server under one load.
+
+    `name` is unique in its experiment; `model` is one of ours or, where the registry has none of
+    that name, a specimen. `options` go to the server. `open_files` limits its descriptors. `load`
+    puts the load on in place of the engine. `quick` is the plan for a lesson where the full one
+    takes too long. `fixed` keeps the plan's own times, where the server acts by the clock.
+    """
+
+    name: str
+    model: str
+    plan: Plan
+    options: tuple[str, ...] = ()
+    label: str | None = None
+    open_files: int | None = None
+    load: Load | None = None
+    quick: Plan | None = None
+    fixed: bool = False
+
+    @property
+    def shown_as(self) -> str:
+        """What tables and reports call the server."""
+        return self.label or self.name
+
+    def plan_at(self, scale: Scale) -> Plan:
+        """The plan at that scale."""
+        plan = self.quick if scale.quick and self.quick is not None else self.plan
+        if plan.duration_seconds is None or self.fixed:
+            return plan
+        return replace(plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A claim about figures that the program checks: `value` within `at_least` and `at_most`.
+
+    `lesson` is the sentence to take home when it holds, `otherwise` the one when it does not; in
+    both, "{value}" stands for the number. `cores` is how many a machine must have for it.
+    """
+
+    text: str
+    value: Quantity
+    at_least: float | None = None
+    at_most: float | None = None
+    lesson: str = ""
+    otherwise: str = ""
+    cores: int = 1
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is as expected."""
+        return (self.at_least is None or value >= self.at_least) and (
+            self.at_most is None or value <= self.at_most
+        )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the experiment's table: a figure by its path; a header of one or two lines."""
+
+    header: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the viewer is asked to put in order: cases by one figure, the best first."""
+
+    question: str
+    path: str
+    cases: tuple[str, ...]
+    more_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question and how it is answered.
+
+    `load` says in a sentence what the clients do. `source` is where the expectation comes from.
+    """
+
+    name: str
+    question: str
+    load: str
+    expectation: str
+    source: str
+    cases: tuple[Case, ...]
+    columns: tuple[Column, ...]
+    ranking: Ranking
+    hypotheses: tuple[Hypothesis, ...]
+
+    def case(self, name: str) -> Case:
+        """The case of that name."""
+        return next(case for case in self.cases if case.name == name)
+
+
+def names_of(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The cases' names."""
+    return tuple(case.name for case in cases)

@@ -1,0 +1,104 @@
+"""Whether figures bear an experiment's hypotheses out, and what there is to learn: pure judgement.
+
+A hypothesis whose figures are missing is neither borne out nor refuted, and says what is missing.
+The reading is put together from what was found, so that it never contradicts a surprise.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ..record import Claim
+from .experiment import Experiment, Hypothesis, Ranking
+from .quantity import Look, shown
+
+# Two figures closer than this are a draw for whoever predicted their order.
+DRAW = 0.10
+
+
+def check(
+    hypothesis: Hypothesis, look: Look, missing: Mapping[str, str], cores: int | None
+) -> Claim:
+    """The hypothesis as a checked claim.
+
+    `missing` gives the reason for each case that could not be measured, `cores` those of the
+    machine, None where that is not known.
+    """
+    if cores is not None and cores < hypothesis.cores:
+        why = f"it takes {hypothesis.cores} cores, and this machine has {cores}"
+        return Claim(hypothesis.text, None, why)
+    value = hypothesis.value.value(look)
+    if value is None:
+        return Claim(hypothesis.text, None, _what_is_missing(hypothesis, look, missing))
+    return Claim(hypothesis.text, hypothesis.holds(value), _numbers(hypothesis, value, look))
+
+
+def reading(hypotheses: Sequence[Hypothesis], claims: Sequence[Claim], look: Look) -> str:
+    """What to take home, in the order of the hypotheses: lessons that held, and surprises."""
+    said = []
+    for hypothesis, claim in zip(hypotheses, claims, strict=True):
+        if claim.as_expected is None:
+            continue
+        value = shown(hypothesis.value.kind, hypothesis.value.value(look))
+        sentence = hypothesis.lesson
+        if not claim.as_expected:
+            sentence = hypothesis.otherwise or f"Not as expected: {claim.text}; it was {{value}}."
+        if sentence:
+            said.append(sentence.replace("{value}", value))
+    return " ".join(said) or "Too little could be measured to learn anything from it."
+
+
+def order(ranking: Ranking, look: Look) -> list[str]:
+    """The ranked cases that were measured, best first."""
+    values = _measured(ranking, look)
+    return sorted(values, key=values.__getitem__, reverse=ranking.more_is_better)
+
+
+def pairs_right(ranking: Ranking, predicted: Sequence[str], look: Look) -> tuple[int, int]:
+    """How many pairs of a predicted order are right, and of how many.
+
+    A pair counts when both were measured; one within 10 % of the other is right either way.
+    """
+    values = _measured(ranking, look)
+    guessed = [name for name in predicted if name in values]
+    right = total = 0
+    for position, first in enumerate(guessed):
+        for second in guessed[position + 1 :]:
+            ahead, behind = values[first], values[second]
+            if not ranking.more_is_better:
+                ahead, behind = behind, ahead
+            total += 1
+            right += ahead >= behind * (1 - DRAW)
+    return right, total
+
+
+def claims(
+    experiment: Experiment, look: Look, missing: Mapping[str, str], cores: int | None
+) -> tuple[Claim, ...]:
+    """Every hypothesis of an experiment, checked."""
+    return tuple(check(one, look, missing, cores) for one in experiment.hypotheses)
+
+
+def _measured(ranking: Ranking, look: Look) -> dict[str, float]:
+    values = {name: look(name, ranking.path) for name in ranking.cases}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:
+    kind = hypothesis.value.kind
+    bounds = [
+        f"{word} {shown(kind, bound)}"
+        for word, bound in (("at least", hypothesis.at_least), ("at most", hypothesis.at_most))
+        if bound is not None
+    ]
+    figures = hypothesis.value.figures()
+    parts = [f"{one.case} {shown(one.kind, look(one.case, one.path))}" for one in figures]
+    result = parts[0] if len(figures) == 1 else f"{', '.join(parts)}: {shown(kind, value)}"
+    return f"{result} (expected {' and '.join(bounds)})"
+
+
+def _what_is_missing(hypothesis: Hypothesis, look: Look, missing: Mapping[str, str]) -> str:
+    said = [
+        f"{one.case}: {missing.get(one.case, f'{one.path} was not measured')}"
+        for one in hypothesis.value.figures()
+        if look(one.case, one.path) is None
+    ]
+    return "; ".join(dict.fromkeys(said)) or "there is nothing to divide by"

@@ -1,0 +1,125 @@
+"""An experiment as text: the question before, the table, claims and reading after it."""
+
+import shlex
+import textwrap
+from collections.abc import Sequence
+
+from .. import tables
+from ..compare import Row
+from ..record import Claim
+from ..tables import WIDTH, Table
+from .conduct import Findings
+from .experiment import Experiment
+from .quantity import kind_of, shown
+
+_VERDICTS = {True: "as expected", False: "surprise", None: "not measured"}
+
+
+def listing(experiments: Sequence[Experiment]) -> str:
+    """Every experiment with its question, for --list."""
+    table = Table(
+        "Experiments, in the order of a course",
+        ("experiment", "question"),
+        tuple((one.name, one.question) for one in experiments),
+        words=(0, 1),
+    )
+    return tables.text(table) + "\n"
+
+
+def opening(experiment: Experiment) -> str:
+    """What is asked and what will be done: no word of what is expected."""
+    lines = [f"{experiment.name}: {experiment.question}", _wrapped(experiment.load, "  ")]
+    return "\n".join(lines) + "\n"
+
+
+def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -> str:
+    """What was expected and what came out. `guess` are the lines about the viewer's prediction."""
+    outcome = findings.outcome
+    parts = [tables.text(table_of(findings))]
+    if guess:
+        parts.append("\n".join(["Your prediction", *(_wrapped(line, "  ") for line in guess)]))
+    parts.append(
+        "\n".join(
+            [
+                "Expected",
+                _wrapped(outcome.expectation, "  "),
+                _wrapped(f"({outcome.source})", "  "),
+            ]
+        )
+    )
+    parts.append("\n".join(["Claims", *(_claim(claim) for claim in outcome.claims)]))
+    parts.append("\n".join(["Reading", _wrapped(outcome.reading, "  ")]))
+    if warnings:
+        parts.append("\n".join(["Mind", *(_wrapped(one, "    ", "  - ") for one in warnings)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(
+    findings: Findings, guess: Sequence[str], warnings: Sequence[str], found: Sequence[Row]
+) -> str:
+    """All of it as Markdown, with the tables of every figure behind."""
+    experiment, outcome = findings.experiment, findings.outcome
+    parts = [
+        f"# {outcome.name}: {outcome.question}",
+        experiment.load,
+        f"    {shlex.join(findings.result.command)}",
+        tables.markdown(table_of(findings)),
+    ]
+    if guess:
+        parts += ["## Prediction", "\n".join(f"- {line.strip()}" for line in guess)]
+    parts += ["## Expected", f"{outcome.expectation} ({outcome.source})"]
+    parts += [
+        "## Claims",
+        "\n".join(
+            f"- **{_VERDICTS[claim.as_expected]}**: {claim.text}. {claim.numbers}"
+            for claim in outcome.claims
+        ),
+        "## Reading",
+        outcome.reading,
+    ]
+    if warnings:
+        parts += ["## Mind", "\n".join(f"- {warning}" for warning in warnings)]
+    if found:
+        title, *lines = tables.heading(findings.result, found)
+        parts += [f"## All figures: {title}", "  \n".join(lines)]
+        parts += [
+            tables.markdown(table).replace("## ", "### ", 1) for table in tables.tables(found)
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table_of(findings: Findings) -> Table:
+    """The columns that matter, a row per case, in the order of the experiment."""
+    experiment = findings.experiment
+    lines = []
+    for case in experiment.cases:
+        cells = [
+            shown(kind_of(column.path), findings.look(case.name, column.path))
+            for column in experiment.columns
+        ]
+        lines.append((case.name, *cells))
+    notes = [f"{name}: {reason}." for name, reason in findings.missing.items()]
+    trials = max((run.trial for run in findings.result.runs), default=0)
+    if trials > 1:
+        notes.append(f"Means of {trials} trials.")
+    headers = ("case", *(column.header for column in experiment.columns))
+    return Table(f"Measured: {experiment.name}", headers, tuple(lines), notes=tuple(notes))
+
+
+def _claim(claim: Claim) -> str:
+    verdict = _VERDICTS[claim.as_expected]
+    indent = " " * 16
+    said = _wrapped(claim.text, indent, f"  {verdict:<14}")
+    return f"{said}\n{_wrapped(claim.numbers, indent)}"
+
+
+def _wrapped(line: str, indent: str, first: str | None = None) -> str:
+    spaces = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(),
+        WIDTH,
+        initial_indent=(indent if first is None else first) + spaces,
+        subsequent_indent=indent + spaces,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
