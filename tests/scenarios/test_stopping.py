@@ -43,7 +43,9 @@ def test_a_signal_stops_it_and_it_says_what_it_did(
         check_served(server.address)
         check_served(server.address)
         assert server.stop(number) == 0
-        server.out.wait_for(rf"^{subject.model.name}: served 2 clients in \d+\.\d s$")
+        server.out.wait_for(
+            rf"^{subject.model.name}: served 2 clients in \d+\.\d s( \(by worker: [0-9 ]+\))?$"
+        )
 
 
 @WITH_START_METHODS

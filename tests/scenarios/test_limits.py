@@ -1,0 +1,208 @@
+"""When something runs out, those in service stay in it; others wait, and none is lost."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.clients import Client, answer, check_served, crowd, readable
+from tests.servers import (
+    CONCURRENT,
+    ROOT,
+    SUBJECTS,
+    WAIT_SECONDS,
+    ServerProcess,
+    Subject,
+    eventually,
+    serving,
+)
+
+AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str)
+EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+
+MOST_BUSY = 0.05
+"""The share of a core that a server may take while it is short of something."""
+
+WATCHED_SECONDS = 1.5
+"""How long to measure that; long enough for a line a second to come twice."""
+
+ENOUGH = 80
+"""More clients than a server short of descriptors, threads or processes has room for."""
+
+
+def check_starved(server: ServerProcess, shortage: str) -> None:
+    """Judge a server that is short of something: says so, once a second, and does not spin."""
+    server.err.wait_for(shortage)
+    lines = len(server.err.lines)
+    assert server.busy_share(WATCHED_SECONDS) < MOST_BUSY
+    assert len(server.err.lines) - lines <= WATCHED_SECONDS + 1
+
+
+def check_shortage(server: ServerProcess, shortage: str) -> None:
+    """Send in more clients than there is room for; each is served as soon as others leave."""
+
+    def short() -> bool:
+        return any(shortage in line for line in server.err.lines)
+
+    with ExitStack() as stack:
+        clients: list[Client] = []
+        while not short() and len(clients) < ENOUGH:
+            clients.append(stack.enter_context(Client(server.address)))
+            clients[-1].send(b"here I am")
+            eventually(lambda: short() or bool(readable(clients[-1:], 0.01)), "no sign of it")
+        if short():  # else it needs nothing for a client that there was not enough of
+            assert clients[0].receive() == answer(b"here I am")
+            check_starved(server, shortage)
+            assert clients[0].ask(b"still there?") == answer(b"still there?")
+            clients.pop(0).socket.close()
+        while clients:
+            arrived = readable(clients, WAIT_SECONDS)
+            assert arrived, f"{len(clients)} clients were never served"
+            for client in arrived:
+                assert client.receive() == answer(b"here I am")
+                client.socket.close()
+                clients.remove(client)
+    check_served(server.address)
+
+
+@AT_ONCE
+def test_more_clients_than_descriptors(subject: Subject) -> None:
+    few = ("sh", "-c", 'ulimit -n 32; exec "$@"', "sh")
+    with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:
+        check_shortage(server, "out of file descriptors")
+
+
+@EVERY
+def test_not_a_descriptor_left(subject: Subject) -> None:
+    with serving(*subject.arguments, warns=True) as server:
+        check_served(server.address)
+        with no_more_descriptors(server), Client(server.address) as client:
+            client.send(b"here I am")
+            check_starved(server, "out of file descriptors")
+            assert not readable([client], 0)
+        check_served(server.address)
+
+
+@contextmanager
+def no_more_descriptors(server: ServerProcess) -> Iterator[None]:
+    """Let no process of the server open anything meanwhile."""
+    before = {}
+    for process in server.processes():
+        before[process.pid] = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (0, before[process.pid][1]))
+    yield
+    for pid, limits in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+def as_somebody_with_few_processes() -> tuple[str, ...]:
+    """Return a command that runs another as a user who may have 20 processes and threads.
+
+    The limit does not hold for root, and counts all that a user runs; so this takes a user who runs
+    nothing else, who may read what root may read.
+    """
+    user = "54321"
+    drop = (
+        "--clear-groups",
+        "--inh-caps",
+        "+dac_read_search",
+        "--ambient-caps",
+        "+dac_read_search",
+    )
+    limit = ("sh", "-c", 'ulimit -u 20; exec "$@"', "sh")
+    return ("setpriv", "--reuid", user, "--regid", user, *drop, *limit)
+
+
+def can_run_as_somebody() -> bool:
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        return False
+    probe = [*as_somebody_with_few_processes(), sys.executable, "-c", "import concurrency_models"]
+    return subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_run_as_somebody(), reason="needs root, to run a server as another user")
+@AT_ONCE
+def test_more_clients_than_threads_or_processes(subject: Subject) -> None:
+    few = as_somebody_with_few_processes()
+    with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:
+        check_shortage(server, "out of processes or threads")
+
+
+@EVERY
+def test_max_clients(subject: Subject) -> None:
+    with (
+        serving(*subject.arguments, "--max-clients", "3") as server,
+        crowd(server.address, 10) as clients,
+    ):
+        for number, client in enumerate(clients):
+            client.send(b"%d" % number)
+        waiting = dict(zip(clients, range(len(clients)), strict=True))
+        in_service: list[Client] = []
+        while waiting:
+            arrived = readable(waiting, 0.02 if in_service else WAIT_SECONDS)
+            for client in arrived:
+                assert client.receive() == answer(b"%d" % waiting.pop(client))
+                in_service.append(client)
+            assert 0 < len(in_service) <= 3
+            if not arrived:
+                for client in in_service:
+                    assert client.ask(b"still there?") == answer(b"still there?")
+                in_service.pop(0).socket.close()
+
+
+@EVERY
+def test_idle_timeout(subject: Subject) -> None:
+    with serving(*subject.arguments, "--idle-timeout", "0.3") as server:
+        for begun in b"", frame_begun():
+            with Client(server.address) as silent:
+                silent.socket.sendall(begun)
+                silent.check_last_words()
+        check_served(server.address)
+
+
+def frame_begun() -> bytes:
+    return b"\0\0\0\5half"
+
+
+@AT_ONCE
+def test_idle_timeout_spares_the_busy(subject: Subject) -> None:
+    with (
+        serving(*subject.arguments, "--idle-timeout", "0.5") as server,
+        Client(server.address) as busy,
+        Client(server.address) as silent,
+    ):
+        assert silent.ask(b"my last words") == answer(b"my last words")
+        while not readable([silent], 0.02):
+            assert busy.ask(b"still there?") == answer(b"still there?")
+        silent.check_last_words()
+        assert busy.ask(b"still there?") == answer(b"still there?")
+
+
+@EVERY
+def test_nothing_is_left_of_those_who_have_left(subject: Subject) -> None:
+    """Neither descriptors nor processes, be they zombies: the same after 20 clients and 500."""
+    with serving(*subject.arguments) as server:
+        at_once = min(20, subject.model.at_once or 20)
+
+        def visit() -> None:
+            with crowd(server.address, at_once) as clients:
+                for client in clients:
+                    client.send(b"here I am")
+                for client in clients:
+                    assert client.receive() == answer(b"here I am")
+
+        def left() -> tuple[int, float]:
+            return len(server.processes()), server.descriptors()
+
+        processes, descriptors = left()
+        visit()
+        eventually(lambda: len(server.processes()) == processes, "a process is left")
+        for _ in range(500 // at_once):
+            visit()
+        eventually(lambda: left() == (processes, descriptors), "something is left")
+        assert not server.zombies()
