@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # outright, since a program that a shell starts with & is born deaf to SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
+        if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         commands = {"diff": _diff, "experiment": experiment.main, "report": _report}
         status = (
@@ -138,7 +139,10 @@ def _load(words: Sequence[str]) -> int:
         cut_short=session.cut_short,
         notes=tuple(session.notes),
     )
-    return _present(asked, result)
+    status = _present(asked, result)
+    if session.failure is not None:
+        raise session.failure
+    return status
 
 
 def _check_combinations(asked: Namespace) -> None:
@@ -162,6 +166,7 @@ class _Session:
         self.runs: list[Run] = []
         self.ceiling: record.Ceiling | None = None
         self.cut_short = False
+        self.failure: Exception | None = None
         self.notes: list[str] = []
         self.what = "compare"
         self._asked, self._plan, self._seed = asked, plan, seed
@@ -255,11 +260,15 @@ class _Session:
 
     @contextlib.contextmanager
     def _keeping(self) -> Iterator[None]:
-        """A block that Ctrl-C ends, and not the program: what was measured is still to be shown."""
+        """A block whose end, by Ctrl-C or a fault, does not take along what was measured."""
         try:
             yield
         except KeyboardInterrupt:
             self.cut_short = True
+        except Exception as failure:
+            if not self.runs:
+                raise
+            self.failure, self.cut_short = failure, True
         self.cut_short = self.cut_short or self._stop.is_set()
 
 

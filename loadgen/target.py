@@ -261,23 +261,23 @@ def probe(endpoint: Endpoint) -> None:
 
 
 def converse(endpoint: Endpoint, request: bytes, reply_size: int) -> bytes | None:
-    """Send a request and return what comes back; None when it cannot be sent.
+    """Send a request and return what comes back; None when there is no connection.
 
-    That is up to `reply_size` bytes, or what came until the server fell silent for a second.
+    That is up to `reply_size` bytes, or what came until the server hung up or fell silent for a
+    second.
     """
     received = b""
-    try:
-        with socket.socket(endpoint.address_family, socket.SOCK_STREAM) as client:
-            client.settimeout(PROBE_SECONDS)
+    with socket.socket(endpoint.address_family, socket.SOCK_STREAM) as client:
+        client.settimeout(PROBE_SECONDS)
+        try:
             client.connect(endpoint.sockaddr)
+        except OSError:
+            return None
+        client.settimeout(1.0)
+        with contextlib.suppress(OSError):
             client.sendall(request)
-            client.settimeout(1.0)
             while len(received) < reply_size and (data := client.recv(reply_size - len(received))):
                 received += data
-    except TimeoutError:
-        return received
-    except OSError:
-        return received or None
     return received
 
 
