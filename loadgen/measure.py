@@ -21,7 +21,7 @@ from .monitor import Monitor
 from .plan import Endpoint, Group, Plan
 from .record import Ceiling, Run
 from .tally import Tally
-from .target import Found, ServerProcess, TargetError, converse, model_command
+from .target import Found, ServerProcess, TargetError, converse, model_command, place_for
 
 # The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
 # waited for. More clients would mostly measure how long they take to connect.
@@ -106,15 +106,16 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
         began=now(),
     )
     watcher.begin(task.label or task.model, task.plan)
-    command = task.command or model_command(task.model, task.options)
-    process = ServerProcess(task.model, command, server_cores(task.plan), task.open_files)
+    cores = server_cores(task.plan)
     try:
-        with process as server:
-            run = replace(run, endpoint=server.endpoint)
-            run = _measure(run, server.pid, None, watcher.event, stop, task.load)
-            if not server.running:
-                run = _with_last_words(run, server)
-        run = replace(run, connections_by_worker=process.connections_by_worker)
+        with place_for(task.plan.family) as place:
+            command = task.command or model_command(task.model, (*place, *task.options))
+            with ServerProcess(task.model, command, cores, task.open_files) as server:
+                run = replace(run, endpoint=server.endpoint)
+                run = _measure(run, server.pid, None, watcher.event, stop, task.load)
+                if not server.running:
+                    run = _with_last_words(run, server)
+            run = replace(run, connections_by_worker=server.connections_by_worker)
     except TargetError as error:
         run = replace(run, problem=str(error))
     watcher.end(run)
@@ -243,7 +244,9 @@ def _measure(
 
 
 def _with_last_words(run: Run, server: ServerProcess) -> Run:
-    said = "; ".join(server.output[-3:]) or "nothing"
+    # Less the lines of a traceback that only point at a place in the line above.
+    lines = [line.strip() for line in server.output if line.strip(" ^~")]
+    said = "; ".join(lines[-3:]) or "nothing"
     note = f"the server ended during the run; the last it said: {said}"
     return replace(run, notes=(*run.notes, note))
 

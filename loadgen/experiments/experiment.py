@@ -38,7 +38,8 @@ class Case:
     `name` is unique in its experiment; `model` is one of ours or, where the registry has none of
     that name, a specimen. `options` go to the server. `open_files` limits its descriptors. `load`
     puts the load on in place of the engine. `quick` is the plan for a lesson where the full one
-    takes too long. `fixed` keeps the plan's own times, where the server acts by the clock.
+    takes too long. `settle_seconds` are added to the warm-up, for a server that needs them to take
+    everyone in. `fixed` keeps the plan's own times, where the server acts by the clock.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     open_files: int | None = None
     load: Load | None = None
     quick: Plan | None = None
+    settle_seconds: float = 0.0
     fixed: bool = False
 
     @property
@@ -61,7 +63,8 @@ class Case:
         plan = self.quick if scale.quick and self.quick is not None else self.plan
         if plan.duration_seconds is None or self.fixed:
             return plan
-        return replace(plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds)
+        warmup = scale.warmup_seconds + self.settle_seconds
+        return replace(plan, duration_seconds=scale.seconds, warmup_seconds=warmup)
 
 
 @dataclass(frozen=True)

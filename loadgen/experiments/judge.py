@@ -12,6 +12,8 @@ from .quantity import Look, shown
 
 # Two figures closer than this are a draw for whoever predicted their order.
 DRAW = 0.10
+# What others may use of the cores that a claim needs.
+CORES_SLACK = 0.4
 
 
 def check(
@@ -22,8 +24,7 @@ def check(
     `missing` gives the reason for each case that could not be measured, `cores` those of the
     machine, None where that is not known.
     """
-    if cores is not None and cores < hypothesis.cores:
-        why = f"it takes {hypothesis.cores} cores, and this machine has {cores}"
+    if why := _too_few_cores(hypothesis, look, cores):
         return Claim(hypothesis.text, None, why)
     value = hypothesis.value.value(look)
     if value is None:
@@ -80,6 +81,25 @@ def claims(
 def _measured(ranking: Ranking, look: Look) -> dict[str, float]:
     values = {name: look(name, ranking.path) for name in ranking.cases}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _too_few_cores(hypothesis: Hypothesis, look: Look, cores: int | None) -> str | None:
+    """Why a claim about work on several cores cannot be checked, or None."""
+    if cores is None or hypothesis.cores == 1:
+        return None
+    if cores < hypothesis.cores:
+        return f"it takes {hypothesis.cores} cores, and this machine has {cores}"
+    taken = max(
+        (look(one.case, "machine.other_cores") or 0.0)
+        + (look(one.case, "machine.stolen_cores") or 0.0)
+        for one in hypothesis.value.figures()
+    )
+    if cores - taken < hypothesis.cores - CORES_SLACK:
+        return (
+            f"it takes {hypothesis.cores} cores, and others used {taken:.2f} of {cores} meanwhile: "
+            "close other programs and run again"
+        )
+    return None
 
 
 def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:

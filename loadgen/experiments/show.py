@@ -98,12 +98,10 @@ def table_of(findings: Findings) -> Table:
             for column in experiment.columns
         ]
         lines.append((case.name, *cells))
-    notes = [f"{name}: {reason}." for name, reason in findings.missing.items()]
     trials = max((run.trial for run in findings.result.runs), default=0)
-    if trials > 1:
-        notes.append(f"Means of {trials} trials.")
+    notes = (f"Means of {trials} trials.",) if trials > 1 else ()
     headers = ("case", *(column.header for column in experiment.columns))
-    return Table(f"Measured: {experiment.name}", headers, tuple(lines), notes=tuple(notes))
+    return Table(f"Measured: {experiment.name}", headers, tuple(lines), notes=notes)
 
 
 def _claim(claim: Claim) -> str:
