@@ -63,7 +63,6 @@ THEME = Theme(
                 "axis_label_text_font_style": "normal",
                 "axis_label_text_color": INK,
                 "axis_label_standoff": 6,
-                "major_label_policy": NoOverlap(),
             },
             "Grid": {"grid_line_color": GRID},
             "Title": {
@@ -76,15 +75,12 @@ THEME = Theme(
     }
 )
 
-_SHARES = CustomJSTickFormatter(
-    code='return tick < 1 ? "1/" + Math.round(1 / tick) : String(Math.round(tick))'
-)
-_SECONDS = CustomJSTickFormatter(
-    code="""
-    const [factor, unit] = tick < 9.995e-4 ? [1e6, "us"] : tick < 0.9995 ? [1e3, "ms"] : [1, "s"]
-    return Number((tick * factor).toPrecision(3)) + " " + unit
-    """
-)
+# Code rather than models: a model belongs to one page, and one process may write several.
+_SHARES = 'return tick < 1 ? "1/" + Math.round(1 / tick) : String(Math.round(tick))'
+_SECONDS = """
+const [factor, unit] = tick < 9.995e-4 ? [1e6, "us"] : tick < 0.9995 ? [1e3, "ms"] : [1, "s"]
+return Number((tick * factor).toPrecision(3)) + " " + unit
+"""
 
 
 @dataclass(frozen=True)
@@ -156,12 +152,9 @@ def _(panel: Lines) -> Drawn:
     y_range = DataRange1d(only_visible=True, range_padding=0.08)
     if not panel.y.log:
         y_range.start = 0
-    plot = figure(
-        title=panel.title or None,
-        height=340,
-        sizing_mode="stretch_width",
-        toolbar_location=None,
-        tools="",
+    plot = _figure(
+        panel.title,
+        340,
         x_axis_type="log" if panel.x.log else "linear",
         y_axis_type="log" if panel.y.log else "linear",
         # Hiding the series that dwarfs the others makes room for them.
@@ -290,7 +283,7 @@ def _(panel: Strips) -> Drawn:
     plot.xaxis.axis_label = "times the even share"
     powers = range(round(math.log10(nothing)), math.floor(math.log10(most)) + 1)
     plot.xaxis.ticker = FixedTicker(ticks=sorted([0.5, 2.0, *(10.0**power for power in powers)]))
-    plot.xaxis.formatter = _SHARES
+    plot.xaxis.formatter = CustomJSTickFormatter(code=_SHARES)
     if not all(shares):
         plot.xaxis.major_label_overrides = {nothing: "nothing"}
     plot.add_layout(Span(location=1, dimension="height", line_color=QUIET, line_dash="dashed"))
@@ -324,12 +317,9 @@ def _(panel: Strips) -> Drawn:
 @draw.register
 def _(panel: Lanes) -> Drawn:
     count = len(panel.lanes)
-    plot = figure(
-        title=panel.title,
-        height=90 + 11 * max(count, 4),
-        sizing_mode="stretch_width",
-        toolbar_location=None,
-        tools="",
+    plot = _figure(
+        panel.title,
+        90 + 11 * max(count, 4),
         x_range=Range1d(start=0, end=panel.seconds),
         y_range=Range1d(start=-count + 0.4, end=0.6),
     )
@@ -383,17 +373,28 @@ def _(panel: Lanes) -> Drawn:
     return Drawn(plot, marks)
 
 
+def _figure(title: str, height: int, **axes: Any) -> figure:
+    """An empty figure, as wide as there is room."""
+    plot = figure(
+        title=title or None,
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        **axes,
+    )
+    plot.axis.major_label_policy = NoOverlap()
+    return plot
+
+
 def _rows(title: str, names: Sequence[tuple[str, str]], span: Range1d, log: bool = False) -> figure:
     """A figure with a row for each subject, at y = 0, -1, -2 and so on.
 
     `names` are pairs of its name and its figure, which stand above the room for its marks.
     """
-    plot = figure(
-        title=title or None,
-        height=ROW * len(names) + 62 + (26 if title else 0),
-        sizing_mode="stretch_width",
-        toolbar_location=None,
-        tools="",
+    plot = _figure(
+        title,
+        ROW * len(names) + 62 + (26 if title else 0),
         x_axis_type="log" if log else "linear",
         x_range=span,
         y_range=Range1d(start=-len(names) + 0.66, end=0.8),
@@ -443,7 +444,7 @@ def _number(axes: Any, axis: Axis, series: Sequence[Sequence[float]]) -> None:
             **{10**power: f"{100 - 100 / 10**power:.10g}" for power in powers},
         }
     elif axis.kind == "seconds":
-        axes.formatter = _SECONDS
+        axes.formatter = CustomJSTickFormatter(code=_SECONDS)
         axes.ticker = LogTicker(desired_num_ticks=5, num_minor_ticks=0)
     elif axis.log:
         chosen = sorted(set(values))
