@@ -184,15 +184,15 @@ class Server:
             bell.register(self.wakeup, selectors.EVENT_READ)
             self.on_ready()
             while not self.stopping:
-                if self.pause_seconds():
-                    self._wait(bell, self.pause_seconds())
+                if pause := self.pause_seconds():
+                    woken = self._wait(bell, pause)
                 elif self.settings.max_clients and in_service() >= self.settings.max_clients:
-                    self._wait(bell, None)
-                elif self._wait(door, None):
-                    in_service()
-                else:
+                    woken = self._wait(bell, None)
+                elif not (woken := self._wait(door, None)):
                     for client in arrivals(1):
-                        self._start(start, client, bell)
+                        self._start(start, client, bell, in_service)
+                if woken:
+                    in_service()
             self.close_listener()
             while self.clients and time.monotonic() < self.deadline:
                 self._wait(bell, self.deadline - time.monotonic())
@@ -202,6 +202,7 @@ class Server:
         start: Callable[[Any], object],
         client: Client,
         bell: selectors.BaseSelector,
+        in_service: Callable[[], int],
     ) -> None:
         """Start a conversation as soon as there is a thread or process for it."""
         while not self.stopping:
@@ -210,7 +211,8 @@ class Server:
                 return
             except (OSError, RuntimeError) as error:
                 self.pause_after(error)
-                self._wait(bell, self.pause_seconds())
+                if self._wait(bell, self.pause_seconds()):
+                    in_service()
         self.release(client)
 
     def _wait(self, selector: selectors.BaseSelector, seconds: float | None) -> bool:
