@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +48,35 @@ class Lifeline:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._server.end_at_once = self.kill_children
         return self
+
+    def start(self, process: BaseProcess) -> None:
+        """Start a child, or raise OSError and leave nothing open.
+
+        When there is no process to be had, `multiprocessing` forgets the two pipes that it had made
+        before it forked (CPython 3.11 to 3.13): some seconds of trying would take every descriptor.
+        """
+        if multiprocessing.get_start_method() != "fork":
+            process.start()
+            return
+        pipes = self._next_descriptors(4)
+        try:
+            process.start()
+        except OSError:
+            for descriptor in pipes:
+                with suppress(OSError):
+                    os.close(descriptor)
+            raise
+
+    def _next_descriptors(self, count: int) -> list[int]:
+        """Return the descriptors that will be opened next: always the lowest that are free."""
+        descriptors: list[int] = []
+        try:
+            for _ in range(count):
+                descriptors.append(os.dup(self._reader.fileno()))  # noqa: PERF401 - see finally
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return descriptors
 
     def hold(self, server: Server) -> None:
         """In a child: let `server`, the child's copy, stop when the parent lets go.

@@ -219,7 +219,7 @@ class WorkerPool:
                     self._server.wake_writer, self._ring,
                 ),
             )  # fmt: skip
-            process.start()
+            self._lifeline.start(process)
         except OSError as error:
             self._server.pause_after(error)
         else:

@@ -11,7 +11,8 @@ def serve(server: Server) -> None:
     with Lifeline(server) as lifeline:
 
         def start(client: Client) -> None:
-            multiprocessing.Process(target=talk_in_child, args=(server, lifeline, client)).start()
+            arguments = server, lifeline, client
+            lifeline.start(multiprocessing.Process(target=talk_in_child, args=arguments))
             # The child has a copy; as long as ours is open, the connection stays open too.
             server.release(client)
 
