@@ -49,6 +49,10 @@ def check_shortage(server: ServerProcess, shortage: str) -> None:
     def short() -> bool:
         return any(shortage in line for line in server.err.lines)
 
+    processes = len(server.processes())
+    check_served(server.address)
+    eventually(lambda: len(server.processes()) == processes, "a process is left")
+    descriptors = server.descriptors()
     with ExitStack() as stack:
         clients: list[Client] = []
         while not short() and len(clients) < ENOUGH:
@@ -68,6 +72,8 @@ def check_shortage(server: ServerProcess, shortage: str) -> None:
                 client.socket.close()
                 clients.remove(client)
     check_served(server.address)
+    eventually(lambda: len(server.processes()) == processes, "a process is left")
+    eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
 
 
 @AT_ONCE
@@ -106,20 +112,13 @@ def as_somebody_with_few_processes() -> tuple[str, ...]:
     The limit does not hold for root, and counts all that a user runs; so this takes a user who runs
     nothing else, who may read what root may read.
     """
-    user = "54321"
-    drop = (
-        "--clear-groups",
-        "--inh-caps",
-        "+dac_read_search",
-        "--ambient-caps",
-        "+dac_read_search",
-    )
-    limit = ("sh", "-c", 'ulimit -u 20; exec "$@"', "sh")
-    return ("setpriv", "--reuid", user, "--regid", user, *drop, *limit)
+    become = ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups")
+    read = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+    return (*become, *read, "prlimit", "--nproc=20")
 
 
 def can_run_as_somebody() -> bool:
-    if os.geteuid() != 0 or not shutil.which("setpriv"):
+    if os.geteuid() != 0 or not shutil.which("setpriv") or not shutil.which("prlimit"):
         return False
     probe = [*as_somebody_with_few_processes(), sys.executable, "-c", "import concurrency_models"]
     return subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
