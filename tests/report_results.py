@@ -1,0 +1,75 @@
+"""Results with everything that a report shows, made by hand."""
+
+from dataclasses import replace
+
+from loadgen.monitor import Sample, ServerCost
+from loadgen.plan import Group, Plan
+from loadgen.record import Claim, ExperimentOutcome, Result, Run
+from loadgen.tally import GroupTally, Lane
+from tests.runs import cost, group_tally, result, run, tally
+
+HOSTILE = "</script><b>$$x^2$$ & co"
+
+
+def lanes(served: int, clients: int) -> list[Lane]:
+    """So many clients served from 0.1 s on, the others connected and never answered."""
+    return [
+        Lane(number, 0.001, 0.002, 0.1 if number < served else None, None, 5)
+        for number in range(clients)
+    ]
+
+
+def cost_of(model: str) -> ServerCost:
+    """A cost that differs from model to model, so that no line hides another.
+
+    It was sampled every half second, from one second before the window opened.
+    """
+    size = len(model)
+    processes = size if model == "process" else 1
+    samples = tuple(
+        Sample(tick / 2, (tick + 2) * size / 20, (size + tick) * 1024**2, size, processes)
+        for tick in range(-2, 5)
+    )
+    return replace(cost(), memory_bytes=(size + 4) * 1024**2, samples=samples)
+
+
+def measured(model: str, clients: int, per_client: int, trial: int, served: int) -> Run:
+    """A run of a model with lanes and samples."""
+    group: GroupTally = group_tally(clients, per_client, served=served)
+    # Spread over two decades, so that its percentiles make a line.
+    for position in range(40):
+        group.service.record(100_000 * (position + 1) ** 2, 25)
+    group.lanes = lanes(served, clients)
+    made = run(model, trial, plan=Plan((Group(clients),), duration_seconds=2.0))
+    return replace(made, tally=tally(group), server=cost_of(model))
+
+
+def everything() -> Result:
+    """Three models, one of them with a hostile label, at 10 and 20 clients, and an experiment."""
+    runs = []
+    for clients in (10, 20):
+        for trial in (1, 2):
+            rate = 200 + 10 * trial + clients
+            runs += [
+                replace(measured("thread", clients, 2 * rate, trial, clients), label=HOSTILE),
+                measured("process", clients, rate, trial, clients),
+                measured("iterative", clients, 5 * rate, trial, 1),
+            ]
+    return result(*runs, experiment=outcome())
+
+
+def outcome() -> ExperimentOutcome:
+    """An experiment with a claim of each kind."""
+    return ExperimentOutcome(
+        name="queue-at-the-door",
+        question="Who is served while one client stays?",
+        expectation="Only the first.",
+        source="the lecture",
+        predictions=("selectors", "iterative"),
+        claims=(
+            Claim("iterative serves one", True, "1 of 10"),
+            Claim("process is the fastest", False, "selectors is"),
+            Claim("nobody overflows", None, "no counter here"),
+        ),
+        reading="A full queue is not a busy server.",
+    )

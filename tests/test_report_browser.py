@@ -1,0 +1,208 @@
+"""A report in a real browser: it draws, its legends hide, it fits a phone, and it asks for nothing.
+
+Chromium runs headless with a profile of its own. Without it and its driver these tests skip.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from loadgen.report import write_report
+from tests.report_results import everything
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+DESKTOP = (1280, 800)
+PHONE = (390, 844)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="needs a browser: apt-get install chromium chromium-driver",
+)
+
+IDLE = """
+return window.Bokeh !== undefined && Bokeh.documents.length > 0
+    && Bokeh.documents.every((one) => one.is_idle)
+"""
+# Per figure of the page: how many of its pixels have a colour, black and greys not counted.
+COLORED = """
+const canvases = (node) => [...(node.shadowRoot ? node.shadowRoot.children : []), ...node.children]
+    .flatMap((one) => one.tagName === "CANVAS" ? [one] : canvases(one))
+return [...document.querySelectorAll("figure")].map((figure) => {
+  let colored = 0
+  for (const canvas of canvases(figure)) {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+    for (let at = 0; at < data.length; at += 4) {
+      const [red, green, blue] = [data[at], data[at + 1], data[at + 2]]
+      if (data[at + 3] > 0 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) {
+        colored += 1
+      }
+    }
+  }
+  return colored
+})
+"""
+VISIBLE = """
+return arguments[0].map((id) =>
+  Bokeh.documents.map((one) => one.get_model_by_id(id)).find((model) => model !== null).visible)
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A headless Chromium that records its console and every request."""
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report with every kind of chart, as a file."""
+    path: Path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report([everything()], path)
+    return path.as_uri()
+
+
+def log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
+    """The entries of a log since the last call."""
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
+
+
+def requests(browser: Chrome) -> list[str]:
+    """Every address that was asked for since the last call."""
+    events: list[dict[str, Any]] = [
+        json.loads(entry["message"])["message"] for entry in log(browser, "performance")
+    ]
+    return [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page as it stands in the browser, and what was heard while it loaded."""
+
+    browser: Chrome
+    address: str
+    width: int
+    complaints: list[str]
+    asked_for: list[str]
+
+
+@pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def visit(browser: Chrome, address: str, request: pytest.FixtureRequest) -> Visit:
+    """The report at one size of window, with every chart drawn."""
+    width, height = request.param
+    browser.get("about:blank")
+    log(browser, "browser")
+    log(browser, "performance")
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": 1,
+            "mobile": request.param == PHONE,
+        },
+    )
+    browser.get(address)
+    wait_until_drawn(browser)
+    loud = ("SEVERE", "WARNING")
+    complaints = [one["message"] for one in log(browser, "browser") if one["level"] in loud]
+    return Visit(browser, address, width, complaints, requests(browser))
+
+
+def wait_until_drawn(browser: Chrome) -> None:
+    WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(IDLE))
+
+
+def test_nothing_is_complained_of(visit: Visit) -> None:
+    assert visit.complaints == []
+
+
+def test_nothing_is_asked_of_any_network(visit: Visit) -> None:
+    assert visit.address in visit.asked_for
+    inside = ("file:", "data:", "blob:")
+    assert [url for url in visit.asked_for if not url.startswith(inside)] == []
+
+
+def test_every_chart_is_drawn(visit: Visit) -> None:
+    colored = visit.browser.execute_script(COLORED)
+    assert len(colored) > 10
+    # A line with its markers has some hundreds of coloured pixels; axes and words have none.
+    assert min(colored) > 100
+
+
+def test_nothing_reaches_beyond_the_edge(visit: Visit) -> None:
+    for details in visit.browser.find_elements(By.TAG_NAME, "details"):
+        visit.browser.execute_script("arguments[0].open = true", details)
+    wide, room = visit.browser.execute_script(
+        "const page = document.documentElement; return [page.scrollWidth, page.clientWidth]"
+    )
+    assert wide == room <= visit.width
+
+
+def test_a_name_with_markup_or_formulas_is_only_a_name(visit: Visit) -> None:
+    find = "return document.querySelectorAll('main b').length"
+    assert visit.browser.execute_script(find) == 0
+    assert "$$x^2$$ & co" in visit.browser.find_element(By.ID, "verdict").text
+
+
+@pytest.mark.parametrize("visit", [DESKTOP], indirect=True, ids=["desktop"])
+def test_a_click_in_the_legend_hides_a_series_and_another_shows_it(visit: Visit) -> None:
+    browser = visit.browser
+    buttons = browser.find_elements(By.CSS_SELECTOR, ".legend button")
+    assert len(buttons) > 9
+    for button in buttons:
+        browser.execute_script("arguments[0].click()", button)
+        assert button.get_dom_attribute("aria-pressed") == "false"
+        assert set(browser.execute_script(VISIBLE, models_of(button))) == {False}
+    wait_until_drawn(browser)
+    colored = browser.execute_script(COLORED)
+    legends = browser.execute_script(
+        "return [...document.querySelectorAll('figure')]"
+        ".map((one) => one.closest('section').querySelector('.legend') !== null)"
+    )
+    # With all its series hidden a chart has no colour left.
+    assert {ink for ink, hides in zip(colored, legends, strict=True) if hides} == {0}
+    for button in buttons:
+        browser.execute_script("arguments[0].click()", button)
+        assert set(browser.execute_script(VISIBLE, models_of(button))) == {True}
+
+
+def models_of(button: WebElement) -> list[str]:
+    """The ids of the marks that a button of a legend shows and hides."""
+    models = (button.get_dom_attribute("data-models") or "").split()
+    assert models, button.text
+    return models
