@@ -1,0 +1,355 @@
+"""`python -m loadgen` as people run it: a process of its own, in any folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from loadgen.plan import Endpoint
+from loadgen.target import listens
+from tests.known_servers import nobody_listening, read_exactly, serving, talk
+from tests.servers import ROOT, WAIT_SECONDS
+
+# Short runs: what is tested is what the command does, not how fast anything is.
+QUICK = ("--clients", "4", "--duration", "0.3", "--warmup", "0.05", "--no-ceiling")
+LONGEST = 60.0
+MODELS = {"iterative", "process", "thread", "socketserver", "selectors"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from any folder, with the project importable as an installed one is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@contextmanager
+def started(*words: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadgen", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def loadgen(*words: str) -> Outcome:
+    """Run the command to its end; whatever happens, nobody sees a traceback."""
+    with started(*words) as process:
+        out, err = process.communicate(timeout=LONGEST)
+    assert "Traceback" not in out + err
+    return Outcome(process.returncode, out, err)
+
+
+def as_json(*words: str) -> Outcome:
+    return loadgen(*words, "--no-save", "--json", "-")
+
+
+def one_line(outcome: Outcome) -> str:
+    """What a complaint says: a single line, and nothing else."""
+    assert outcome.out == ""
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("loadgen")
+    return outcome.err
+
+
+def test_without_a_server_it_compares_the_five_models_and_saves_the_result(tmp_path: Path) -> None:
+    if listens(Endpoint("inet", "127.0.0.1", 8008)):
+        pytest.skip("somebody listens on the default address")
+    outcome = loadgen(*QUICK, "--trials", "1")
+    assert outcome.status == 0
+    assert outcome.err.splitlines()[0].startswith("loadgen: nobody listens on 127.0.0.1:8008")
+    [folder] = (tmp_path / "results").iterdir()
+    assert folder.name.endswith("-compare")
+    data = json.loads((folder / "run.json").read_text())
+    assert {run["model"] for run in data["runs"]} == MODELS
+    assert data["command"][:3] == ["python", "-m", "loadgen"]
+    assert data["environment"]["python"]
+    text = (folder / "tables.md").read_text()
+    for model in MODELS:
+        assert f"| {model} " in text
+        assert f"\n{model} " in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert str(folder.relative_to(tmp_path)) in outcome.err
+
+
+def test_iterative_serves_one_and_starves_the_rest() -> None:
+    outcome = as_json("--model", "iterative", *QUICK, "--clients", "20")
+    assert outcome.status == 0  # every reply that came was right
+    figures = outcome.data["runs"][0]["figures"]
+    assert (figures["connected"], figures["served"], figures["starved"]) == (20, 1, 19)
+    assert figures["waiting"] == 19
+    assert figures["wrong"] == figures["failed"] == 0
+    assert "1 client was served, the other 19 connected and starved" in outcome.err
+
+
+def test_trials_of_several_models_are_interleaved_by_the_seed() -> None:
+    words = ("--model", "thread", "--model", "selectors", *QUICK, "--trials", "2", "--seed", "11")
+    data = as_json(*words).data
+    assert data["seed"] == 11
+    assert [run["trial"] for run in data["runs"]] == [1, 1, 2, 2]
+    assert {row["name"]: row["trials"] for row in data["summary"]} == {"thread": 2, "selectors": 2}
+    for row in data["summary"]:
+        interval = row["estimates"]["messages_per_second"]
+        assert interval["low"] <= interval["mean"] <= interval["high"]
+
+
+def test_a_number_of_messages_is_sent_exactly() -> None:
+    data = as_json("--model", "thread", "--clients", "3", "--messages", "50", "--no-ceiling").data
+    figures = data["runs"][0]["figures"]
+    assert figures["intended"] == figures["answered"] == figures["messages"] == 150
+    assert (figures["least_served"], figures["most_served"]) == (50, 50)
+
+
+def test_an_open_loop_with_two_clocks_and_churn_with_new_connections() -> None:
+    rate = as_json("--model", "selectors", *QUICK, "--rate", "200", "--arrivals", "poisson").data
+    figures = rate["runs"][0]["figures"]
+    assert figures["requested_per_second"] == 200
+    assert figures["response_seconds"]["p50"] >= figures["latency_seconds"]["p50"]
+    churn = as_json("--model", "thread", *QUICK, "--churn", "2").data
+    assert churn["runs"][0]["figures"]["connections"] > 4
+
+
+def test_a_mix_with_idle_connections_has_a_row_per_group() -> None:
+    outcome = as_json(
+        "--model", "selectors", *QUICK, "--idle", "6",
+        "--group", "name=slow,clients=2,size=4KiB,think=0.01",
+    )  # fmt: skip
+    groups = outcome.data["runs"][0]["figures"]["groups"]
+    assert [group["clients"] for group in groups.values()] == [4, 2, 6]
+    assert groups["idle"]["held"] == 6
+    assert groups["slow"]["messages"] > 0
+    assert "Groups of clients" in outcome.err
+
+
+def address(endpoint: object) -> tuple[str, ...]:
+    return ("--connect", str(endpoint))
+
+
+def test_a_server_that_is_there_is_driven_and_its_process_found() -> None:
+    with serving(talk()) as endpoint:
+        outcome = as_json(*address(endpoint), *QUICK, "--label", "mine")
+    run = outcome.data["runs"][0]
+    assert outcome.status == 0
+    assert run["label"] == "mine"
+    assert run["figures"]["served"] == 4
+    assert run["figures"]["server"]["memory_bytes"] > 0
+    assert run["python"] is None
+
+
+def test_a_wrong_reply_in_a_hundred_is_counted_exactly_and_is_status_1() -> None:
+    def spoil(number: int, reply: bytes) -> bytes:
+        return reply[:-1] + b"!" if number % 100 == 0 else reply
+
+    with serving(talk(spoil)) as endpoint:
+        outcome = as_json(*address(endpoint), "--clients", "2", "--messages", "300", "--no-ceiling")
+    assert outcome.status == 1
+    assert outcome.data["runs"][0]["figures"]["wrong"] == 6
+
+
+def test_a_server_that_stops_answering_half_way_is_status_1_and_what_came_is_kept() -> None:
+    def stall(number: int, reply: bytes) -> bytes | None:
+        return reply if number <= 40 else None
+
+    with serving(talk(stall)) as endpoint:
+        outcome = as_json(*address(endpoint), *QUICK)
+    figures = outcome.data["runs"][0]["figures"]
+    assert outcome.status == 1
+    assert figures["answered"] == 40
+    assert figures["failed"] == sum(figures["errors"].values()) > 0
+
+
+def test_a_server_that_speaks_something_else_is_quoted() -> None:
+    with serving(lambda client: client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 5)) as endpoint:
+        outcome = as_json(*address(endpoint), *QUICK)
+    assert outcome.status == 1
+    assert "SSH-2.0-OpenSSH_9.2" in outcome.err
+
+
+def test_any_server_is_driven_with_its_own_words() -> None:
+    def redis(client: Any) -> None:
+        while read_exactly(client, 6) == b"PING\r\n":
+            client.sendall(b"+PONG\r\n")
+
+    with serving(redis) as endpoint:
+        outcome = as_json(
+            *address(endpoint), *QUICK, "--request", r"PING\r\n", "--reply", r"+PONG\r\n"
+        )
+    assert outcome.status == 0
+    assert outcome.data["runs"][0]["figures"]["served"] == 4
+
+
+def test_requirements_decide_the_status_and_name_what_failed() -> None:
+    met = as_json("--model", "thread", *QUICK, "--require", "served == 4", "--require", "wrong==0")
+    assert met.status == 0
+    missed = as_json("--model", "thread", *QUICK, "--require", "latency_seconds.p99 < 1e-9")
+    assert missed.status == 1
+    assert missed.err.splitlines()[-1].startswith(
+        "loadgen: thread: latency_seconds.p99 < 1e-09 is not met, latency_seconds.p99 is "
+    )
+
+
+def test_two_results_are_set_side_by_side(tmp_path: Path) -> None:
+    for name, size in (("a", "64"), ("b", "64"), ("c", "128")):
+        words = ("--model", "thread", *QUICK, "--size", size, "--results", name)
+        assert loadgen(*words, "--trials", "2", "--quiet").status == 0
+    a, b, c = (str(next((tmp_path / name).iterdir())) for name in ("a", "b", "c"))
+    outcome = loadgen("diff", a, f"{b}/run.json")
+    assert outcome.status == 0
+    assert "messages/s" in outcome.out
+    assert "95 % interval" in outcome.out
+    refusal = loadgen("diff", a, c)
+    assert refusal.status == 2
+    assert "size bytes 64 and 128" in one_line(refusal)
+    assert "no saved result" in one_line(loadgen("diff", a, "nowhere"))
+
+
+def test_json_and_latencies_go_to_files_too(tmp_path: Path) -> None:
+    pytest.importorskip("hdrh", reason="the extra 'hdr' is not installed")
+    outcome = loadgen(
+        "--model", "thread", *QUICK, "--no-save", "--json", "out.json", "--export-hdr", "out.hlog"
+    )
+    assert outcome.status == 0
+    assert "Throughput" in outcome.out
+    assert json.loads((tmp_path / "out.json").read_text())["runs"][0]["model"] == "thread"
+    assert "Tag=thread_latency" in (tmp_path / "out.hlog").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.hlog", "out.json"]
+
+
+def family_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_early_it_keeps_what_was_measured_and_leaves_nobody_behind(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    words = ("--model", "process", *QUICK, "--trials", "1000")
+    with started(*words) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("[1/1000] process")
+        family = family_of(process)
+        process.send_signal(how)
+        out, _ = process.communicate(timeout=LONGEST)
+    assert process.returncode == 130
+    assert "cut short" in out.splitlines()[0]
+    [folder] = (tmp_path / "results").iterdir()
+    data = json.loads((folder / "run.json").read_text())
+    assert data["cut_short"] is True
+    assert data["runs"][0]["figures"]["answered"] > 0
+    _, alive = psutil.wait_procs(family, WAIT_SECONDS)
+    assert alive == []
+
+
+def test_killed_outright_it_leaves_no_server_and_no_worker_behind() -> None:
+    with started("--model", "process", *QUICK, "--trials", "1000") as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        family = family_of(process)
+        process.kill()
+    _, alive = psutil.wait_procs(family, WAIT_SECONDS)
+    assert alive == []
+
+
+def test_a_reader_who_goes_away_is_no_fault() -> None:
+    with started("--model", "thread", *QUICK, "--no-save", "--quiet") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(LONGEST) == 128 + signal.SIGPIPE
+    assert err == ""
+
+
+def test_quiet_says_nothing_on_the_way() -> None:
+    assert loadgen("--model", "thread", *QUICK, "--no-save", "--quiet").err == ""
+
+
+def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
+    outcome = as_json("--model", "thread", *QUICK, "--server-options=--bogus")
+    assert outcome.status == 1
+    run = outcome.data["runs"][0]
+    assert "--bogus" in run["problem"]
+    assert run["figures"]["messages"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--model", "thred"], 2, "did you mean 'thread'"),
+        (["--clients", "none"], 2, "'none' is not a whole number"),
+        (["--clients", "9999999", "--model", "thread"], 2, "ulimit -Hn"),
+        (["--connect", "192.0.2.1:80"], 2, "--i-may-load-this-host"),
+        (["--connect", "no.such.host.invalid:80"], 2, "cannot find"),
+        (["--connect", "127.0.0.1:80", "--model", "thread"], 2, "give one of them"),
+        (["--rate", "5", "--think", "1"], 2, "open loop"),
+        (["--request", "a", "--reply", "b"], 2, "--connect"),
+        (["--model", "thread", "--results", "file/results"], 1, "--no-save"),
+        (["--model", "thread", "--json", "missing/x.json"], 1, "cannot write"),
+        (["--model", "thread", "--label", "x", "--model", "process"], 2, "--label"),
+        (["diff", "one"], 2, "required: B"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    words: Sequence[str], status: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    outcome = loadgen(*words)
+    assert outcome.status == status
+    assert said in one_line(outcome)
+
+
+def test_nobody_at_the_address_is_one_clear_line() -> None:
+    with nobody_listening() as endpoint:
+        outcome = loadgen(*address(endpoint))
+    assert outcome.status == 1
+    assert f"nobody listens at {endpoint}" in one_line(outcome)
+
+
+def test_the_help_shows_the_options() -> None:
+    help_text = loadgen("--help").out
+    for option in ("--clients", "--rate", "--churn", "--group", "--require", "--export-hdr"):
+        assert option in help_text
+
+
+def test_a_message_above_the_servers_own_limit_raises_that() -> None:
+    outcome = as_json("--model", "thread", *QUICK, "--size", "2MiB", "--clients", "1")
+    assert outcome.status == 0
+    assert outcome.data["runs"][0]["figures"]["wrong"] == 0
+
+
+def test_it_runs_as_an_installed_script_does() -> None:
+    code = "from loadgen.cli import command; command()"
+    process = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+        check=True,
+        timeout=LONGEST,
+    )
+    assert max(map(len, process.stdout.splitlines())) <= 100

@@ -1,0 +1,102 @@
+"""Progress for a terminal and for a file, and none where none is wanted."""
+
+import io
+from dataclasses import replace
+
+from loadgen.fleet import Snapshot, WindowClosed, WindowOpened
+from loadgen.progress import Progress, spark
+from loadgen.record import Run
+from tests.runs import PLAN, run
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def one_run(progress: Progress, result: Run) -> None:
+    progress.begin("thread", PLAN)
+    progress.event(Snapshot(0.1, 5, 50.0, 0.01, 3, 3))
+    progress.event(Snapshot(0.4, 90, 900.0, 0.01, 10, 10))
+    progress.event(WindowOpened(1.0))
+    progress.event(Snapshot(0.7, 500, 1000.0, 0.012, 10, 10))
+    progress.event(WindowClosed(3.0))
+    progress.end(result)
+
+
+def test_a_file_gets_a_line_per_run() -> None:
+    out = io.StringIO()
+    with Progress({"thread": 2, "process": 2}, quiet=False, stream=out) as progress:
+        one_run(progress, run())
+    assert out.getvalue() == "[1/4] thread, trial 1: 1,000 messages/s, p99 9.99 ms\n"
+
+
+def test_a_server_that_did_not_run_is_named_as_such() -> None:
+    out = io.StringIO()
+    with Progress({"thread": 1}, quiet=False, stream=out) as progress:
+        one_run(progress, replace(run(), tally=None, problem="no"))
+    assert out.getvalue() == "[1/1] thread: did not run\n"
+
+
+def test_quiet_is_quiet() -> None:
+    for out in (io.StringIO(), Terminal()):
+        with Progress({"thread": 1}, quiet=True, stream=out) as progress:
+            one_run(progress, run())
+            progress.note("something else")
+        assert out.getvalue() == ""
+
+
+def test_a_terminal_gets_a_table_that_is_gone_at_the_end() -> None:
+    out = Terminal()
+    with Progress({"thread": 1, "process": 1}, quiet=False, stream=out) as progress:
+        one_run(progress, run())
+        progress.note("measuring the ceiling")
+        during = out.getvalue()
+    assert "starting" in during
+    assert "waiting" in during
+    assert "measuring the ceiling" in during
+    assert out.getvalue().endswith(("\x1b[2K", "\x1b[?25h"))  # erased, and the cursor shown again
+
+
+def test_it_redraws_no_more_than_four_times_a_second() -> None:
+    out = Terminal()
+    with Progress({"thread": 1}, quiet=False, stream=out) as progress:
+        progress.begin("thread", PLAN)
+        drawn = out.getvalue().count("messages/s")
+        for number in range(100):
+            progress.event(Snapshot(number / 1000, number, 1000.0, 0.01, 10, 10))
+        assert out.getvalue().count("messages/s") - drawn <= 4
+
+
+def test_what_a_run_is_doing() -> None:
+    progress = Progress({"thread": 1}, quiet=True, stream=io.StringIO())
+    progress.begin("thread", PLAN)
+    states = []
+    for event in (
+        Snapshot(0.1, 0, 0.0, None, 3, 0),
+        Snapshot(0.4, 90, 900.0, 0.01, 10, 10),
+        WindowOpened(1.0),
+        Snapshot(0.7, 500, 1000.0, 0.012, 10, 10),
+        WindowClosed(3.0),
+    ):
+        progress.event(event)
+        assert progress.current is not None
+        states.append(progress.current.state.split(",")[0])
+    assert states == ["connecting", "warming up", "warming up", "measuring", "finishing"]
+
+
+def test_a_number_of_messages_is_shown_as_a_share() -> None:
+    progress = Progress({"thread": 1}, quiet=True, stream=io.StringIO())
+    plan = replace(PLAN, duration_seconds=None, messages_per_client=20)
+    progress.begin("thread", plan)
+    progress.event(Snapshot(0.4, 50, 900.0, 0.01, 10, 10))
+    assert progress.current is not None
+    assert progress.current.state == "25% of the messages"
+
+
+def test_a_spark_line() -> None:
+    assert spark([]) == ""
+    assert spark([0.0, 0.0]) == ""
+    assert spark([0.0, 4.0, 8.0]) == " ▄█"
