@@ -192,15 +192,22 @@ class Client:
             pass
         elif self.on_connection >= load.per_connection:
             self.close()
-            self.connect()
+            if load.think_ns:
+                self._pause(now)
+            else:
+                self.connect()
         elif load.open_loop:
             if self.queue:
                 self.begin(self.queue.popleft())
         elif load.think_ns and self.on_connection:
-            self.state = PAUSING
-            load.engine.wake(self, now + load.think())
+            self._pause(now)
         else:
             self.begin(now)
+
+    def _pause(self, now: int) -> None:
+        """Think, with a connection or without one."""
+        self.state = PAUSING
+        self.load.engine.wake(self, now + self.load.think())
 
     def request_at(self, turn: int) -> tuple[bytes, bytes]:
         """The message of that turn and the reply to expect."""
@@ -305,7 +312,7 @@ class Client:
             reply = self.partial
         if reply == self.expected and self.unsent is None:
             self.partial = None
-            self._answered()
+            self.answer_came(clock())
             return
         end = load.messages.reply_end(reply)
         if end is None:
@@ -320,8 +327,8 @@ class Client:
             self.on_connection += 1
             self.next_message(clock())
 
-    def _answered(self) -> None:
-        now = clock()
+    def answer_came(self, now: int) -> None:
+        """Count the right reply that came at the time `now`, and go on."""
         load = self.load
         load.service.record(now - self.sent_at)
         if load.open_loop:
@@ -344,7 +351,11 @@ class Client:
         """The time that `Engine.wake` was asked for has come."""
         if self.state == PAUSING:
             self.state = FREE
-            if not self.load.engine.draining:
+            if self.load.engine.draining:
+                return
+            if self.sock is None:
+                self.connect()
+            else:
                 self.begin(now)
         elif self.state == CONNECTING:
             self._try_connect()

@@ -238,19 +238,24 @@ def rows(result: Result) -> list[Row]:
     return [row for same in loads.values() for row in _ranked(same)]
 
 
+_LOAD = (
+    "family",
+    "transport",
+    "talk",
+    "framing",
+    "reply_prefix",
+    "messages_per_client",
+    "ramp_seconds",
+    "connect_rate",
+)
+
+
 def load_of(plan: Plan) -> tuple[Any, ...]:
     """What makes two loads the same.
 
     That is everything but how long and by how many workers it is put on, and the seed.
     """
-    return (
-        plan.groups,
-        plan.framing,
-        plan.reply_prefix,
-        plan.messages_per_client,
-        plan.ramp_seconds,
-        plan.connect_rate,
-    )
+    return tuple(getattr(plan, name) for name in ("groups", *_LOAD))
 
 
 def warnings(result: Result, found: Sequence[Row]) -> list[str]:
@@ -429,7 +434,7 @@ def _judged(quotient: Estimate | None, more_is_better: bool) -> str:
 
 def _unlike(a: Plan, b: Plan) -> str:
     said = []
-    for name in ("framing", "reply_prefix", "messages_per_client", "ramp_seconds", "connect_rate"):
+    for name in _LOAD:
         one, other = getattr(a, name), getattr(b, name)
         if one != other:
             said.append(f"{name.replace('_', ' ')} {one} and {other}")

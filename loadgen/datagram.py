@@ -71,7 +71,7 @@ class DatagramClient(Client):
         tally = self.load.tally
         self.load.bytes_received += len(data)
         if self.state == WAITING and data == self.expected:
-            self._answered()
+            self.answer_came(clock())
             return
         start = len(self._prefix)
         number = data[start : start + self._digits] if data.startswith(self._prefix) else b""

@@ -27,6 +27,7 @@ from .datagram import DatagramClient
 from .group_load import NEVER, GroupLoad, Share
 from .histogram import HALF, SUB_BITS, Histogram
 from .messages import RING
+from .short_talk import ShortTalkClient
 from .tally import TIMELINE_SLICE_SECONDS, Tally
 
 # Events taken per system call. More would let a client that is ready wait behind too many others
@@ -138,7 +139,7 @@ class Engine:
         self._timeout_ns = round(self.plan.timeout_seconds * SECOND)
         self._sweep_every = max(10 * MILLISECOND, min(SECOND, self._timeout_ns // 16))
         self._datagrams = share.endpoint.transport == "udp"
-        kind = DatagramClient if self._datagrams else Client
+        kind = self._kind_of_client()
         self.loads = [GroupLoad(self, group, share, kind) for group in self.plan.groups]
         self._clients = [client for load in self.loads for client in load.clients]
         self._open_loads = [load for load in self.loads if load.open_loop and load.clients]
@@ -156,6 +157,11 @@ class Engine:
         self._next_connect = self._next_sweep = self._next_slice = self._next_snapshot = NEVER
         self._finished = self._cut_short = False
         self._stopped_early: str | None = None
+
+    def _kind_of_client(self) -> type[Client]:
+        if self._datagrams:
+            return DatagramClient
+        return Client if self.plan.talk == "loop" else ShortTalkClient
 
     def _connect_interval(self) -> float:
         """Between two connects of this worker, in ns; 0 for as fast as they go."""

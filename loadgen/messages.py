@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from concurrency_models.talk import HEADER_SIZE, frame
+from concurrency_models.talk import GREETING, HEADER_SIZE, frame
 from concurrency_models.work import perform
 
 from .plan import Group, Plan
@@ -28,7 +28,8 @@ ALPHABET = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ."
 class Messages:
     """One group's messages.
 
-    `pairs`: RING pairs of (request, expected reply) as they stand on the wire.
+    `pairs`: RING pairs of (request, expected reply) as they stand on the wire; the request is empty
+    where the server greets.
     `request_size`, `reply_size`: their sizes on the wire in bytes, the same for every pair.
     `payload_size`: bytes of a message and its answer together, without framing.
     """
@@ -39,6 +40,9 @@ class Messages:
             self._framing = "fixed"
             self.pairs = [(group.request, group.reply)] * RING
             self.payload_size = len(group.request) + len(group.reply)
+        elif plan.talk == "greet":
+            self.pairs = [(b"", frame(plan.framing, GREETING))] * RING
+            self.payload_size = len(GREETING)
         else:
             payloads = _payloads(group, plan.seed)
             answers = [plan.reply_prefix + _answer(group, payload) for payload in payloads]

@@ -12,7 +12,7 @@ import socket
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from concurrency_models.talk import FRAMINGS
+from concurrency_models.talk import FRAMINGS, TALKS
 from concurrency_models.work import KINDS
 
 FAMILIES = ("inet", "inet6", "unix")
@@ -233,9 +233,16 @@ class Plan:
     and `warmup_seconds` have passed; or each client sends `messages_per_client`, without a warm-up,
     and closes. `ramp_seconds` spreads the connects evenly over that time; `connect_rate` bounds
     connects per second. `pin` gives each worker a core of its own, counted down from the last one.
+
+    `family` and `transport` are the server's; figures over another way do not compare. `talk` is
+    what the server does with a connection: under `greet` and `once` it closes it itself after its
+    one reply, so each message has a connection of its own.
     """
 
     groups: tuple[Group, ...]
+    family: str = "inet"
+    transport: str = "tcp"
+    talk: str = "loop"
     framing: str = "length"
     reply_prefix: bytes = b"received: "
     duration_seconds: float | None = 3.0
@@ -264,6 +271,9 @@ class Plan:
             )
         for group in self.groups:
             group.validate()
+        _require_choice("family", self.family, FAMILIES)
+        _require_choice("transport", self.transport, TRANSPORTS)
+        _require_choice("talk", self.talk, TALKS)
         _require_choice("framing", self.framing, tuple(FRAMINGS))
         _require(
             self.framing != "line" or b"\n" not in self.reply_prefix,
@@ -315,11 +325,55 @@ class Plan:
             f"{self.workers} workers for {self.clients} clients; "
             "a worker needs a client, so give fewer workers",
         )
+        if self.talk != "loop":
+            self._validate_talk()
+        if self.transport == "udp":
+            self._validate_datagrams()
 
     def validate_against(self, endpoint: Endpoint) -> None:
         """Raise PlanError when plan and endpoint, each fine by itself, do not go together."""
-        if endpoint.transport != "udp":
-            return
+        _require(
+            (self.family, self.transport) == (endpoint.family, endpoint.transport),
+            f"the plan is for {self.transport} over {self.family}, and the server listens for "
+            f"{endpoint.transport} over {endpoint.family}",
+        )
+
+    def _validate_talk(self) -> None:
+        greets = self.talk == "greet"
+        for group in self.groups:
+            who = f"group {group.name!r}"
+            if group.silent:
+                _require(
+                    not greets,
+                    f"{who}: a server that greets closes by itself, so nobody can hold a "
+                    "connection and say nothing",
+                )
+                continue
+            _require(
+                group.messages_per_connection == 1,
+                f"{who}: under the talk {self.talk!r} the server closes after one message, so "
+                "connections carry one each; leave out churn",
+            )
+            if greets:
+                _require(
+                    group.request is None and group.work is None,
+                    f"{who}: a server that greets is sent nothing; leave out request and work",
+                )
+                _require(
+                    not group.open_loop,
+                    f"{who}: a greeting comes when a client connects, so no message can be due "
+                    "before; leave out the rate, or pace the clients with think",
+                )
+
+    def _validate_datagrams(self) -> None:
+        _require(
+            self.family != "unix",
+            "datagrams over unix sockets are not offered; use inet or inet6 with udp",
+        )
+        _require(
+            self.talk == "loop",
+            f"the talk {self.talk!r} ends by closing, and UDP has nothing to close",
+        )
         for group in self.groups:
             _require(
                 group.messages_per_connection is None and not group.silent,

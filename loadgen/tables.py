@@ -68,14 +68,16 @@ def render(
     found: Sequence[Row],
     sentences: Sequence[tuple[str, str]],
     warnings: Sequence[str],
+    curves: Sequence[Table] = (),
 ) -> str:
     """Everything about one result as plain text, for a terminal.
 
-    `sentences` are pairs of a row's name and what stands out about it.
+    `sentences` are pairs of a row's name and what stands out about it. `curves` are tables that
+    take the place of the usual ones, which would be long with that many loads.
     """
     title, *lines = heading(result, found)
     parts = ["\n".join([title, *(_wrapped(line, "  ") for line in lines)])]
-    parts += [text(table) for table in tables(found)]
+    parts += [text(table) for table in curves or tables(found)]
     if sentences:
         width = max(len(name) for name, _ in sentences)
         parts.append(
@@ -99,11 +101,12 @@ def render_markdown(
     found: Sequence[Row],
     sentences: Sequence[tuple[str, str]],
     warnings: Sequence[str],
+    curves: Sequence[Table] = (),
 ) -> str:
     """The same as Markdown, with the command that made it."""
     title, *lines = heading(result, found)
     parts = [f"# {title}", "  \n".join(lines), f"    {shlex.join(result.command)}"]
-    parts += [markdown(table) for table in tables(found)]
+    parts += [markdown(table) for table in (*curves, *tables(found))]
     if sentences:
         parts += ["## What stands out"]
         parts += ["\n".join(f"- **{name}**: {say}" for name, say in sentences)]
@@ -134,10 +137,14 @@ def heading(result: Result, found: Sequence[Row]) -> list[str]:
 
 def load_text(plan: Plan) -> str:
     """A load in one line: "100 clients, 64-byte messages, closed loop, length framing, 3 s"."""
-    parts = [group_text(group, alone=len(plan.groups) == 1) for group in plan.groups]
+    parts = [group_text(group, plan.talk, len(plan.groups) == 1) for group in plan.groups]
     said = ["; ".join(parts)]
-    if any(group.request is None and not group.silent for group in plan.groups):
+    if plan.transport == "udp":
+        said.append("UDP")
+    elif any(group.request is None and not group.silent for group in plan.groups):
         said.append(f"{plan.framing} framing")
+    if plan.family != "inet":
+        said.append({"inet6": "over IPv6", "unix": "over a unix socket"}[plan.family])
     if plan.messages_per_client is not None:
         said.append(f"{plan.messages_per_client:,} messages per client")
     elif plan.duration_seconds is not None:
@@ -157,14 +164,16 @@ def load_text(plan: Plan) -> str:
     return ", ".join(said)
 
 
-def group_text(group: Group, alone: bool) -> str:
+def group_text(group: Group, talk: str, alone: bool) -> str:
     """A group of clients in a few words."""
     clients = f"{group.clients:,} client{'s' if group.clients != 1 else ''}"
     said = [clients if alone else f"{group.name}: {clients}"]
     if group.silent:
         return said[0] + " that hold a connection and say nothing"
     said.append(
-        f"request {_quoted(group.request)}"
+        "a greeting each"
+        if talk == "greet"
+        else f"request {_quoted(group.request)}"
         if group.request is not None
         else f"{group.work} each"
         if group.work is not None
@@ -179,7 +188,9 @@ def group_text(group: Group, alone: bool) -> str:
         said.append(f"closed loop, thinking for {about}{units.seconds(group.think_seconds)}")
     else:
         said.append("closed loop")
-    if group.messages_per_connection is not None:
+    if talk != "loop":
+        said.append("each on a connection of its own that the server closes")
+    elif group.messages_per_connection is not None:
         each = group.messages_per_connection
         said.append(f"a new connection for every {f'{each:,} messages' if each > 1 else 'message'}")
     return ", ".join(said)

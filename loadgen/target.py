@@ -13,9 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,8 @@ STOP_SECONDS = 8.0
 PROBE_SECONDS = 3.0
 _KEPT_LINES = 200
 _READY = re.compile(
-    r"listening on (?:unix:(?P<path>.+?)|\[?(?P<host>[^\]\s]+?)\]?:(?P<port>\d+))(?:\s|$)"
+    r"listening on (?:unix:(?P<path>.+?)(?: \(|\s*$)"
+    r"|\[?(?P<host>[^\]\s]+?)\]?:(?P<port>\d+)(?P<udp> for datagrams)?(?:\s|$))"
 )
 _BY_WORKER = re.compile(r"served .*\(by worker: ([0-9 ]+)\)")
 # linux/prctl.h
@@ -173,6 +175,20 @@ class ServerProcess:
         return f"the server {self.name} {what}; {heard}"
 
 
+@contextlib.contextmanager
+def place_for(family: str) -> Iterator[list[str]]:
+    """Options that make a server listen where nobody else does.
+
+    For unix that is a socket file in a folder of its own, which is gone when the block ends,
+    whatever became of the server; else there is nothing to say, as any free port will do.
+    """
+    if family != "unix":
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="loadgen-") as folder:
+        yield ["--path", str(Path(folder, "socket"))]
+
+
 def parse_ready_line(line: str) -> Endpoint | None:
     """The endpoint in a line with "listening on HOST:PORT", "[HOST]:PORT" or "unix:PATH"."""
     found = _READY.search(line)
@@ -181,7 +197,8 @@ def parse_ready_line(line: str) -> Endpoint | None:
     if found["path"]:
         return Endpoint("unix", path=found["path"])
     family = "inet6" if ":" in found["host"] else "inet"
-    return Endpoint(family, found["host"], int(found["port"]))
+    transport = "udp" if found["udp"] else "tcp"
+    return Endpoint(family, found["host"], int(found["port"]), transport=transport)
 
 
 def model_command(model: str, options: Sequence[str], python: str = sys.executable) -> list[str]:

@@ -11,7 +11,13 @@ from tests.known_servers import answering_datagrams
 
 
 def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
-    plan = {"timeout_seconds": 0.2, "messages_per_client": 20, "duration_seconds": None, **plan}
+    plan = {
+        "transport": "udp",
+        "timeout_seconds": 0.2,
+        "messages_per_client": 20,
+        "duration_seconds": None,
+        **plan,
+    }
     tally = run_load(Plan((group,), **plan), endpoint)
     assert tally.unaccounted == 0
     return tally.groups[0]

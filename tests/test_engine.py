@@ -34,6 +34,7 @@ def run(endpoint: Endpoint, *groups: Group, **plan: Any) -> Tally:
         plan.setdefault("duration_seconds", None)
     plan.setdefault("warmup_seconds", 0.0)
     plan.setdefault("timeout_seconds", 20.0)
+    plan.setdefault("family", endpoint.family)
     return run_load(Plan(groups, **plan), endpoint)
 
 

@@ -18,6 +18,9 @@ def test_the_defaults_are_a_good_plan() -> None:
     GOOD.validate()
 
 
+ONE_EACH = Group(1, messages_per_connection=1)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -101,19 +104,52 @@ def test_an_endpoint_that_makes_no_sense(endpoint: Endpoint, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "says"),
+    ("change", "says"),
     [
-        (Group(1, messages_per_connection=1), "no connections"),
-        (Group(1, silent=True), "no connections"),
-        (Group(1, size_bytes=65_500), "at most 65497"),
+        ({"groups": (Group(1, messages_per_connection=1),)}, "no connections"),
+        ({"groups": (Group(1, silent=True),)}, "no connections"),
+        ({"groups": (Group(1, size_bytes=65_500),)}, "at most 65497"),
+        ({"family": "unix"}, "inet or inet6"),
+        ({"talk": "once"}, "messages_per_connection|churn"),
+        ({"talk": "once", "groups": (ONE_EACH,)}, "nothing to close"),
     ],
 )
-def test_what_datagrams_cannot_do(group: Group, says: str) -> None:
-    plan = Plan((group,))
-    plan.validate()
-    plan.validate_against(Endpoint("inet", "127.0.0.1", 80))
+def test_what_datagrams_cannot_do(change: dict[str, Any], says: str) -> None:
+    Plan((Group(1),), transport="udp").validate()
     with pytest.raises(PlanError, match=says):
-        plan.validate_against(Endpoint("inet", "127.0.0.1", 80, transport="udp"))
+        replace(Plan((Group(1),), transport="udp"), **change).validate()
+
+
+@pytest.mark.parametrize(
+    ("talk", "change", "says"),
+    [
+        ("wave", {}, "greet, once, loop"),
+        ("once", {"messages_per_connection": 2}, "leave out churn"),
+        ("greet", {"messages_per_connection": None}, "leave out churn"),
+        ("greet", {"silent": True, "messages_per_connection": None}, "nobody can hold"),
+        ("greet", {"request": b"a", "reply": b"b"}, "sent nothing"),
+        ("greet", {"work": "fib:1"}, "sent nothing"),
+        ("greet", {"rate_per_second": 1.0}, "leave out the rate"),
+    ],
+)
+def test_what_short_talks_cannot_do(talk: str, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        Plan((replace(ONE_EACH, **change),), talk=talk).validate()
+
+
+def test_what_short_talks_can_do() -> None:
+    Plan((ONE_EACH,), talk="greet").validate()
+    Plan((replace(ONE_EACH, rate_per_second=5.0),), talk="once").validate()
+    Plan((ONE_EACH, Group(1, "idle", silent=True)), talk="once").validate()
+
+
+@pytest.mark.parametrize(
+    "other", [Endpoint("inet6", "::1", 1), Endpoint("inet", "h", 1, "", "udp")]
+)
+def test_a_plan_is_for_one_way_to_the_server(other: Endpoint) -> None:
+    GOOD.validate_against(Endpoint("inet", "h", 1))
+    with pytest.raises(PlanError, match="the plan is for tcp over inet"):
+        GOOD.validate_against(other)
 
 
 @given(
