@@ -7,7 +7,6 @@ are in the file, fonts are the reader's.
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from bokeh.document import Document
 from bokeh.embed import components
@@ -32,7 +31,7 @@ from ..compare import (
 )
 from ..environment import Environment as Machine
 from ..record import ExperimentOutcome, Result
-from ..tables import Table, difference_table, heading, machine_text
+from ..tables import Table, difference_table, heading
 from .charts import THEME, Drawn, draw
 from .loads import Load, Subject, letter, loads
 from .style import MARKERS, Style
@@ -78,7 +77,6 @@ class Origin:
     title: str
     when: str
     command: str
-    machine: str
     details: Table
     warnings: tuple[str, ...]
     experiment: ExperimentOutcome | None
@@ -88,7 +86,6 @@ class Origin:
 class Chart:
     """A place for a figure on the page, and words for those who cannot see it."""
 
-    title: str
     words: str
     place: Markup
 
@@ -116,20 +113,18 @@ def page(results: Sequence[Result]) -> str:
     every = loads(results)
     asked = sections(every)
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
-    names = (f"chart{number}" for number in count())
-    figures: dict[str, Model] = {next(names): one.figure for same in drawn for one in same}
+    figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
     with document.models.freeze():  # else it looks through all of them again for each
-        for one in figures.values():
+        for one in figures:
             document.add_root(one)
     script, places = components(figures, wrap_script=False, theme=THEME)
-    divs = iter(places[name] for name in figures)
+    divs = iter(places)
     blocks = [
         Block(
             section,
             tuple(
                 Chart(
-                    panel.title or section.title,
                     f"{section.title}. {panel.title}. {' '.join(section.says)}",
                     Markup(next(divs)),
                 )
@@ -146,7 +141,10 @@ def page(results: Sequence[Result]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("page.html")
-    origins = tuple(_origin(result, place, len(results)) for place, result in enumerate(results))
+    origins = tuple(
+        _origin(result, _rows_of(place, every), letter(place) if len(results) > 1 else "")
+        for place, result in enumerate(results)
+    )
     return template.render(
         title=" and ".join(dict.fromkeys(origin.title for origin in origins)),
         origins=origins,
@@ -163,15 +161,22 @@ def _models(name: str, drawn: Sequence[Drawn]) -> str:
     return " ".join(mark.id for one in drawn for mark in one.marks.get(name, ()))
 
 
-def _origin(result: Result, place: int, several: int) -> Origin:
-    found = loads([result])
-    rows = [subject.row for load in found for subject in load.subjects]
+def _rows_of(result: int, every: Sequence[Load]) -> list[Row]:
+    """The rows of one result, by load and rank."""
+    return [subject.row for load in every for subject in _ranked(result, load)]
+
+
+def _ranked(result: int, load: Load) -> list[Subject]:
+    same = [subject for subject in load.subjects if subject.result == result]
+    return sorted(same, key=lambda subject: subject.place)
+
+
+def _origin(result: Result, rows: Sequence[Row], name: str) -> Origin:
     return Origin(
-        letter(place) if several > 1 else "",
+        name,
         heading(result, rows)[0],
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
-        machine_text(result.environment),
         _details(result.environment),
         tuple(warnings(result, rows)),
         result.experiment,
@@ -181,10 +186,7 @@ def _origin(result: Result, place: int, several: int) -> Origin:
 def _verdicts(every: Sequence[Load]) -> Iterator[Verdict]:
     for load in every:
         for result in dict.fromkeys(subject.result for subject in load.subjects):
-            same = sorted(
-                (subject for subject in load.subjects if subject.result == result),
-                key=lambda subject: subject.place,
-            )
+            same = _ranked(result, load)
             several = len({subject.result for subject in load.subjects}) > 1
             label = ", ".join(filter(None, (f"result {letter(result)}", load.label)))
             yield Verdict(label if several else load.label, load.text, tuple(_standings(same)))
