@@ -114,6 +114,7 @@ class Monitor:
         """Take the last reading: the measured window closed just now."""
         with self._lock:
             self._closed = self._reading()
+            self._look()  # a short run may have come and gone between two looks
 
     def cost(self) -> ServerCost:
         """What was measured, so far or for good."""
@@ -154,7 +155,6 @@ class Monitor:
 
     def _look(self) -> bool:
         """Take one sample, with memory when that is due again; False when the tree has ended."""
-        assert self._tree is not None or self._opened is not None
         if self._tree is None:
             return False
         before = time.thread_time()
