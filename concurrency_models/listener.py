@@ -50,7 +50,10 @@ def resolve(settings: Settings) -> tuple[socket.AddressFamily, socket.SocketKind
     if settings.family == "unix":
         return socket.AF_UNIX, kind, settings.path
     family = socket.AF_INET6 if settings.family == "inet6" else socket.AF_INET
-    found = socket.getaddrinfo(settings.host, settings.port, family, kind)
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, family, kind)
+    except UnicodeError as error:  # no name at all: 'a..b', or 64 letters without a dot
+        raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
     # Without a protocol of its own for numbers only, getaddrinfo types the address loosely.
     return family, kind, found[0][4]  # type: ignore[return-value]
 
