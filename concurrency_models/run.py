@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from concurrency_models.arguments import make_parser, settings_of
 from concurrency_models.backends import MODELS
 from concurrency_models.listener import address_text, listening
-from concurrency_models.server import Server
+from concurrency_models.server import Server, say
 from concurrency_models.settings import FAMILIES, Settings
 
 USAGE_ERROR: Final = 2
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = address_text(listener.getsockname())
         what = " for datagrams" if settings.transport == "udp" else ""
         line = f"{model.name}: listening on {where}{what} (Ctrl-C stops)"
-        server.on_ready = lambda: print(line, flush=True)
+        server.on_ready = lambda: say(line)
         started = time.monotonic()
         serve(server)
     uptime = time.monotonic() - started
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spread = ""
     if server.accepted_by_worker is not None:
         spread = f" (by worker: {' '.join(map(str, server.accepted_by_worker))})"
-    print(f"{model.name}: served {clients} in {uptime:.1f} s{spread}", flush=True)
+    say(f"{model.name}: served {clients} in {uptime:.1f} s{spread}")
     return 0
 
 
@@ -73,9 +73,9 @@ def print_models() -> None:
     """Print a table of the models: name, how it serves, whether it can run here."""
     width = max(map(len, MODELS))
     how = max(len(model.summary) for model in MODELS.values())
-    print(f"{'model':{width}}  {'how it serves':{how}}  here")
+    say(f"{'model':{width}}  {'how it serves':{how}}  here")
     for model in MODELS.values():
-        print(f"{model.name:{width}}  {model.summary:{how}}  {model.unavailable() or 'available'}")
+        say(f"{model.name:{width}}  {model.summary:{how}}  {model.unavailable() or 'available'}")
 
 
 def stop_on_signals(server: Server) -> None:

@@ -115,6 +115,7 @@ class Server:
         self.end_at_once: Callable[[], None] = lambda: None
         """What to do, besides, when the program is to end at once: ends the children."""
         self._talks: dict[socket.socket, Talk] = {}  # those that block a thread in talk()
+        self._names: dict[Client, str] = {}  # of those whom somebody has asked about
         self._accept_after = 0.0
         self._last_warning = -math.inf
         self.wakeup, self._wake_writer = socket.socketpair()
@@ -299,6 +300,7 @@ class Server:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
         self.clients.discard(client)
+        self._names.pop(client, None)
         if self.stopping or self.settings.max_clients or self._accept_after:
             self.wake()
 
@@ -308,7 +310,7 @@ class Server:
         """Return the talk to hold with a client that was just accepted."""
         if not self.settings.verbose:
             return Talk(self.settings.terms)
-        name = peer_name(client)  # asked now: a client that has gone has no name
+        name = self.name_of(client)
         return NarratedTalk(self.settings.terms, lambda text: self.narrate(name, text))
 
     def talk(self, client: Client) -> None:
@@ -461,10 +463,26 @@ class Server:
     def narrate(self, client: Client | str, text: str) -> None:
         """If verbose, print what a client did, and in which process and thread it is served."""
         if self.settings.verbose:
-            name = client if isinstance(client, str) else peer_name(client)
+            name = client if isinstance(client, str) else self.name_of(client)
             who = f"process {os.getpid()}, {threading.current_thread().name}"
-            with suppress(BrokenPipeError):  # nobody reads on: no reason to stop serving
-                print(f"[{who}] {name} {text}", flush=True)
+            say(f"[{who}] {name} {text}")
+
+    def name_of(self, client: Client) -> str:
+        """Return the address of the other end as text, noted while there was one."""
+        if client not in self._names:
+            self._names[client] = peer_name(client)
+        return self._names[client]
+
+
+def say(text: str) -> None:
+    """Print a line; where nobody reads on, as after `| head`, that is no reason to stop serving."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with suppress(OSError):  # what was not written would be tried again, and fail, at the end
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def peer_name(client: Client) -> str:
@@ -490,6 +508,6 @@ def unconfirmed_size(client: socket.socket) -> int:
     queued = bytearray(4)
     try:
         fcntl.ioctl(client, termios.TIOCOUTQ, queued)  # SIOCOUTQ of tcp(7): the same number
-    except OSError:
+    except (OSError, ValueError):  # it is lost, or an event loop has closed it
         return 0
     return int.from_bytes(queued, sys.byteorder)
