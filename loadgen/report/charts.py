@@ -186,7 +186,11 @@ def _(panel: Lines) -> Drawn:
             base = _source(x=list(line.xs), low=list(line.lows), high=list(line.highs))
             whisker = _whisker(base, "x", line.style.color, "height")
             plot.add_layout(whisker)
-            made.append(whisker)
+            # The axis knows nothing of whiskers: an unseen mark at each end makes it reach so far,
+            # unless the interval is so wide that the lines would lie flat.
+            far = 1.5 * max(line.ys)
+            tops = [min(high, far) for high in line.highs]
+            made += [whisker, plot.scatter(list(line.xs), tops, alpha=0)]
         if line.knee is not None:
             made.append(
                 plot.scatter(
