@@ -94,6 +94,21 @@ MODELS: Final[dict[str, Model]] = {
             share_port=True,
         ),
         Model("fd-passing", "one process accepts, others get the sockets (socket.send_fds)"),
+        Model("asyncio-streams", "a coroutine per client (asyncio's streams)"),
+        Model(
+            "asyncio-protocol",
+            "callbacks on asyncio's event loop (asyncio.Protocol)",
+            transports=TCP_AND_UDP,
+        ),
+        Model(
+            "uvloop",
+            "asyncio-protocol on the event loop of uvloop",
+            "extra",
+            ("uvloop",),
+            transports=TCP_AND_UDP,
+        ),
+        Model("gevent", "a greenlet per client (gevent)", "extra", ("gevent",)),
+        Model("trio", "a task per client, in a nursery (trio)", "extra", ("trio",)),
     )
 }
 """Every model by name, in the order in which a course meets them."""

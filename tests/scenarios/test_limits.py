@@ -203,5 +203,7 @@ def test_nothing_is_left_of_those_who_have_left(subject: Subject) -> None:
         eventually(lambda: len(server.processes()) == processes, "a process is left")
         for _ in range(500 // at_once):
             visit()
-        eventually(lambda: left() == (processes, descriptors), "something is left")
+        # One more may be open: libuv opens /dev/null for good when the first client comes.
+        allowed = [(processes, descriptors), (processes, descriptors + 1)]
+        eventually(lambda: left() in allowed, "something is left")
         assert not server.zombies()
