@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from . import environment
+from . import environment, units
 from .audit import GENERATOR, MACHINE, SERVER, WAITING, Audit, Verdict, audit, verdict
 from .figures import Figures, Percentiles, figures, flat, together
 from .intervals import Estimate, clearly_differs, estimate, ratio
@@ -457,9 +457,7 @@ def _listed(found: Sequence[Row]) -> str:
 def _name(run: Run, several_pythons: bool) -> str:
     """What to call a row: the model or its label, and the interpreter where there are several."""
     name = run.label or run.model
-    if several_pythons and run.python is not None:
-        name += f" {run.python}" + (" no GIL" if run.gil == "off" else "")
-    return name
+    return f"{name} {run.python}" if several_pythons and run.python is not None else name
 
 
 def _judge(run: Run, result: Result) -> Trial:
@@ -511,6 +509,7 @@ def _why_unranked(row: Row) -> str | None:
         ("cut short", _cut_short(row)),
         ("wrong replies", any_of("wrong")),
         ("lost clients", any_of("refused", "reset", "timed_out", "other_failed")),
+        ("lost datagrams", any_of("lost")),
         ("failed messages", any_of("failed")),
         ("starved clients", any_of("starved")),
         ("nothing measured", None in row.values(headline(row.plan).path)),
@@ -557,9 +556,9 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
     said = []
     spreads = {row.name: row.estimate(headline(row.plan).path) for row in found}
     wide = [
-        f"{name} +/- {spread:.0%}"
+        f"{name} +/- {units.spread(known)}"
         for name, known in spreads.items()
-        if known is not None and (spread := known.spread) is not None and spread > UNSTEADY
+        if known is not None and known.spread is not None and known.spread > UNSTEADY
     ]
     if wide:
         said.append(

@@ -119,9 +119,9 @@ def heading(result: Result, found: Sequence[Row]) -> list[str]:
     """What was measured, under which load, and where: a line each."""
     subjects = list(dict.fromkeys(row.name for row in found))
     loads = list(dict.fromkeys(row.plan for row in found))
-    clients = list(dict.fromkeys(units.count(row.run.clients) for row in found))
+    clients = [units.count(count) for count in sorted({row.run.clients for row in found})]
     title = subjects[0] if len(subjects) == 1 else f"{len(subjects)} servers compared"
-    title += f", {' and '.join(clients)} client{'' if clients == ['1'] else 's'}"
+    title += f", {', '.join(clients)} client{'' if clients == ['1'] else 's'}"
     if result.cut_short:
         title += " (cut short: only what was measured until then)"
     trials = max((len(row.trials) for row in found), default=0)
@@ -343,9 +343,13 @@ def _throughput(found: Sequence[Row]) -> Table | None:
             "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had "
             "all."
         )
+        if spans := [f"{row.name} {_served_span(row)}" for row in found if _served_span(row)]:
+            notes.append(f"Messages of the least and the most served client: {', '.join(spans)}.")
     if repeated:
         what = " and ".join(_FIGURES[kind.path][0] for kind in _KIND_ORDER if kind in kinds)
         notes.append(f"+/-: half the 95 % interval of {what} (Student's t over the trials).")
+    if any(row.ties for row in found):
+        notes.append("=: no clear difference, the 95 % interval of their ratio (Welch) includes 1.")
     if any(row.bound.bound == GENERATOR for row in found):
         notes.append("limited by generator: the server can do more than the number beside it.")
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]
@@ -526,6 +530,11 @@ def _span(found: Span | None) -> str:
         return units.NOT_MEASURED
     low, high = units.count(found.low), units.count(found.high)
     return low if low == high else f"{low}-{high}"
+
+
+def _served_span(row: Row) -> str:
+    least, most = row.span("least_served"), row.span("most_served")
+    return "" if least is None or most is None else f"{least.low:,} to {most.high:,}"
 
 
 def _rank(row: Row, found: Sequence[Row]) -> str:
