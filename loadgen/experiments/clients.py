@@ -16,7 +16,15 @@ from dataclasses import dataclass
 
 from concurrency_models.talk import HEADER_SIZE, frame
 
-from ..fleet import Event, LoadError, Stop, WindowClosed, WindowOpened, run_load
+from ..fleet import (
+    Event,
+    LoadError,
+    Stop,
+    WindowClosed,
+    WindowOpened,
+    raise_descriptor_limit,
+    run_load,
+)
 from ..plan import Endpoint, Plan
 from ..tally import GroupTally, Tally
 
@@ -49,7 +57,7 @@ class BackToBack:
         size = plan.groups[0].size_bytes
         messages = [b"%08d" % number + b"." * (size - 8) for number in range(count)]
         started = time.monotonic()
-        with socket.socket(endpoint.address_family) as client:
+        with _new_socket(endpoint) as client:
             # A pipe that is soon full, so that send() takes a large message in pieces.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
             client.settimeout(plan.timeout_seconds)
@@ -206,7 +214,7 @@ class NeverReads:
                     if select.select([], [client], [], LOOK_SECONDS)[1]:
                         sent += client.send(stream[sent % len(stream) :])
 
-        with socket.socket(endpoint.address_family) as client:
+        with _new_socket(endpoint) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
             client.settimeout(plan.timeout_seconds)
             _connect(client, endpoint)
@@ -225,11 +233,13 @@ class NeverReads:
 class Holders:
     """Clients that came first, hold their connections and say nothing, beside the plan's clients.
 
-    All are connected before the load begins, so that they stand in front in the server's queue.
-    Counts: `holders`, and `holders_left`, those that the server has not hung up on at the end.
+    All are connected before the load begins, so that they stand in front in the server's queue. One
+    that `asks` has sent a message by then and got its reply: the server has taken it in. Counts:
+    `holders`, and `holders_left`, those that the server has not hung up on at the end.
     """
 
     count: int
+    asks: bool = False
 
     def put_on(
         self,
@@ -239,17 +249,49 @@ class Holders:
         on_event: Callable[[Event], None],
         stop: Stop,
     ) -> tuple[Tally, dict[str, float]]:
+        raise_descriptor_limit()
         with contextlib.ExitStack() as stack:
             clients = []
             for _ in range(self.count):
-                client = stack.enter_context(socket.socket(endpoint.address_family))
+                client = stack.enter_context(_new_socket(endpoint))
                 client.settimeout(plan.timeout_seconds)
                 _connect(client, endpoint)
                 clients.append(client)
+            if self.asks:
+                _ask(clients, plan)
             tally = run_load(plan, endpoint, on_event=on_event, stop=stop)
             # The server has nothing to say to them: what can be read is its goodbye.
-            gone = len(select.select(clients, [], [], 0)[0])
+            poller = select.poll()
+            for client in clients:
+                poller.register(client, select.POLLIN)
+            gone = len(poller.poll(0))
         return tally, {"holders": float(self.count), "holders_left": float(self.count - gone)}
+
+
+def _ask(clients: list[socket.socket], plan: Plan) -> None:
+    """Have every client send a message, and wait for all the replies."""
+    request = frame(plan.framing, b"here")
+    reply = frame(plan.framing, plan.reply_prefix + b"here")
+    try:
+        for client in clients:
+            client.sendall(request)
+        for number, client in enumerate(clients):
+            if client.recv(len(reply), socket.MSG_WAITALL) != reply:
+                raise LoadError(f"of {len(clients)} clients that came first, {number} were served")
+    except TimeoutError:
+        raise LoadError(
+            f"of {len(clients)} clients that came first, not all were served within "
+            f"{plan.timeout_seconds:g} s"
+        ) from None
+    except OSError as error:
+        raise LoadError(f"a client that came first was lost: {error.strerror}") from None
+
+
+def _new_socket(endpoint: Endpoint) -> socket.socket:
+    try:
+        return socket.socket(endpoint.address_family)
+    except OSError as error:
+        raise LoadError(f"cannot open one more connection: {error.strerror}") from None
 
 
 def _connect(client: socket.socket, endpoint: Endpoint) -> None:

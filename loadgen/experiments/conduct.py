@@ -164,7 +164,7 @@ def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
         options=case.options,
         command=command if specimen else None,
         open_files=case.open_files,
-        load=case.load,
+        load=case.load_at(scale),
     )
 
 

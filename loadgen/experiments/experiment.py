@@ -18,7 +18,7 @@ from .quantity import Quantity
 class Scale:
     """How thoroughly to measure: the window of each run, what is left out before it, repetitions.
 
-    `quick` takes a case's smaller load, where it has one.
+    `quick` takes a case's `quick_load`, where it has one.
     """
 
     seconds: float
@@ -37,9 +37,8 @@ class Case:
 
     `name` is unique in its experiment; `model` is one of ours or, where the registry has none of
     that name, a specimen. `options` go to the server. `open_files` limits its descriptors. `load`
-    puts the load on in place of the engine. `quick` is the plan for a lesson where the full one
-    takes too long. `settle_seconds` are added to the warm-up, for a server that needs them to take
-    everyone in. `fixed` keeps the plan's own times, where the server acts by the clock.
+    puts the load on in place of the engine; `quick_load` is the one for a lesson, where that takes
+    too long. `fixed` keeps the plan's own times, where the server acts by the clock.
     """
 
     name: str
@@ -49,8 +48,7 @@ class Case:
     label: str | None = None
     open_files: int | None = None
     load: Load | None = None
-    quick: Plan | None = None
-    settle_seconds: float = 0.0
+    quick_load: Load | None = None
     fixed: bool = False
 
     @property
@@ -60,11 +58,15 @@ class Case:
 
     def plan_at(self, scale: Scale) -> Plan:
         """The plan at that scale."""
-        plan = self.quick if scale.quick and self.quick is not None else self.plan
-        if plan.duration_seconds is None or self.fixed:
-            return plan
-        warmup = scale.warmup_seconds + self.settle_seconds
-        return replace(plan, duration_seconds=scale.seconds, warmup_seconds=warmup)
+        if self.plan.duration_seconds is None or self.fixed:
+            return self.plan
+        return replace(
+            self.plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds
+        )
+
+    def load_at(self, scale: Scale) -> Load | None:
+        """What puts the load on at that scale, None for the engine."""
+        return self.quick_load if scale.quick and self.quick_load is not None else self.load
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,17 @@ def _too_few_cores(hypothesis: Hypothesis, look: Look, cores: int | None) -> str
 
 def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:
     kind = hypothesis.value.kind
+    low, high = hypothesis.at_least, hypothesis.at_most
     bounds = [
         f"{word} {shown(kind, bound)}"
-        for word, bound in (("at least", hypothesis.at_least), ("at most", hypothesis.at_most))
+        for word, bound in (("at least", low), ("at most", high))
         if bound is not None
     ]
+    if low == high:
+        bounds = [f"exactly {shown(kind, low)}"]
     figures = hypothesis.value.figures()
-    parts = [f"{one.case} {shown(one.kind, look(one.case, one.path))}" for one in figures]
-    result = parts[0] if len(figures) == 1 else f"{', '.join(parts)}: {shown(kind, value)}"
+    parts = [f"{one.case} = {shown(one.kind, look(one.case, one.path))}" for one in figures]
+    result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {shown(kind, value)}"
     return f"{result} (expected {' and '.join(bounds)})"
 
 
