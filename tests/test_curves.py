@@ -1,0 +1,185 @@
+"""Curves over made-up rows, whose knees and slopes can be worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from loadgen import curve_tables, options
+from loadgen.compare import rows
+from loadgen.curves import Curve, curves, knees, least_squares
+from loadgen.plan import Group, Plan, PlanError
+from loadgen.record import Run
+from tests.runs import cost, group_tally, result, run, tally
+
+# Clients -> answers to each in the window of 2 s: 1,000, 9,500, 10,000 and 4,000 messages/s.
+ANSWERS = {1: 2000, 10: 1900, 100: 200, 1000: 8}
+CORES = {1: 0.1, 10: 1.0, 100: 1.1, 1000: 1.1}
+
+
+def one_run(clients: int, model: str = "thread", served: int | None = None) -> Run:
+    server = replace(cost(CORES[clients]), memory_bytes=10_000_000 + 1000 * clients)
+    group = group_tally(clients, ANSWERS[clients], served=served)
+    plan = Plan((Group(clients),), duration_seconds=2.0)
+    return replace(run(model), plan=plan, tally=tally(group), server=server)
+
+
+def curve_of(*runs: Run, bound: float = 0.1) -> Curve:
+    [curve] = curves(rows(result(*runs)), bound)
+    return curve
+
+
+ALL = [one_run(clients) for clients in (100, 1, 1000, 10)]
+
+
+def test_points_rise_by_what_was_varied() -> None:
+    curve = curve_of(*ALL)
+    assert (curve.name, curve.by, curve.what) == ("thread", "clients", "clients")
+    assert [point.value for point in curve.points] == [1, 10, 100, 1000]
+    assert [point.rate for point in curve.points] == pytest.approx([1000, 9500, 10_000, 4000])
+    assert [point.served for point in curve.points] == [1, 10, 100, 1000]
+
+
+def test_the_knee_is_the_first_load_that_comes_near_the_highest_rate() -> None:
+    curve = curve_of(*ALL)
+    assert (curve.knee, curve.rising) == (10, False)
+    assert knees([curve]) == {("clients", "thread"): 10}
+
+
+def test_a_curve_that_still_rises_has_no_known_knee() -> None:
+    curve = curve_of(one_run(1), one_run(10))
+    assert (curve.knee, curve.rising) == (10, True)
+    assert knees([curve]) == {}
+    assert "still rises at 10 clients" in curve_tables.sentence(curve)
+
+
+@pytest.mark.parametrize(
+    ("bound", "within", "past"),
+    [(1.0, 1000, None), (0.1, 100, 1000), (0.005, 10, 100), (0.0001, None, 1)],
+)
+def test_how_far_p99_stays_within_the_bound(
+    bound: float, within: float | None, past: float | None
+) -> None:
+    curve = curve_of(*ALL, bound=bound)
+    assert (curve.within_bound, curve.past_bound) == (within, past)
+
+
+def test_a_client_that_was_never_served_is_past_any_bound() -> None:
+    curve = curve_of(one_run(1), one_run(10, served=9), bound=1.0)
+    assert (curve.within_bound, curve.past_bound) == (1, 10)
+
+
+def test_what_a_client_costs_is_the_slope() -> None:
+    curve = curve_of(*ALL)
+    memory, cpu = curve.memory_bytes_per_client, curve.cpu_cores_per_client
+    assert memory is not None
+    assert memory.slope == pytest.approx(1000)
+    assert memory.intercept == pytest.approx(10_000_000)
+    assert memory.r_squared == pytest.approx(1)
+    assert memory.points == 4
+    assert cpu is not None  # up to the knee: from 0.1 cores with 1 client to 1.0 with 10
+    assert cpu.slope == pytest.approx(0.1)
+    assert cpu.points == 2
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    blind = [
+        replace(one, server=replace(one.server, memory_bytes=None, cpu_seconds=None)) for one in ALL
+    ]
+    curve = curve_of(*blind)
+    assert curve.memory_bytes_per_client is None
+    assert curve.cpu_cores_per_client is None
+    gone = replace(one_run(1000), tally=None, problem="it did not start")
+    assert [point.value for point in curve_of(*ALL[:2], gone).points] == [1, 100]
+
+
+def test_each_server_has_a_curve_of_its_own() -> None:
+    runs = [one_run(clients, model) for clients in (1, 10) for model in ("thread", "process")]
+    assert sorted(curve.name for curve in curves(rows(result(*runs)))) == ["process", "thread"]
+
+
+def test_one_load_makes_no_curve_and_neither_does_a_mix() -> None:
+    assert curves(rows(result(one_run(10)))) == []
+    mixed = [
+        replace(one, plan=replace(one.plan, groups=(*one.plan.groups, Group(5, name="more"))))
+        for one in (replace(one_run(10), tally=None), replace(one_run(100), tally=None))
+    ]
+    assert curves(rows(result(*mixed))) == []
+
+
+def test_another_number_may_be_varied() -> None:
+    runs = [
+        replace(one_run(10), plan=Plan((Group(10, size_bytes=size),), duration_seconds=2.0))
+        for size in (64, 1024)
+    ]
+    curve = curve_of(*runs)
+    assert (curve.by, [point.value for point in curve.points]) == ("size_bytes", [64, 1024])
+    assert curve.memory_bytes_per_client is None
+    assert "1.00 KiB" in str(curve_tables.curve_table(curve).rows)
+
+
+def test_least_squares() -> None:
+    fit = least_squares([1, 2, 3, 4], [2, 4, 5, 9])  # by hand: Sxy = 11, Sxx = 5, Syy = 26
+    assert fit is not None
+    assert fit.slope == pytest.approx(2.2)
+    assert fit.intercept == pytest.approx(-0.5)
+    assert fit.r_squared == pytest.approx(11**2 / 5 / 26)
+    flat = least_squares([1, 2, 3], [7, 7, 7])
+    assert flat is not None
+    assert (flat.slope, flat.r_squared) == (0, None)
+    assert least_squares([3, 3], [1, 2]) is None
+    assert least_squares([], []) is None
+
+
+def test_sentences_say_what_the_curve_says() -> None:
+    said = curve_tables.sentence(curve_of(*ALL))
+    assert said == (
+        "throughput stops rising at 10 clients (9,500 messages/s); p99 stays within 100 ms up to "
+        "100 clients and is past it, or somebody was not served, at 1,000; a client costs 1000 B "
+        "of memory (4 loads, R2 1.00); and 0.1 cores up to the knee (2 loads)"
+    )
+
+
+def plans(*words: str) -> list[Plan]:
+    return options.plans_of(options.make_parser().parse_args(words), seed=1)
+
+
+def test_several_numbers_of_clients_are_several_plans() -> None:
+    assert [plan.clients for plan in plans("--clients", "1,10, 100,10")] == [1, 10, 100]
+    describe = curve_tables.describer(plans("--clients", "1,1000"))
+    assert describe is not None
+    assert [describe(plan) for plan in plans("--clients", "1,1000")] == [
+        "1 client",
+        "1,000 clients",
+    ]
+    assert curve_tables.describer(plans("--clients", "5")) is None
+
+
+def test_a_sweep_varies_one_number() -> None:
+    sizes = plans("--clients", "5", "--sweep", "size=64,1KiB")
+    assert [(plan.clients, plan.groups[0].size_bytes) for plan in sizes] == [(5, 64), (5, 1024)]
+    thinking = plans("--sweep", "think=0,exp:0.1")
+    assert [plan.groups[0].think_distribution for plan in thinking] == ["constant", "exponential"]
+    assert [plan.groups[0].rate_per_second for plan in plans("--sweep", "rate=10,20")] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--clients", "1,10", "--sweep", "size=1,2"],
+        ["--clients", "1,10", "--group", "name=slow,clients=2"],
+        ["--sweep", "rate=1,2", "--think", "1"],
+    ],
+)
+def test_what_makes_no_curve_is_refused(words: list[str]) -> None:
+    with pytest.raises(PlanError):
+        plans(*words)
+
+
+@pytest.mark.parametrize(
+    "text", ["size", "size=", "size=64", "sise=1,2", "clients=1,2", "rate=1,x"]
+)
+def test_a_sweep_that_means_nothing(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        plans("--sweep", text)
+    assert ended.value.code == options.USAGE_ERROR
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,457 @@
+"""Experiments as data, judged on made-up figures both ways; their clients against known servers."""
+
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from concurrency_models.backends import MODELS
+from concurrency_models.talk import FRAMINGS
+from loadgen import figures
+from loadgen.compare import load_of
+from loadgen.experiments import judge, predict, show
+from loadgen.experiments.catalogue import EXPERIMENTS
+from loadgen.experiments.clients import BackToBack, Holders, NeverReads
+from loadgen.experiments.conduct import conduct, unavailable
+from loadgen.experiments.experiment import FULL, QUICK, Case, Experiment, Hypothesis, Ranking
+from loadgen.experiments.quantity import Figure, Look, kind_of, shown
+from loadgen.experiments.specimens import SPECIMENS
+from loadgen.fleet import Event, WindowClosed, WindowOpened
+from loadgen.measure import Load
+from loadgen.plan import Endpoint, Group, Plan
+from loadgen.record import Claim, Run, load
+from loadgen.tally import Tally
+from tests.known_servers import serving, talk
+from tests.servers import ROOT
+
+EVERY = list(EXPERIMENTS.values())
+HYPOTHESES = [(one, hypothesis) for one in EVERY for hypothesis in one.hypotheses]
+
+
+def names(one: object) -> str:
+    return one.name if isinstance(one, Experiment) else ""
+
+
+# The catalogue
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=names)
+def test_an_experiment_says_all_that_it_has_to(experiment: Experiment) -> None:
+    assert EXPERIMENTS[experiment.name] is experiment
+    assert experiment.question.endswith("?")
+    assert all([experiment.load, experiment.expectation, experiment.source, experiment.columns])
+    assert any(hypothesis.lesson for hypothesis in experiment.hypotheses)
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=names)
+def test_its_cases_are_models_or_specimens_under_sound_plans(experiment: Experiment) -> None:
+    for case in experiment.cases:
+        assert case.model in MODELS or case.model in SPECIMENS
+        for scale in (QUICK, FULL):
+            plan = case.plan_at(scale)
+            plan.validate()
+            assert (plan.duration_seconds or 1.0) >= 1.0, "a shorter window shows too little"
+            if any(group.work for group in plan.groups):
+                assert "--work" in case.options
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=names)
+def test_its_cases_are_told_apart(experiment: Experiment) -> None:
+    assert len({case.name for case in experiment.cases}) == len(experiment.cases)
+    for scale in (QUICK, FULL):
+        rows = {
+            (load_of(case.plan_at(scale)), case.model, case.shown_as) for case in experiment.cases
+        }
+        assert len(rows) == len(experiment.cases), "two cases would share a row"
+
+
+PROBES = {
+    "replies", "replies_per_message", "right_alone", "short_sends", "partial_reads", "holders",
+    "holders_left", "unread_client_bytes",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=names)
+def test_it_names_cases_and_figures_that_there_are(experiment: Experiment) -> None:
+    cases = {case.name for case in experiment.cases}
+    used = [one for hypothesis in experiment.hypotheses for one in hypothesis.value.figures()]
+    used += [Figure(name, experiment.ranking.path) for name in experiment.ranking.cases]
+    paths = [one.path for one in used] + [column.path for column in experiment.columns]
+    groups = {group.name for case in experiment.cases for group in case.plan.groups}
+    assert {one.case for one in used} <= cases
+    for path in paths:
+        first, _, rest = path.partition(".")
+        if first == "groups":
+            group, _, path = rest.partition(".")  # noqa: PLW2901
+            assert group in groups
+        known = {"probe": PROBES, "kernel": {"ListenOverflows"}}.get(first)
+        assert rest in known if known else path in figures.names()
+
+
+@pytest.mark.parametrize(("experiment", "hypothesis"), HYPOTHESES)
+def test_a_hypothesis_can_turn_out_either_way(
+    experiment: Experiment, hypothesis: Hypothesis
+) -> None:
+    seen = set()
+    for values in made_up_figures(hypothesis):
+        look = look_at({(one.case, one.path): value for one, value in values.items()})
+        claim = judge.check(hypothesis, look, {}, None)
+        seen.add(claim.as_expected)
+        if claim.as_expected is False:
+            said = judge.reading([hypothesis], [claim], look)
+            assert (hypothesis.otherwise or claim.text).partition("{value}")[0] in said
+            assert not hypothesis.lesson or hypothesis.lesson.partition("{value}")[0] not in said
+    assert seen >= {True, False}, experiment.name
+
+
+def made_up_figures(hypothesis: Hypothesis) -> Iterator[dict[Figure, float]]:
+    """Figures of all sizes: the bounds themselves, one size for each case, and some at random."""
+    parts = hypothesis.value.figures()
+    for bound in (hypothesis.at_least, hypothesis.at_most):
+        yield dict.fromkeys(parts, bound or 0.0)
+    cases = list(dict.fromkeys(one.case for one in parts))
+    yield {one: 1.0 + cases.index(one.case) for one in parts}
+    randomness = random.Random(1)
+    for _ in range(200):
+        yield {one: 10 ** randomness.uniform(-6, 9) for one in parts}
+
+
+# Judging
+
+RATIO = Figure("a", "messages_per_second") / Figure("b", "messages_per_second")
+TWICE = Hypothesis("a is twice as fast", RATIO, at_least=2, lesson="It was {value}.", cores=2)
+
+
+def look_at(figures_: Mapping[tuple[str, str], float]) -> Look:
+    return lambda case, path: figures_.get((case, path))
+
+
+RATES = {("a", "messages_per_second"): 900.0, ("b", "messages_per_second"): 300.0}
+
+
+def test_a_claim_says_the_numbers_that_decided() -> None:
+    assert judge.check(TWICE, look_at(RATES), {}, 2) == Claim(
+        "a is twice as fast", True, "a = 900/s; b = 300/s: 3 times (expected at least 2 times)"
+    )
+    assert judge.check(replace(TWICE, at_least=4), look_at(RATES), {}, 2).as_expected is False
+
+
+def test_what_was_not_measured_is_neither_expected_nor_a_surprise() -> None:
+    half = {("a", "messages_per_second"): 900.0}
+    claim = judge.check(TWICE, look_at(half), {"b": "it did not start"}, 2)
+    assert claim == Claim("a is twice as fast", None, "b: it did not start")
+    assert judge.check(
+        TWICE, look_at({**half, ("b", "messages_per_second"): 0.0}), {}, 2
+    ).numbers == ("there is nothing to divide by")
+    assert "learn" in judge.reading([TWICE], [claim], look_at(half))
+
+
+def test_a_claim_about_cores_needs_them() -> None:
+    assert "this machine has 1" in judge.check(TWICE, look_at(RATES), {}, 1).numbers
+    others = {**RATES, ("b", "machine.other_cores"): 1.0}
+    claim = judge.check(TWICE, look_at(others), {}, 2)
+    assert claim.as_expected is None
+    assert "others used 1.00 of 2" in claim.numbers
+    assert judge.check(TWICE, look_at(others), {}, 4).as_expected
+
+
+def test_the_reading_follows_from_what_was_found() -> None:
+    held = judge.check(TWICE, look_at(RATES), {}, 2)
+    assert judge.reading([TWICE], [held], look_at(RATES)) == "It was 3 times."
+    refuted = replace(TWICE, at_least=4)
+    surprise = judge.check(refuted, look_at(RATES), {}, 2)
+    said = judge.reading([refuted], [surprise], look_at(RATES))
+    assert said == "Not as expected: a is twice as fast; it was 3 times."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("groups.x.messages_per_second", 12_345.6, "12,346/s"),
+        ("latency_seconds.p99", 0.0123, "12.3 ms"),
+        ("server.memory_bytes", 3 * 1024**2, "3.00 MiB"),
+        ("payload_bytes_per_second", 2048, "2.00 KiB/s"),
+        ("server.cpu_seconds_per_message", 2e-5, "20.0 us"),
+        ("fairness", 0.5, "0.50"),
+        ("served", 10, "10"),
+        ("served", None, "-"),
+    ],
+)
+def test_figures_are_written_with_their_units(path: str, value: float | None, text: str) -> None:
+    assert shown(kind_of(path), value) == text
+
+
+# Predictions
+
+RANKING = Ranking("Which is fastest?", "messages_per_second", ("thread", "process", "one, more"))
+
+
+@pytest.mark.parametrize(
+    ("line", "order"),
+    [
+        ("2 1 3", ["process", "thread", "one, more"]),
+        ("2,1", ["process", "thread"]),
+        ("3 > 1", ["one, more", "thread"]),
+        ("Process, thread", ["process", "thread"]),
+    ],
+)
+def test_a_guess_is_numbers_or_names(line: str, order: list[str]) -> None:
+    assert predict.parse(line, RANKING.cases) == order
+
+
+@pytest.mark.parametrize("line", ["4 1", "1 1", "quick slow", "2"])
+def test_a_guess_that_means_nothing(line: str) -> None:
+    with pytest.raises(predict.GuessError):
+        predict.parse(line, RANKING.cases)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_asked_again_and_a_pipe_is_not() -> None:
+    out = io.StringIO()
+    assert predict.ask(RANKING, Terminal("7 8\n2 1 3\n"), out) == ["process", "thread", "one, more"]
+    assert "none of them" in out.getvalue()
+    assert predict.ask(RANKING, io.StringIO("7 8\n2 1\n"), out) == []
+    assert predict.ask(RANKING, io.StringIO(""), out) == []
+    assert predict.ask(RANKING, Terminal("\n"), out) == []
+
+
+def test_how_well_somebody_did() -> None:
+    rate = "messages_per_second"
+    look = look_at({("thread", rate): 100.0, ("process", rate): 95.0, ("one, more", rate): 10.0})
+    assert judge.order(RANKING, look) == ["thread", "process", "one, more"]
+    # The first two are too near each other to call.
+    assert judge.pairs_right(RANKING, ["process", "thread", "one, more"], look) == (3, 3)
+    assert judge.pairs_right(RANKING, ["one, more", "thread", "process"], look) == (1, 3)
+    less = replace(RANKING, more_is_better=False)
+    assert judge.pairs_right(less, ["one, more", "thread", "process"], look) == (3, 3)
+    said = "\n".join(predict.reveal(RANKING, ["one, more", "thread"], look))
+    assert "1  thread: 100/s (you said 2)" in said
+    assert "2  process: 95.0/s (you did not say)" in said
+    assert "0 of 1 pairs" in said
+
+
+# Clients of their own
+
+
+def put_on(
+    client: Load, plan: Plan, endpoint: Endpoint
+) -> tuple[Tally, dict[str, float], list[Event]]:
+    events: list[Event] = []
+    tally, counted = client.put_on(plan, endpoint, on_event=events.append, stop=threading.Event())
+    return tally, counted, events
+
+
+def back_to_back(framing: str, messages: int = 50, size: int = 100) -> Plan:
+    group = Group(1, size_bytes=size)
+    return Plan((group,), framing=framing, duration_seconds=None, messages_per_client=messages)
+
+
+def test_messages_back_to_back_have_a_reply_each() -> None:
+    with serving(talk()) as endpoint:
+        tally, counted, events = put_on(BackToBack(), back_to_back("length"), endpoint)
+    assert counted["replies"] == counted["right_alone"] == 50
+    assert counted["replies_per_message"] == 1
+    [group] = tally.groups
+    assert (group.intended, group.answered, tally.unaccounted) == (50, 50, 0)
+    assert group.bytes_received == group.expected_bytes_received
+    assert [type(event) for event in events] == [WindowOpened, WindowClosed]
+
+
+def test_replies_that_are_no_answer_to_a_message_count_as_wrong() -> None:
+    def glued(number: int, reply: bytes) -> bytes | None:
+        return reply if number > 10 else None if number == 0 else reply[:4] + b"x" * len(reply[4:])
+
+    with serving(talk(glued)) as endpoint:
+        tally, counted, _ = put_on(BackToBack(), back_to_back("length"), endpoint)
+    [group] = tally.groups
+    assert (group.answered, group.wrong, tally.unaccounted) == (40, 10, 0)
+    assert counted["right_alone"] == 40
+
+
+def test_under_raw_replies_are_counted_by_their_prefix() -> None:
+    def in_pieces(client: socket.socket) -> None:
+        data = b""
+        while piece := client.recv(65_536):
+            data += piece
+        # Two messages glued together, one by itself, and one in two pieces.
+        for part in (data[:200], data[200:300], data[300:350], data[350:]):
+            client.sendall(b"received: " + part)
+
+    with serving(in_pieces) as endpoint:
+        tally, counted, _ = put_on(BackToBack(), back_to_back("raw", messages=4), endpoint)
+    assert counted["replies"] == 4
+    assert counted["right_alone"] == 1
+    assert "partial_reads" not in counted
+    assert (tally.groups[0].answered, tally.groups[0].wrong) == (1, 3)
+
+
+def test_holders_are_in_front_and_counted_at_the_end() -> None:
+    plan = Plan((Group(2),), duration_seconds=None, messages_per_client=3)
+    with serving(talk()) as endpoint:
+        tally, counted, _ = put_on(Holders(3, asks=True), plan, endpoint)
+    assert counted == {"holders": 3, "holders_left": 3}
+    assert tally.groups[0].answered == 6
+    with serving(lambda client: client.close()) as endpoint:
+        _, counted, _ = put_on(Holders(3), replace(plan, timeout_seconds=1.0), endpoint)
+    assert counted["holders_left"] < 3
+
+
+def test_one_that_never_reads_is_bounded_and_leaves_the_others_alone() -> None:
+    plan = Plan((Group(2),), duration_seconds=None, messages_per_client=50)
+    with serving(talk()) as endpoint:
+        tally, counted, _ = put_on(NeverReads(most_bytes=100_000), plan, endpoint)
+    assert 0 <= counted["unread_client_bytes"] <= 200_000
+    assert tally.groups[0].answered == 100
+
+
+# Conducting
+
+
+class Watcher:
+    def begin(self, name: str, plan: Plan) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        pass
+
+    def end(self, run: Run) -> None:
+        pass
+
+
+def tiny(*cases: Case) -> Experiment:
+    rate = "messages_per_second"
+    return replace(
+        EVERY[0],
+        name="tiny",
+        cases=cases,
+        ranking=Ranking("Which?", rate, tuple(case.name for case in cases)),
+        hypotheses=tuple(
+            Hypothesis(
+                f"{case.name} answers", Figure(case.name, rate), at_least=1, lesson="It does."
+            )
+            for case in cases
+        ),
+    )
+
+
+SHORT = Plan((Group(2),), duration_seconds=None, messages_per_client=20)
+
+
+def test_a_missing_model_is_named_and_the_rest_is_measured() -> None:
+    experiment = tiny(Case("here", "selectors", SHORT), Case("gone", "no-such-model", SHORT))
+    findings = conduct(experiment, QUICK, 1, Watcher(), threading.Event())
+    assert findings is not None
+    here, gone = findings.outcome.claims
+    assert here.as_expected is True
+    assert gone == Claim(
+        "gone answers", None, "gone: there is no model 'no-such-model' in this version"
+    )
+    assert findings.outcome.reading == "It does."
+    assert "no-such-model" in show.closing(findings, [], list(findings.result.notes))
+
+
+def test_a_limit_of_descriptors_reaches_the_server() -> None:
+    plan = Plan(
+        (Group(40, messages_per_connection=2),), duration_seconds=None, messages_per_client=4
+    )
+    experiment = tiny(Case("few", "selectors", plan, open_files=24))
+    findings = conduct(experiment, QUICK, 1, Watcher(), threading.Event())
+    assert findings is not None
+    assert findings.look("few", "served") == 40
+
+
+def test_a_stop_before_anything_was_measured() -> None:
+    stop = threading.Event()
+    stop.set()
+    findings = conduct(tiny(Case("here", "selectors", SHORT)), QUICK, 1, Watcher(), stop)
+    assert findings is None or findings.result.cut_short
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_every_specimen_answers(name: str) -> None:
+    plan = replace(SHORT, groups=(Group(3),))
+    findings = conduct(tiny(Case("it", name, plan)), QUICK, 1, Watcher(), threading.Event())
+    assert findings is not None
+    assert findings.look("it", "answered") == 60
+
+
+def test_what_an_experiment_needs_is_known_before_it_runs() -> None:
+    assert unavailable(Case("x", "selectors", SHORT), QUICK) is None
+    assert unavailable(Case("x", "stalling-loop", SHORT), QUICK) is None
+    assert "no model" in str(unavailable(Case("x", "nobody", SHORT), QUICK))
+
+
+# The command
+
+
+def loadgen(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loadgen", "experiment", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+
+
+def test_the_list_names_every_experiment_in_order() -> None:
+    done = loadgen("--list")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[3:] if line] == [one.name for one in EVERY]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--list"),
+        (("gil-dual",), "gil-duel"),
+        (("sticky", "--report", "--no-save"), "--no-save"),
+    ],
+)
+def test_usage_is_one_line(words: tuple[str, ...], said: str) -> None:
+    done = loadgen(*words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> None:
+    done = loadgen(
+        "sticky", "--quick", "--predict", "--results", str(tmp_path), stdin="3 1 2 4 5\n"
+    )
+    assert done.returncode == 0, done.stderr
+    for part in ("Measured: sticky", "Your prediction", "Expected", "Claims", "Reading"):
+        assert part in done.stdout
+    assert done.stdout.index("Measured") < done.stdout.index("Expected")
+    [folder] = tmp_path.iterdir()
+    outcome = load(folder).experiment
+    assert outcome is not None
+    assert outcome.name == "sticky"
+    assert outcome.predictions[0] == "length, small"
+    framed = [claim for claim in outcome.claims if "exactly one reply" in claim.text]
+    assert [claim.as_expected for claim in framed] == [True, True]
+    document = json.loads((folder / "run.json").read_text())
+    assert {run["probe"]["replies_per_message"] for run in document["runs"]} >= {1}
+    assert outcome.reading in (folder / "tables.md").read_text()
+
+
+def test_every_framing_is_tried() -> None:
+    tried = {case.plan.framing for case in EXPERIMENTS["sticky"].cases}
+    assert tried == set(FRAMINGS)
