@@ -128,7 +128,8 @@ class Progress:
             )
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
-            what += f", trial {run.trial}" if subject.runs > 1 else ""
+            if subject.runs > 1 and (not load or run.trial > 1):
+                what += f", trial {run.trial}"
             self.say(f"[{self._finished}/{self._total}] {what}: {said}")
         self.current = None
         self._draw(at_once=True)
