@@ -226,7 +226,7 @@ def _churn() -> Experiment:
                 "of forked processes.",
             ),
             Hypothesis(
-                "a fresh interpreter for each client (spawn) manages at most half of what fork does",
+                "spawn, a fresh interpreter for each client, manages at most half of fork",
                 Figure("process, spawn", _CONNECTIONS) / Figure("process, fork", _CONNECTIONS),
                 at_most=0.5,
                 lesson="A fresh interpreter for each client costs the most: spawn managed {value} "

@@ -27,8 +27,10 @@ from ..compare import (
     Row,
     diff,
     headline,
+    rows,
     warnings,
 )
+from ..curves import curves, knees
 from ..environment import Environment as Machine
 from ..record import ExperimentOutcome, Result
 from ..tables import Table, difference_table, heading
@@ -108,10 +110,20 @@ class Block:
     toggles: tuple[Toggle, ...]
 
 
+def _knees(results: Sequence[Result]) -> dict[tuple[str, str], float]:
+    """Where each curve bends, by what is varied and the name of the subject."""
+    found = {}
+    for position, result in enumerate(results):
+        mark = f" ({letter(position)})" if len(results) > 1 else ""
+        for (what, name), value in knees(curves(rows(result))).items():
+            found[what, name + mark] = value
+    return found
+
+
 def page(results: Sequence[Result]) -> str:
     """The whole report as HTML. `results` are one or more; rows of several stand side by side."""
     every = loads(results)
-    asked = sections(every)
+    asked = sections(every, _knees(results))
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
     figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
