@@ -139,7 +139,8 @@ class Lifeline:
                 left = self._server.kill_time - time.monotonic()
                 if left <= 0:
                     self.kill_children()
-                bell.select(left if left > 0 else POLL_SECONDS)
+                # The children of a fork server are not ours: they end without a SIGCHLD for us.
+                bell.select(POLL_SECONDS)
                 self._server.clear_wakeup()
         self._reader.close()
 

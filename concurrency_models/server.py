@@ -185,15 +185,17 @@ class Server:
             bell.register(self.wakeup, selectors.EVENT_READ)
             self.on_ready()
             while not self.stopping:
+                # While we wait for room we look for it too: not every child ends with a signal.
                 if pause := self.pause_seconds():
-                    woken = self._wait(bell, pause)
+                    self._wait(bell, pause)
+                    in_service()
                 elif self.settings.max_clients and in_service() >= self.settings.max_clients:
-                    woken = self._wait(bell, None)
-                elif not (woken := self._wait(door, None)):
+                    self._wait(bell, PAUSE_SECONDS)
+                elif self._wait(door, None):
+                    in_service()
+                else:
                     for client in arrivals(1):
                         self._start(start, client, bell, in_service)
-                if woken:
-                    in_service()
             self.close_listener()
             while self.clients and time.monotonic() < self.deadline:
                 self._wait(bell, self.deadline - time.monotonic())
@@ -212,8 +214,8 @@ class Server:
                 return
             except (OSError, RuntimeError) as error:
                 self.pause_after(error)
-                if self._wait(bell, self.pause_seconds()):
-                    in_service()
+                self._wait(bell, self.pause_seconds())
+                in_service()
         self.release(client)
 
     def _wait(self, selector: selectors.BaseSelector, seconds: float | None) -> bool:
