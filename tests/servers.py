@@ -41,6 +41,11 @@ class Subject:
         return "-".join([self.model.name, *(o for o in self.options if not o.startswith("--"))])
 
     @property
+    def helpers(self) -> int:
+        """How many processes `multiprocessing` starts with the first client, and keeps."""
+        return {"spawn": 1, "forkserver": 2}.get(self.options[-1], 0) if self.options else 0
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         return ("--model", self.model.name, *self.options)
 

@@ -14,6 +14,7 @@ from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import (
     CONCURRENT,
     ROOT,
+    START_METHODS,
     SUBJECTS,
     WAIT_SECONDS,
     ServerProcess,
@@ -23,6 +24,7 @@ from tests.servers import (
 )
 
 AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str)
+WITH_START_METHODS = pytest.mark.parametrize("subject", [*SUBJECTS, *START_METHODS], ids=str)
 EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 
 MOST_BUSY = 0.05
@@ -43,13 +45,13 @@ def check_starved(server: ServerProcess, shortage: str) -> None:
     assert len(server.err.lines) - lines <= WATCHED_SECONDS + 1
 
 
-def check_shortage(server: ServerProcess, shortage: str) -> None:
+def check_shortage(server: ServerProcess, subject: Subject, shortage: str) -> None:
     """Send in more clients than there is room for; each is served as soon as others leave."""
 
     def short() -> bool:
         return any(shortage in line for line in server.err.lines)
 
-    processes = len(server.processes())
+    processes = len(server.processes()) + subject.helpers
     check_served(server.address)
     eventually(lambda: len(server.processes()) == processes, "a process is left")
     descriptors = server.descriptors()
@@ -76,17 +78,19 @@ def check_shortage(server: ServerProcess, shortage: str) -> None:
     eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
 
 
-@AT_ONCE
+@pytest.mark.parametrize("subject", [*CONCURRENT, *START_METHODS], ids=str)
 def test_more_clients_than_descriptors(subject: Subject) -> None:
     few = ("sh", "-c", 'ulimit -n 32; exec "$@"', "sh")
     with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:
-        check_shortage(server, "out of file descriptors")
+        check_shortage(server, subject, "out of file descriptors")
 
 
 @EVERY
 def test_not_a_descriptor_left(subject: Subject) -> None:
     with serving(*subject.arguments, warns=True) as server:
+        processes = len(server.processes())
         check_served(server.address)
+        eventually(lambda: len(server.processes()) == processes, "a process is left")
         with no_more_descriptors(server), Client(server.address) as client:
             client.send(b"here I am")
             check_starved(server, "out of file descriptors")
@@ -129,10 +133,10 @@ def can_run_as_somebody() -> bool:
 def test_more_clients_than_threads_or_processes(subject: Subject) -> None:
     few = as_somebody_with_few_processes()
     with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:
-        check_shortage(server, "out of processes or threads")
+        check_shortage(server, subject, "out of processes or threads")
 
 
-@EVERY
+@WITH_START_METHODS
 def test_max_clients(subject: Subject) -> None:
     with (
         serving(*subject.arguments, "--max-clients", "3") as server,
