@@ -16,10 +16,22 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from concurrency_models.backends import MODELS
-
-from . import compare, environment, export, options, reading, record, report, tables, target
+from . import (
+    candidates,
+    compare,
+    curve_tables,
+    environment,
+    export,
+    interpreters,
+    options,
+    reading,
+    record,
+    report,
+    tables,
+    target,
+)
 from .compare import ComparisonError, Row
+from .curves import curves as find_curves
 from .experiments import command as experiment
 from .fleet import descriptor_problem, port_warning
 from .measure import (
@@ -117,13 +129,14 @@ def _load(words: Sequence[str]) -> int:
     if asked.report and (problem := report.missing()):
         raise RecordError(problem)
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
-    plan = options.plan_of(asked, seed)
-    if problem := descriptor_problem(plan):
-        raise PlanError(problem)
+    plans = options.plans_of(asked, seed)
+    for plan in plans:
+        if problem := descriptor_problem(plan):
+            raise PlanError(problem)
 
     began = now()
     here = environment.describe()
-    session = _Session(asked, plan, seed)
+    session = _Session(asked, plans, seed)
     session.run()
     if not session.runs:
         raise KeyboardInterrupt
@@ -151,6 +164,11 @@ def _check_combinations(asked: Namespace) -> None:
         raise PlanError(
             "--connect drives a server that runs already and --model starts one; give one of them"
         )
+    if asked.connect and asked.python:
+        raise PlanError(
+            "--python is for servers that are started, and --connect drives one that runs already; "
+            "give one of them"
+        )
     if asked.label and asked.model and len(options.models_of(asked.model)) > 1:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.request is not None and not asked.connect:
@@ -159,30 +177,46 @@ def _check_combinations(asked: Namespace) -> None:
         raise PlanError("--report is written beside the saved result; leave out --no-save")
 
 
+class _Keeper:
+    """A watcher that keeps each run the moment it has ended, before anybody is told of it."""
+
+    def __init__(self, runs: list[Run], progress: Progress) -> None:
+        self._runs = runs
+        self._progress = progress
+        self.begin, self.event = progress.begin, progress.event
+
+    def end(self, run: Run) -> None:
+        self._runs.append(run)
+        self._progress.end(run)
+
+
 class _Session:
     """The runs of one command, and what was learned beside them."""
 
-    def __init__(self, asked: Namespace, plan: Plan, seed: int) -> None:
+    def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
         self.runs: list[Run] = []
         self.ceiling: record.Ceiling | None = None
         self.cut_short = False
         self.failure: Exception | None = None
         self.notes: list[str] = []
         self.what = "compare"
-        self._asked, self._plan, self._seed = asked, plan, seed
+        self._asked, self._plans, self._seed = asked, plans, seed
+        self._plan = plans[0]
         self._stop = threading.Event()
 
     def run(self) -> None:
         """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
         asked = self._asked
-        if asked.model:
-            self._compare(options.models_of(asked.model), by_name=asked.model)
+        if asked.model or asked.python:
+            names = asked.model or ["core"]
+            self._compare(options.models_of(names), by_name=names)
             return
-        endpoint = asked.connect or options.DEFAULT_ENDPOINT
-        if asked.connect is None and not target.listens(endpoint):
+        endpoint = options.endpoint_of(asked)
+        if endpoint is None or (asked.connect is None and not target.listens(endpoint)):
+            why = "no server is named" if endpoint is None else f"nobody listens on {endpoint}"
             print(
-                f"loadgen: nobody listens on {endpoint}, so the five models of the course are "
-                "started here in turn and compared (--help shows other ways)",
+                f"loadgen: {why}, so the models of the course are started here in turn and "
+                "compared (--help shows other ways)",
                 file=sys.stderr,
             )
             self._compare(options.models_of(["core"]), by_name=["core"])
@@ -190,26 +224,30 @@ class _Session:
         self._drive(endpoint.resolved())
 
     def _compare(self, models: Sequence[str], by_name: Sequence[str]) -> None:
-        able = []
-        for name in models:
-            missing = MODELS[name].unavailable()
-            if missing is None:
-                able.append(name)
-            elif name in by_name:
-                raise TargetError(f"the model {name} cannot run here: {missing}")
-            else:
-                self.notes.append(f"{name} was left out: {missing}")
         asked = self._asked
+        pythons = [interpreters.own()]
+        if asked.python:
+            pythons, said = interpreters.find(asked.python)
+            self.notes += said
+        able, said = candidates.choose(models, by_name, self._plan, pythons, asked.label)
+        self.notes += said
         trials = asked.trials or (options.DEFAULT_TRIALS if len(able) > 1 else 1)
-        self.what = able[0] if len(able) == 1 else "compare"
-        more = options.server_options(self._plan, asked.server_options)
+        self.what = able[0].name if len(able) == 1 else "compare"
         self._hint_at_cores()
-        names = [asked.label or name for name in able]
-        runs = dict.fromkeys(names, trials)
-        with self._keeping(), Progress(runs, quiet=asked.quiet) as progress:
-            for task in tasks(able, self._plan, trials, self._seed, more):
-                one = replace(task, label=asked.label)
-                self.runs.append(measure_model(one, progress, self._stop))
+        servers = {one.name: one for one in able}
+        with self._keeping(), self._progress(list(servers), trials) as progress:
+            for task in tasks(list(servers), self._plans, trials, self._seed):
+                more = options.server_options(task.plan, asked.server_options)
+                server = servers[task.model]
+                one = replace(
+                    task,
+                    model=server.model,
+                    python=server.python,
+                    shown=server.name,
+                    label=asked.label,
+                    options=tuple(more),
+                )
+                measure_model(one, _Keeper(self.runs, progress), self._stop)
                 if self._stop.is_set():
                     break
             self._find_ceiling(progress)
@@ -227,25 +265,37 @@ class _Session:
             target.probe(endpoint)
         trials = asked.trials or 1
         self.what = asked.label or found.name
-        if warning := port_warning(self._plan, endpoint):
-            self.notes.append(warning)
+        warnings = (port_warning(plan, endpoint) for plan in self._plans)
+        self.notes += dict.fromkeys(warning for warning in warnings if warning)
         if self._plan.pin:
             self.notes.append(
                 "only the load generator is pinned: the server was started by someone else"
             )
-        with self._keeping(), Progress({self.what: trials}, quiet=asked.quiet) as progress:
-            for trial in range(1, trials + 1):
-                plan = replace(self._plan, seed=self._seed + trial)
-                self.runs.append(
-                    measure_found(
-                        found, endpoint, plan, progress, self._stop, trial=trial, label=asked.label
-                    )
+        with self._keeping(), self._progress([self.what], trials) as progress:
+            for task in tasks([found.name], self._plans, trials, self._seed):
+                measure_found(
+                    found,
+                    endpoint,
+                    task.plan,
+                    _Keeper(self.runs, progress),
+                    self._stop,
+                    trial=task.trial,
+                    label=asked.label,
                 )
                 if self._stop.is_set():
                     break
             self._find_ceiling(progress)
 
+    def _progress(self, names: Sequence[str], trials: int) -> Progress:
+        return Progress(
+            dict.fromkeys(names, trials * len(self._plans)),
+            quiet=self._asked.quiet,
+            describe=curve_tables.describer(self._plans),
+        )
+
     def _find_ceiling(self, progress: Progress) -> None:
+        if len(self._plans) > 1:  # a ceiling belongs to one load
+            return
         if self._asked.no_ceiling or self._stop.is_set() or not ceiling_needed(self.runs):
             return
         progress.note("measuring what the load generator can do at most")
@@ -275,20 +325,23 @@ class _Session:
 def _present(asked: Namespace, result: Result) -> int:
     """Print, save and judge a result; return the exit status."""
     found = compare.rows(result)
-    say = reading.sentences(found)
+    curves = find_curves(found, asked.p99_bound)
+    bends = curve_tables.tables_of(curves)
+    say = curve_tables.sentences(curves) or reading.sentences(found)
     warnings = compare.warnings(result, found)
-    document = record.dumps(compare.document(result))
+    derived = {"curves": [curve.to_json() for curve in curves]} if curves else {}
+    document = record.dumps({**compare.document(result), **derived})
     out = sys.stderr if asked.json == "-" else sys.stdout
     trouble = []
     # Saved before it is printed: a reader who goes away does not take the result along.
     if not asked.no_save:
-        trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings)))
+        trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings, bends)))
     if asked.json not in (None, "-"):
         trouble += _trying(lambda: record.write(Path(asked.json), document))
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), found, start))
-    out.write(tables.render(result, found, say, warnings))
+    out.write(tables.render(result, found, say, warnings, bends))
     if asked.json == "-":
         sys.stdout.write(document)
     for sentence in trouble:
@@ -305,7 +358,7 @@ def _save(
     asked: Namespace,
     result: Result,
     document: str,
-    shown: tuple[list[Row], list[tuple[str, str]], list[str]],
+    shown: tuple[list[Row], list[tuple[str, str]], list[str], list[tables.Table]],
 ) -> None:
     folder = record.new_folder(Path(asked.results), result.began, result.what)
     record.write(folder / record.RESULT_FILE, document)

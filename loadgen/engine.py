@@ -280,6 +280,7 @@ class Engine:
             load.start_schedule(self._started, self.share)
         if self.plan.messages_per_client is not None:
             self._window = (self._started, NEVER)
+            self._keep_window(self._started)  # before the first connection, which counts
         self._next_connect = self._started + round(
             self._connect_every * self.share.worker / self.plan.workers
         )

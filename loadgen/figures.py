@@ -252,6 +252,8 @@ def _load_figures(
     shares = [share for tally, _ in talking for share in tally.answered_per_client]
     if any(group.messages_per_connection is not None for group in groups):
         connections_per_second = _over(count.connections_in_window, window)
+    elif datagrams:
+        connections_per_second = None
     else:
         connections_per_second = _over(count.connections, run.tally.connecting_seconds)
     measured = window is not None
@@ -279,7 +281,7 @@ def _load_figures(
         messages_per_second=_over(count.answered_in_window, window) if talking else None,
         requested_per_second=sum(rate or 0.0 for rate in rates) if open_loop else None,
         payload_bytes_per_second=_over(count.payload_bytes_in_window, window) if talking else None,
-        connections=count.connections,
+        connections=None if datagrams else count.connections,
         connections_per_second=connections_per_second,
         fairness=jain(shares) if measured else None,
         least_served=min(shares, default=None) if measured else None,

@@ -5,7 +5,6 @@ noisy minute does not hit one model alone. Whatever ends a run early, what was m
 is returned.
 """
 
-import platform
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from . import environment, kernel
+from . import environment, interpreters, kernel
 from .figures import figures
 from .fleet import Event, LoadError, Stop, WindowClosed, WindowOpened, run_load, worker_cores
+from .interpreters import Interpreter
 from .messages import Messages
 from .monitor import Monitor
 from .plan import Endpoint, Group, Plan
@@ -52,7 +52,8 @@ class Task:
     """One run to do: a model of ours under a plan.
 
     `options` go to the server's command line; `command` starts another server in place of the
-    model, which then only gives the name. `open_files` is how many descriptors the server may have
+    model, which then only gives the name; `python` is the interpreter, None for ours. `shown` is
+    what the progress display calls it. `open_files` is how many descriptors the server may have
     open, `load` what puts the load on, None for the engine.
     """
 
@@ -62,6 +63,8 @@ class Task:
     label: str | None = None
     options: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
+    python: Interpreter | None = None
+    shown: str | None = None
     open_files: int | None = None
     load: Load | None = None
 
@@ -74,20 +77,17 @@ class Watcher(Protocol):
     def end(self, run: Run) -> None: ...
 
 
-def tasks(
-    models: Sequence[str], plan: Plan, trials: int, seed: int, options: Sequence[str] = ()
-) -> list[Task]:
-    """Every model once per trial, each trial in a random order of its own.
+def tasks(models: Sequence[str], plans: Sequence[Plan], trials: int, seed: int) -> list[Task]:
+    """Every model under every plan once per trial, each trial in a random order of its own.
 
     The order follows from `seed`; so do the load's own random choices, differently in each trial.
     """
     shuffled = random.Random(seed)
     found = []
     for trial in range(1, trials + 1):
-        order = list(models)
+        order = [(model, plan) for plan in plans for model in models]
         shuffled.shuffle(order)
-        load = replace(plan, seed=seed + trial)
-        found += [Task(model, load, trial, options=tuple(options)) for model in order]
+        found += [Task(model, replace(plan, seed=seed + trial), trial) for model, plan in order]
     return found
 
 
@@ -96,21 +96,25 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
 
     A server that does not start is a run with a `problem`; PlanError passes through.
     """
+    python = task.python or interpreters.own()
     run = Run(
         model=task.model,
         plan=task.plan,
         trial=task.trial,
         label=task.label,
-        python=platform.python_version(),
-        gil=environment.gil_state(),
+        python=python.version,
+        gil=python.gil,
         began=now(),
     )
-    watcher.begin(task.label or task.model, task.plan)
+    watcher.begin(task.shown or task.label or task.model, task.plan)
     cores = server_cores(task.plan)
     try:
         with place_for(task.plan.family) as place:
-            command = task.command or model_command(task.model, (*place, *task.options))
-            with ServerProcess(task.model, command, cores, task.open_files) as server:
+            options = (*place, *task.options)
+            command = task.command or model_command(task.model, options, python.executable)
+            with ServerProcess(
+                task.model, command, cores, task.open_files, python.library
+            ) as server:
                 run = replace(run, endpoint=server.endpoint)
                 run = _measure(run, server.pid, None, watcher.event, stop, task.load)
                 if not server.running:
@@ -118,6 +122,10 @@ def measure_model(task: Task, watcher: Watcher, stop: Stop) -> Run:
             run = replace(run, connections_by_worker=server.connections_by_worker)
     except TargetError as error:
         run = replace(run, problem=str(error))
+    except KeyboardInterrupt:
+        if run.tally is None:
+            raise
+        stop.set()  # it came while the server was being stopped: the figures are there
     watcher.end(run)
     return run
 
@@ -160,6 +168,7 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
     load = replace(
         plan,
         groups=groups,
+        framing="length",
         reply_prefix=b"",
         duration_seconds=CEILING_SECONDS,
         messages_per_client=None,
@@ -168,9 +177,13 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
         connect_rate=None,
         workers=min(plan.workers, sum(group.clients for group in groups)),
     )
-    command = [sys.executable, "-P", "-m", "loadgen.null_server"]
+    command = [sys.executable, "-P", "-m", "loadgen.null_server", plan.family, plan.transport]
+    command.append(plan.talk)
     try:
-        with ServerProcess("null server", command, server_cores(plan)) as server:
+        with (
+            place_for(plan.family) as place,
+            ServerProcess("null server", [*command, *place], server_cores(plan)) as server,
+        ):
             run = Run("null server", load, endpoint=server.endpoint)
             run = _measure(run, server.pid, None, _ignore, stop)
     except TargetError:

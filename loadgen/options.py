@@ -6,6 +6,7 @@ write instead.
 
 import argparse
 import difflib
+import ipaddress
 import math
 import os
 import re
@@ -13,22 +14,28 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from concurrency_models.backends import MODELS
-from concurrency_models.talk import FRAMINGS
+from concurrency_models.talk import FRAMINGS, TALKS
 
 from . import environment
-from .plan import ARRIVALS, Endpoint, Group, Plan, PlanError
+from .curves import P99_BOUND_SECONDS
+from .plan import ARRIVALS, FAMILIES, TRANSPORTS, Endpoint, Group, Plan, PlanError
 from .requirement import RequirementError
 from .requirement import parse as parse_requirement
 
 USAGE_ERROR = 2
-DEFAULT_ENDPOINT = Endpoint("inet", "127.0.0.1", 8008)
+DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
+DEFAULT_PORT = 8008
 DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3.0
 DEFAULT_TRIALS = 3
+# What is not answered over TCP is late. A datagram is lost, and its client does nothing meanwhile.
+DEFAULT_TIMEOUTS = {"tcp": 10.0, "udp": 1.0}
 MODEL_GROUPS = ("core", "stdlib", "all")
+
+Value = TypeVar("Value")
 
 _ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
@@ -62,6 +69,8 @@ def make_parser() -> argparse.ArgumentParser:
             "examples:\n"
             "  python -m loadgen --clients 100\n"
             "  python -m loadgen --model thread --model selectors --clients 1000 --trials 5\n"
+            "  python -m loadgen --clients 1,10,100,1000\n"
+            "  python -m loadgen --model thread --python python3.11 --python python3.13\n"
             "  python -m loadgen --model selectors --rate 5000 --arrivals poisson\n"
             "  python -m loadgen --model thread --group name=slow,clients=5,size=64KiB,think=0.1\n"
             "  python -m loadgen --connect 127.0.0.1:6379 --request 'PING\\r\\n' "
@@ -119,7 +128,7 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
         "--connect",
         type=endpoint,
         metavar="HOST:PORT",
-        help="a server that runs already, also unix:PATH (default: 127.0.0.1:8008)",
+        help="a server that runs already, also [::1]:8008 and unix:PATH (default: 127.0.0.1:8008)",
     )
     add(
         "--model",
@@ -129,11 +138,39 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
         "several (python -m concurrency_models.run --list describes them)",
     )
     add(
+        "--python",
+        action="append",
+        metavar="PYTHON",
+        help="start the servers under this interpreter, a path or a name; repeatable, each model "
+        "then runs under each; nothing needs to be installed there",
+    )
+    add(
         "--server-options",
         type=shlex.split,
         default=[],
         metavar="'OPTIONS'",
         help="more options for each server that is started, such as '--backlog 5'",
+    )
+    add(
+        "--family",
+        choices=FAMILIES,
+        help="what servers that are started listen on: IPv4, IPv6, or a socket file, which is "
+        "removed afterwards; with --connect, what its name means (inet)",
+    )
+    add(
+        "--transport",
+        choices=TRANSPORTS,
+        default="tcp",
+        help="connections, or single datagrams: those lost, late and doubled are counted then "
+        "(tcp)",
+    )
+    add(
+        "--talk",
+        choices=TALKS,
+        default="loop",
+        help="what the server does with a connection: send a greeting and close it, answer one "
+        "message and close it, or answer until the client hangs up; servers that are started do "
+        "the same (loop)",
     )
     add("--label", metavar="NAME", help="what to call the server in tables and comparisons")
     add(
@@ -148,9 +185,10 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--clients",
-        type=whole(1),
-        metavar="N",
-        help=f"how many clients talk at the same time (default: {DEFAULT_CLIENTS})",
+        type=several(whole(1)),
+        metavar="N[,N...]",
+        help=f"how many clients talk at the same time; several numbers make a curve (default: "
+        f"{DEFAULT_CLIENTS})",
     )
     length = group.add_mutually_exclusive_group()
     length.add_argument(
@@ -167,6 +205,12 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--size", type=size, default=64, metavar="BYTES", help="bytes of a message, also 64KiB (64)"
+    )
+    add(
+        "--work",
+        metavar="KIND:N",
+        help="each message asks our server for work: fib:25 computes in Python and holds the GIL, "
+        "sha256:KIB computes and releases it, sleep:MS blocks",
     )
     add(
         "--think",
@@ -210,6 +254,12 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         "size, think, rate, arrivals, churn, work, request, reply; what is not given is as for the "
         "rest; repeatable",
     )
+    add(
+        "--sweep",
+        type=sweep,
+        metavar="NAME=V,V[,...]",
+        help="a curve over another number: size, think or rate, such as size=64,1KiB,16KiB",
+    )
     add("--framing", choices=list(FRAMINGS), default="length", help="how messages are told apart")
     add(
         "--reply-prefix",
@@ -236,9 +286,9 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
     add(
         "--timeout",
         type=number(above=0),
-        default=10.0,
         metavar="S",
-        help="give up on a connect or a reply after S seconds (10)",
+        help=f"give up on a connect or a reply after S seconds ({DEFAULT_TIMEOUTS['tcp']:g}; "
+        f"{DEFAULT_TIMEOUTS['udp']:g} over UDP, where it means that a datagram was lost)",
     )
 
 
@@ -290,6 +340,13 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    add(
+        "--p99-bound",
+        type=number(above=0),
+        default=P99_BOUND_SECONDS,
+        metavar="S",
+        help=f"for a curve: up to how many seconds a p99 is good enough ({P99_BOUND_SECONDS:g})",
+    )
     add("--results", default="results", metavar="DIR", help="where to save the result (results)")
     add("--no-save", action="store_true", help="do not save the result")
     add(
@@ -311,8 +368,30 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("-q", "--quiet", action="store_true", help="show no progress")
 
 
+def plans_of(options: argparse.Namespace, seed: int) -> list[Plan]:
+    """The plans that the options amount to: one, or one for each point of a curve.
+
+    Raises PlanError when one cannot be carried out, or they make no curve.
+    """
+    clients: Sequence[int | None] = options.clients or (None,)
+    if len(clients) > 1 and options.sweep:
+        raise PlanError(
+            "a curve runs over one number: give several numbers of --clients, or --sweep"
+        )
+    name, values = options.sweep or ("clients", clients)
+    plain = {**vars(options), "clients": clients[0]}
+    plans = [plan_of(argparse.Namespace(**{**plain, name: value}), seed) for value in values]
+    talking = [group for group in plans[0].groups if not group.silent]
+    if len(plans) > 1 and len(talking) > 1:
+        raise PlanError(
+            "a curve needs clients that behave alike: leave out --group, or give one number"
+        )
+    return plans
+
+
 def plan_of(options: argparse.Namespace, seed: int) -> Plan:
     """The plan that the options amount to. Raises PlanError when it cannot be carried out."""
+    endpoint = endpoint_of(options)
     think_seconds, distribution = options.think
     usual = Group(
         clients=options.clients or DEFAULT_CLIENTS,
@@ -321,9 +400,11 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         think_distribution=distribution,
         rate_per_second=options.rate,
         arrivals=options.arrivals,
-        messages_per_connection=options.churn,
+        # A server that closes after one message leaves no choice.
+        messages_per_connection=options.churn or (None if options.talk == "loop" else 1),
         request=options.request,
         reply=options.reply,
+        work=options.work,
     )
     others = [parse_group(text, usual) for text in options.group]
     if options.idle is not None:
@@ -333,12 +414,15 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         groups = []  # the groups that were described are all there are
     plan = Plan(
         groups=(*groups, *others),
+        family=options.family or "inet" if endpoint is None else endpoint.family,
+        transport=options.transport,
+        talk=options.talk,
         framing=options.framing,
         reply_prefix=options.reply_prefix,
         duration_seconds=None if options.messages else options.duration or DEFAULT_SECONDS,
         messages_per_client=options.messages,
         warmup_seconds=options.warmup,
-        timeout_seconds=options.timeout,
+        timeout_seconds=options.timeout or DEFAULT_TIMEOUTS[options.transport],
         ramp_seconds=options.ramp,
         connect_rate=options.connect_rate,
         workers=options.workers,
@@ -347,6 +431,33 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
     )
     plan.validate()
     return plan
+
+
+def endpoint_of(options: argparse.Namespace) -> Endpoint | None:
+    """Where a server is to be found that runs already, whether or not one does.
+
+    As --connect says, else the usual port; None for a socket file that nobody named. Raises
+    PlanError when --connect and --family contradict each other.
+    """
+    family = options.family or "inet"
+    given: Endpoint | None = options.connect
+    if given is None:
+        if family not in DEFAULT_HOSTS:
+            return None
+        return Endpoint(family, DEFAULT_HOSTS[family], DEFAULT_PORT, transport=options.transport)
+    if options.family not in (None, given.family):
+        if given.family == "unix" or options.family == "unix" or _is_numeric(given.host):
+            raise PlanError(f"{given} is no {family} address; leave out --family")
+        given = replace(given, family=family)
+    return replace(given, transport=options.transport)
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def parse_group(text: str, usual: Group) -> Group:
@@ -416,8 +527,14 @@ def server_options(plan: Plan, more: Sequence[str]) -> list[str]:
     """What a server of ours must be told so that it answers as the plan expects."""
     largest = max(group.size_bytes for group in plan.groups)
     options = ["--framing", plan.framing, "--reply-prefix", os.fsdecode(plan.reply_prefix)]
+    usual = Plan(())
+    for name in ("family", "transport", "talk"):
+        if getattr(plan, name) != getattr(usual, name):
+            options += [f"--{name}", getattr(plan, name)]
     if largest > 1024 * 1024:  # the server's own limit
         options += ["--max-message", str(largest)]
+    if any(group.work is not None for group in plan.groups):
+        options.append("--work")
     return [*options, *more]
 
 
@@ -448,6 +565,35 @@ def whole(least: int) -> Callable[[str], int]:
         return value
 
     return convert
+
+
+def several(convert: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """A type for argparse: values between commas, each once, in the order given."""
+
+    def convert_all(text: str) -> tuple[Value, ...]:
+        return tuple(dict.fromkeys(convert(part.strip()) for part in text.split(",")))
+
+    return convert_all
+
+
+def sweep(text: str) -> tuple[str, tuple[object, ...]]:
+    """NAME=V,V: the option to vary, and its values."""
+    kinds: dict[str, Callable[[str], object]] = {
+        "size": size,
+        "think": think,
+        "rate": number(above=0),
+    }
+    name, _, values = text.partition("=")
+    if name == "clients":
+        raise argparse.ArgumentTypeError(f"write --clients {values or '1,10,100'} for that")
+    if name not in kinds:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no sweep; write {', '.join(kinds)} with values, such as size=64,1KiB"
+        )
+    found = several(kinds[name])(values)
+    if len(found) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} has one value; a curve takes two or more")
+    return name, found
 
 
 def number(above: float | None = None) -> Callable[[str], float]:

@@ -62,6 +62,9 @@ def _trouble(row: Row) -> str | None:
     lost = row.highest("clients") if not row.highest("connected") else None
     if lost:
         return f"no client could connect ({errors})"
+    datagrams = row.total("lost")
+    if datagrams:
+        return f"{units.count(datagrams)} of {units.count(intended)} datagrams got no reply in time"
     if failed_messages:
         return f"{units.count(failed_messages)} messages failed ({errors})"
     gone = [

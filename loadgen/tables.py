@@ -7,7 +7,7 @@ was not measured; a column or table that could hold nothing else is left out.
 import shlex
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import tabulate
@@ -212,7 +212,15 @@ def machine_text(here: Environment) -> str:
 
 def tables(found: Sequence[Row]) -> list[Table]:
     """Every table that has something to say about these rows, in reading order."""
-    made = [_connections(found), _throughput(found), _groups(found), _outcomes(found), _cost(found)]
+    made = [
+        _connections(found),
+        _by_worker(found),
+        _throughput(found),
+        _groups(found),
+        _datagrams(found),
+        _outcomes(found),
+        _cost(found),
+    ]
     return [table for table in made if table is not None]
 
 
@@ -221,8 +229,22 @@ def text(table: Table) -> str:
     notes = [_wrapped(note, "  ") for note in table.notes]
     if not table.headers:
         return "\n".join([table.title, *notes])
+    drawn = _drawn(table)
+    excess = max(map(len, drawn.splitlines())) - WIDTH
+    if excess > 0 and table.rows and table.words:
+        # Long names take two lines each, rather than every line of the table.
+        names = table.words[0]
+        width = max(len(row[names]) for row in table.rows) - excess
+        narrow = [
+            (*row[:names], _folded(row[names], width), *row[names + 1 :]) for row in table.rows
+        ]
+        drawn = _drawn(replace(table, rows=tuple(narrow)))
+    return "\n".join([table.title, drawn, *notes])
+
+
+def _drawn(table: Table) -> str:
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
-    drawn = tabulate.tabulate(
+    return tabulate.tabulate(
         table.rows,
         headers=[
             header if index in table.words else _flush_right(header)
@@ -232,7 +254,12 @@ def text(table: Table) -> str:
         colalign=align if table.rows else None,
         disable_numparse=True,
     )
-    return "\n".join([table.title, drawn, *notes])
+
+
+def _folded(name: str, width: int) -> str:
+    return textwrap.fill(
+        name, max(width, 1), subsequent_indent=" ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def markdown(table: Table) -> str:
@@ -312,7 +339,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     messages = _mean_column("messages\n/s", MESSAGES.path, units.rate)
 
     columns = [_Column("#", lambda row: _rank(row, found))] if ranked else []
-    columns += _subject(found)
+    columns += [*_subject(found), *_gil(found)]
     if len(asked) > 1:
         columns.append(
             _Column("asked\n/s", lambda row: units.rate(row.median("requested_per_second")))
@@ -362,7 +389,8 @@ _KIND_ORDER = (MESSAGES, CONNECTIONS, RESPONSE)
 
 
 def _connections(found: Sequence[Row]) -> Table:
-    columns = _subject(found)
+    datagrams = all(map(_over_udp, found))
+    columns = [*_subject(found), *_gil(found)]
     columns += [
         _span_column("connected", "connected"),
         _span_column("served", "served"),
@@ -371,23 +399,63 @@ def _connections(found: Sequence[Row]) -> Table:
     if any(row.highest("held") for row in found):
         columns.append(_span_column("held", "held"))
     columns.append(_Column("errors", lambda row: units.count(sum(row.errors.values()))))
-    columns += _percentiles("connect", lambda row: row.connect_seconds, ("p50", "p99"))
+    if not datagrams:
+        columns += _percentiles("connect", lambda row: row.connect_seconds, ("p50", "p99"))
     columns += _percentiles("1st reply", lambda row: row.first_reply_seconds, ("p50", "p99"))
-    columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
+    if not datagrams:
+        columns.append(_mean_column("connec-\ntions/s", CONNECTIONS.path, units.rate))
     notes = ["starved: connected, and never got a right reply."]
-    spreads = [f"{row.name} {_by_worker(row)}" for row in found if row.run.connections_by_worker]
-    if spreads:
-        notes.append(f"Connections that each worker got: {', '.join(spreads)}.")
+    if datagrams:
+        notes = [
+            "connected: has a socket to send datagrams from. starved: never got a right reply."
+        ]
     for name in dict.fromkeys(name for row in found for name in row.kernel):
         moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
         notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
-    return _table("Connections", columns, found, notes)
+    return _table("Clients" if datagrams else "Connections", columns, found, notes)
 
 
-def _by_worker(row: Row) -> str:
-    """The connections of each worker, trial by trial."""
-    spreads = [trial.run.connections_by_worker or () for trial in row.trials]
-    return " / ".join(" ".join(map(str, spread)) for spread in spreads)
+def _over_udp(row: Row) -> bool:
+    return row.plan.transport == "udp"
+
+
+def _by_worker(found: Sequence[Row]) -> Table | None:
+    """How the connections were spread over the workers of those servers that have some."""
+    lines = []
+    for row in found:
+        spreads = [spread for trial in row.trials if (spread := trial.run.connections_by_worker)]
+        for position, spread in enumerate(spreads):
+            counts = textwrap.fill(" ".join(map(str, spread)), _COUNTS_WIDTH)
+            name = "" if position else row.name
+            fewest, most = units.count(min(spread)), units.count(max(spread))
+            lines.append((name, units.count(len(spread)), fewest, most, counts))
+    if not lines:
+        return None
+    headers = ("server", "workers", "fewest", "most", "each")
+    return Table(
+        "Connections by worker",
+        headers,
+        tuple(lines),
+        words=(0, 4),
+        notes=("A line for each trial, the warm-up included.",),
+    )
+
+
+_COUNTS_WIDTH = 50
+
+
+def _datagrams(found: Sequence[Row]) -> Table | None:
+    if not any(map(_over_udp, found)):
+        return None
+    columns = _subject(found)
+    columns.append(_total_column("sent", "intended"))
+    columns += [_total_column(name, name) for name in ("answered", "lost", "late", "duplicated")]
+    timeouts = " and ".join(dict.fromkeys(units.seconds(row.plan.timeout_seconds) for row in found))
+    notes = [
+        f"lost: no reply within {timeouts}, be it the message or the reply that was lost.",
+        "late: replies that came after that; duplicated: that came again. Neither is an answer.",
+    ]
+    return _table("Datagrams", columns, found, notes)
 
 
 def _outcomes(found: Sequence[Row]) -> Table:
@@ -395,8 +463,6 @@ def _outcomes(found: Sequence[Row]) -> Table:
     columns += [
         _total_column(name, name) for name in ("intended", "answered", "wrong", "failed", "waiting")
     ]
-    if any(row.total("lost") is not None for row in found):
-        columns += [_total_column(name, name) for name in ("lost", "duplicated", "late")]
     columns += [
         _span_column("clients\nrefused", "refused"),
         _span_column("\nreset", "reset"),
@@ -470,6 +536,13 @@ def _subject(found: Sequence[Row]) -> list[_Column]:
     if len({row.run.clients for row in found}) > 1:
         columns.append(_Column("clients", lambda row: units.count(row.run.clients)))
     return columns
+
+
+def _gil(found: Sequence[Row]) -> list[_Column]:
+    """The state of the interpreters' lock, where there are several interpreters."""
+    if len({row.run.python for row in found}) < 2:
+        return []
+    return [_Column("GIL", lambda row: row.run.gil or "not known", words=True)]
 
 
 def _flush_right(header: str) -> str:

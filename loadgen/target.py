@@ -23,14 +23,15 @@ from types import TracebackType
 
 import psutil
 
-import concurrency_models
-
+from . import interpreters
 from .plan import Endpoint
 
 START_SECONDS = 20.0
 # The server's own grace is 5 s; then it ends by itself or not at all.
 STOP_SECONDS = 8.0
 PROBE_SECONDS = 3.0
+# For the kernel's word that nobody takes datagrams at a port; silence says nothing.
+DATAGRAM_PROBE_SECONDS = 0.3
 _KEPT_LINES = 200
 _READY = re.compile(
     r"listening on (?:unix:(?P<path>.+?)(?: \(|\s*$)"
@@ -50,8 +51,9 @@ class ServerProcess:
 
     `command` must print a line with "listening on HOST:PORT" when it is ready. `cores` are the
     processors it may run on, None for all; `open_files` is how many descriptors it may have open,
-    None for as many as we may. Raises TargetError on entering when it does not get ready; its last
-    words are in the text.
+    None for as many as we may; `library` is the folder in which its Python finds our servers, None
+    for ours. Raises TargetError on entering when it does not get ready; its last words are in the
+    text.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class ServerProcess:
         command: Sequence[str],
         cores: Sequence[int] | None = None,
         open_files: int | None = None,
+        library: str | None = None,
     ) -> None:
         self.name = name
         self.endpoint = Endpoint("inet")
         self._command = list(command)
         self._cores = cores
         self._open_files = open_files
+        self._library = library
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._ready = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -90,7 +94,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=interpreters.variables(self._library),
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C is ours to act on: the figures come first
@@ -257,11 +261,21 @@ def listens(endpoint: Endpoint) -> bool:
 
 
 def probe(endpoint: Endpoint) -> None:
-    """Connect once and close again. Raises TargetError, saying what to do, when that fails."""
+    """Connect once and close again, or send one empty datagram.
+
+    Raises TargetError, saying what to do, when that fails. A datagram that nobody answers is no
+    failure: it may have been lost.
+    """
+    datagrams = endpoint.transport == "udp"
+    kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
     try:
-        with socket.socket(endpoint.address_family, socket.SOCK_STREAM) as client:
-            client.settimeout(PROBE_SECONDS)
+        with socket.socket(endpoint.address_family, kind) as client:
+            client.settimeout(DATAGRAM_PROBE_SECONDS if datagrams else PROBE_SECONDS)
             client.connect(endpoint.sockaddr)
+            if datagrams:
+                client.send(b"")
+                with contextlib.suppress(TimeoutError):
+                    client.recv(1)
     except TimeoutError:
         raise TargetError(
             f"no answer from {endpoint} within {PROBE_SECONDS:g} s: check the address, or a "
@@ -270,11 +284,20 @@ def probe(endpoint: Endpoint) -> None:
     except (ConnectionRefusedError, FileNotFoundError):
         raise TargetError(
             f"nobody listens at {endpoint}: start a server there, such as "
-            f"'python -m concurrency_models.run --model thread --port {endpoint.port or 8008}', "
+            f"'python -m concurrency_models.run --model thread {_where(endpoint)}', "
             "or have one started with --model thread"
         ) from None
     except OSError as error:
         raise TargetError(f"cannot connect to {endpoint}: {error.strerror or error}") from None
+
+
+def _where(endpoint: Endpoint) -> str:
+    """What to tell a server of ours, so that it listens at `endpoint`."""
+    if endpoint.family == "unix":
+        return f"--family unix --path {endpoint.path}"
+    family = "" if endpoint.family == "inet" else f"--family {endpoint.family} "
+    transport = "" if endpoint.transport == "tcp" else f"--transport {endpoint.transport} "
+    return f"{family}{transport}--port {endpoint.port}"
 
 
 def converse(endpoint: Endpoint, request: bytes, reply_size: int) -> bytes | None:
@@ -296,13 +319,6 @@ def converse(endpoint: Endpoint, request: bytes, reply_size: int) -> bytes | Non
             while len(received) < reply_size and (data := client.recv(reply_size - len(received))):
                 received += data
     return received
-
-
-def _environment() -> dict[str, str]:
-    """Our environment, with the package's own folder where the server's Python looks for it."""
-    home = str(Path(concurrency_models.__file__).resolve().parent.parent)
-    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 # Ties the server's life to ours and then becomes the server. A program of its own, since what runs

@@ -41,7 +41,7 @@ class Notes:
 
 
 def test_each_trial_has_every_model_once_in_an_order_of_its_own() -> None:
-    found = tasks(MODELS, SHORT, 8, seed=3)
+    found = tasks(MODELS, [SHORT], 8, seed=3)
     orders = [tuple(task.model for task in found if task.trial == trial) for trial in range(1, 9)]
     assert all(Counter(order) == Counter(MODELS) for order in orders)
     assert len(set(orders)) > 4
@@ -49,12 +49,12 @@ def test_each_trial_has_every_model_once_in_an_order_of_its_own() -> None:
 
 
 def test_the_order_follows_from_the_seed() -> None:
-    assert tasks(MODELS, SHORT, 3, seed=3) == tasks(MODELS, SHORT, 3, seed=3)
-    assert tasks(MODELS, SHORT, 3, seed=3) != tasks(MODELS, SHORT, 3, seed=4)
+    assert tasks(MODELS, [SHORT], 3, seed=3) == tasks(MODELS, [SHORT], 3, seed=3)
+    assert tasks(MODELS, [SHORT], 3, seed=3) != tasks(MODELS, [SHORT], 3, seed=4)
 
 
 def test_every_trial_draws_other_random_numbers() -> None:
-    seeds = {task.plan.seed for task in tasks(MODELS, SHORT, 3, seed=3)}
+    seeds = {task.plan.seed for task in tasks(MODELS, [SHORT], 3, seed=3)}
     assert len(seeds) == 3
 
 

@@ -12,7 +12,8 @@ from loadgen.plan import Endpoint, Group, Plan, PlanError
 
 
 def plan(*words: str) -> Plan:
-    return options.plan_of(options.make_parser().parse_args(words), seed=5)
+    [found] = options.plans_of(options.make_parser().parse_args(words), seed=5)
+    return found
 
 
 def test_without_options_it_is_a_closed_loop_for_three_seconds() -> None:
@@ -107,6 +108,52 @@ def test_every_key_of_a_group() -> None:
 def test_a_group_that_means_nothing(text: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         plan("--group", text)
+
+
+@pytest.mark.parametrize(
+    ("words", "endpoint"),
+    [
+        ([], Endpoint("inet", "127.0.0.1", 8008)),
+        (["--family", "inet6"], Endpoint("inet6", "::1", 8008)),
+        (["--family", "unix"], None),
+        (["--transport", "udp"], Endpoint("inet", "127.0.0.1", 8008, transport="udp")),
+        (["--connect", "localhost:80"], Endpoint("inet", "localhost", 80)),
+        (["--connect", "localhost:80", "--family", "inet6"], Endpoint("inet6", "localhost", 80)),
+        (["--connect", "[::1]:80", "--family", "inet6"], Endpoint("inet6", "::1", 80)),
+        (["--connect", "unix:/s"], Endpoint("unix", path="/s")),
+    ],
+)
+def test_where_a_server_is_looked_for(words: list[str], endpoint: Endpoint | None) -> None:
+    asked = options.make_parser().parse_args(words)
+    assert options.endpoint_of(asked) == endpoint
+    found = options.plan_of(asked, 1)
+    if endpoint is not None:
+        found.validate_against(endpoint)
+    else:
+        assert found.family == "unix"
+
+
+@pytest.mark.parametrize(
+    ("address", "family"),
+    [("[::1]:80", "inet"), ("127.0.0.1:80", "inet6"), ("unix:/s", "inet"), ("h:1", "unix")],
+)
+def test_an_address_of_another_family(address: str, family: str) -> None:
+    with pytest.raises(PlanError, match=f"no {family} address"):
+        plan("--connect", address, "--family", family)
+
+
+def test_short_talks_have_a_connection_for_each_message() -> None:
+    found = plan("--talk", "once", "--idle", "3")
+    assert [group.messages_per_connection for group in found.groups] == [1, None]
+    assert plan("--talk", "loop").groups[0].messages_per_connection is None
+    with pytest.raises(PlanError, match="leave out churn"):
+        plan("--talk", "greet", "--churn", "2")
+
+
+def test_a_datagram_is_given_up_sooner_than_a_reply() -> None:
+    assert plan().timeout_seconds == 10.0
+    assert plan("--transport", "udp").timeout_seconds == 1.0
+    assert plan("--transport", "udp", "--timeout", "7").timeout_seconds == 7.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Interpreters are asked what they are, and one that cannot serve is a line and not the end."""
+
+import os
+import shutil
+import sys
+import threading
+import venv
+from pathlib import Path
+
+import pytest
+
+from loadgen import audit, interpreters, measure
+from loadgen.interpreters import Interpreter, InterpreterError
+from loadgen.plan import Group, Plan
+from tests.test_measure import Notes
+
+PLAN = Plan((Group(4),), duration_seconds=None, messages_per_client=5, timeout_seconds=20.0)
+
+
+def installed() -> list[Interpreter]:
+    """Every interpreter that this machine has under a usual name, ours first."""
+    names = [f"python3.{minor}{build}" for minor in range(11, 16) for build in ("", "t")]
+    words = [sys.executable, "/usr/bin/python3", *filter(shutil.which, (*names, "pypy3"))]
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    words += map(str, sorted(versions.glob("3.*/bin/python")))
+    return interpreters.find(words)[0]
+
+
+INSTALLED = installed()
+
+
+def program(folder: Path, text: str) -> str:
+    """A program that is no Python."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_our_own_says_of_itself_what_we_know() -> None:
+    asked, own = interpreters.ask(sys.executable), interpreters.own()
+    assert (asked.version, asked.gil, asked.missing) == (own.version, own.gil, own.missing)
+    assert Path(asked.executable).samefile(own.executable)
+
+
+def test_nothing_but_our_servers_is_to_be_found_in_the_library() -> None:
+    assert os.listdir(interpreters.library()) == ["concurrency_models"]  # noqa: PTH208
+    found = interpreters.variables(interpreters.library())
+    assert found["PYTHONPATH"] == interpreters.library()
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(InterpreterError, match=r"no-such-python was left out: there is no such"):
+        interpreters.ask("no-such-python")
+
+
+OLD = (
+    '{"executable": "x", "prefix": "y", "release": [3, 10], "version": "3.10.13",'
+    ' "implementation": "CPython"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("echo oh no >&2; exit 3", r"\(status 3\); it said: oh no"),
+        ("echo 'Traceback (most'; echo 'E: why'; exit 1", r"\(status 1\); it said: E: why"),
+        ("exit 0", "it said: nothing"),
+        ("echo 42", "it said: 42"),
+        ("echo '{\"executable\": 1}'", "does not run Python"),
+        (f"echo '{OLD}'", r"it is Python 3\.10\.13, and the servers need 3\.11 or later"),
+    ],
+)
+def test_a_program_that_is_no_use(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(InterpreterError, match=says) as error:
+        interpreters.ask(program(tmp_path, text))
+    assert "\n" not in str(error.value)
+
+
+def test_a_program_that_says_nothing_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(InterpreterError, match="did not say within"):
+        interpreters.ask(program(tmp_path, "exec sleep 60"))
+
+
+@pytest.mark.parametrize(
+    ("gil", "is_on"), [("null", "not known"), ("true", "on"), ("false", "off")]
+)
+def test_the_lock_is_on_off_or_not_known(gil: str, is_on: str, tmp_path: Path) -> None:
+    answer = (
+        '{"executable": "x", "prefix": "y", "release": [3, 14], "version": "3.14.0",'
+        f' "implementation": "PyPy", "free_threaded": true, "gil": {gil}, "missing": {{}}}}'
+    )
+    found = interpreters.ask(program(tmp_path, f"echo '{answer}'"))
+    assert (found.version, found.gil) == ("PyPy 3.14.0t", is_on)
+
+
+def test_one_named_twice_is_one() -> None:
+    found, said = interpreters.find([sys.executable, "no-such-python", sys.executable])
+    assert len(found) == 1
+    assert [line.split()[0] for line in said] == ["no-such-python"]
+
+
+def test_two_of_one_version_are_told_apart(tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
+    words = [sys.executable, str(tmp_path / "env" / "bin" / "python")]
+    found, said = interpreters.find(words)
+    version = interpreters.own().version
+    assert [one.version for one in found] == [f"{version} #1", f"{version} #2"]
+    assert said == [f"{version} #{place} is {word}" for place, word in enumerate(words, 1)]
+    assert found[1].missing["trio"] == "pip install trio"  # that one has nothing installed
+
+
+@pytest.mark.skipif(len(INSTALLED) < 2, reason="this machine has one Python of 3.11 or later alone")
+@pytest.mark.parametrize("python", INSTALLED, ids=lambda one: one.version)
+@pytest.mark.parametrize("model", ["thread", "process", "asyncio-streams"])
+def test_models_run_under_every_interpreter_there_is(python: Interpreter, model: str) -> None:
+    task = measure.Task(model, PLAN, python=python)
+    run = measure.measure_model(task, Notes(), threading.Event())
+    assert (run.problem, run.notes) == (None, ())
+    assert (run.python, run.gil) == (python.version, python.gil)
+    assert audit.audit(run).valid
+    assert run.tally is not None
+    assert run.tally.groups[0].answered == 20
