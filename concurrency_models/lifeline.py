@@ -16,9 +16,13 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from concurrency_models.server import POLL_SECONDS, Server
+
+SPARE_DESCRIPTORS: Final = 12
+"""How many descriptors the start of a process may take for a moment: a fork takes 4, a fork server
+a connection, 4 for pipes and some copies."""
 
 
 class Lifeline:
@@ -52,19 +56,18 @@ class Lifeline:
     def start(self, process: BaseProcess) -> None:
         """Start a child, or raise OSError and leave nothing open.
 
-        When there is no process to be had, `multiprocessing` forgets the two pipes that it had made
-        before it forked (CPython 3.11 to 3.13): some seconds of trying would take every descriptor.
+        Where `multiprocessing` fails half-way, it forgets the pipes that it had made (CPython 3.11
+        to 3.13): some seconds of trying would take every descriptor. So it is not begun without
+        descriptors to spare, and what a fork that failed had opened is closed.
         """
-        if multiprocessing.get_start_method() != "fork":
-            process.start()
-            return
-        pipes = self._next_descriptors(4)
+        next_descriptors = self._next_descriptors(SPARE_DESCRIPTORS)
         try:
             process.start()
         except OSError:
-            for descriptor in pipes:
-                with suppress(OSError):
-                    os.close(descriptor)
+            if multiprocessing.get_start_method() == "fork":  # the others clear up at this point
+                for descriptor in next_descriptors:
+                    with suppress(OSError):
+                        os.close(descriptor)
             raise
 
     def _next_descriptors(self, count: int) -> list[int]:
