@@ -30,8 +30,8 @@ EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 MOST_BUSY = 0.05
 """The share of a core that a server may take while it is short of something."""
 
-WATCHED_SECONDS = 1.5
-"""How long to measure that; long enough for a line a second to come twice."""
+WATCHED_SECONDS = 0.6
+"""How long to measure that: 60 of the ticks by which the kernel counts CPU time."""
 
 ENOUGH = 80
 """More clients than a server short of descriptors, threads or processes has room for."""
@@ -75,7 +75,8 @@ def check_shortage(server: ServerProcess, subject: Subject, shortage: str) -> No
                 clients.remove(client)
     check_served(server.address)
     eventually(lambda: len(server.processes()) == processes, "a process is left")
-    eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
+    if not subject.helpers:  # the children of a fork server end unnoticed until the next one comes
+        eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
 
 
 @pytest.mark.parametrize("subject", [*CONCURRENT, *START_METHODS], ids=str)
@@ -161,29 +162,16 @@ def test_max_clients(subject: Subject) -> None:
 @EVERY
 def test_idle_timeout(subject: Subject) -> None:
     with serving(*subject.arguments, "--idle-timeout", "0.3") as server:
-        for begun in b"", frame_begun():
-            with Client(server.address) as silent:
-                silent.socket.sendall(begun)
-                silent.check_last_words()
+        with crowd(server.address, min(2, subject.model.at_once or 2)) as clients:
+            silent, *busy = clients
+            assert silent.ask(b"my last words") == answer(b"my last words")
+            while busy and not readable([silent], 0.02):
+                assert busy[0].ask(b"still there?") == answer(b"still there?")
+            silent.check_last_words()
+        with Client(server.address) as client:
+            client.socket.sendall(b"\0\0\0\5half")
+            client.check_last_words()
         check_served(server.address)
-
-
-def frame_begun() -> bytes:
-    return b"\0\0\0\5half"
-
-
-@AT_ONCE
-def test_idle_timeout_spares_the_busy(subject: Subject) -> None:
-    with (
-        serving(*subject.arguments, "--idle-timeout", "0.5") as server,
-        Client(server.address) as busy,
-        Client(server.address) as silent,
-    ):
-        assert silent.ask(b"my last words") == answer(b"my last words")
-        while not readable([silent], 0.02):
-            assert busy.ask(b"still there?") == answer(b"still there?")
-        silent.check_last_words()
-        assert busy.ask(b"still there?") == answer(b"still there?")
 
 
 @EVERY

@@ -87,7 +87,7 @@ def send_some(client: Client, data: memoryview) -> int:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 def test_clients_that_never_read_cost_little_memory(subject: Subject) -> None:
     with serving(*subject.arguments, "--grace", "0") as server:
-        size = min(4, subject.model.at_once or 4)
+        size = min(2, subject.model.at_once or 2)
         with crowd(server.address, size) as greedy:
             for client in greedy:
                 assert client.ask(b"here I am") == answer(b"here I am")

@@ -35,14 +35,11 @@ def served(server: ServerProcess, subject: Subject, wanted: int) -> Iterator[lis
         yield clients
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_and_it_says_what_it_did(
-    subject: Subject, number: signal.Signals
-) -> None:
+def test_ctrl_c_stops_it_and_it_says_what_it_did(subject: Subject) -> None:
     with serving(*subject.arguments) as server:
         check_served(server.address)
         check_served(server.address)
-        assert server.stop(number) == 0
+        assert server.stop(signal.SIGINT) == 0
         server.out.wait_for(
             rf"^{subject.model.name}: served 2 clients in \d+\.\d s( \(by worker: [0-9 ]+\))?$"
         )
@@ -75,7 +72,7 @@ def test_a_message_begun_before_the_stop_is_answered(subject: Subject) -> None:
         assert server.exit_status() == 0
 
 
-@pytest.mark.parametrize("size", [0, 60, 1000, 100_000])
+@pytest.mark.parametrize("size", [0, 60, 100_000])
 def test_everything_that_came_before_the_stop_is_answered(subject: Subject, size: int) -> None:
     """More than one `recv` takes; frames of 4 and of 64 bytes end just where that `recv` ends."""
     messages = [b"m" * size] * (100_004 // (4 + size))
@@ -131,14 +128,14 @@ def test_idle_clients_do_not_keep_it_from_stopping(subject: Subject) -> None:
             client.check_last_words()
 
 
-@pytest.mark.parametrize("grace", ["0", "0.5"])
+@pytest.mark.parametrize("grace", ["0", "0.3"])
 def test_the_grace_is_all_that_stopping_takes(subject: Subject, grace: str) -> None:
     with (
         serving(*subject.arguments, "--grace", grace, "-v") as server,
-        served(server, subject, 10) as clients,
+        served(server, subject, 5) as clients,
     ):
         for number, client in enumerate(clients):
-            if number % 2:
+            if number == 1:
                 never_read(client)
             else:
                 client.socket.sendall(b"\0\0\0\5half")
