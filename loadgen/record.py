@@ -15,6 +15,7 @@ The file's shape (see the README for every figure):
     experiment   only in an experiment's result: name, question, expectation, source, predictions
                  (the viewer's ranking, best first), claims (text, as_expected: true, false or
                  null where it could not be checked, numbers) and reading
+    curves       only where several loads make some: one entry per server, see `curves`
 """
 
 import json

@@ -14,9 +14,8 @@ from concurrency_models.backends import MODELS
 from .. import compare, environment
 from ..compare import Row
 from ..figures import figures
-from ..fleet import Event, Stop, descriptor_problem
+from ..fleet import Stop, descriptor_problem
 from ..measure import Task, Watcher, measure_model, now
-from ..plan import Plan
 from ..record import ExperimentOutcome, Result, Run
 from . import judge
 from .experiment import Case, Experiment, Scale
@@ -81,7 +80,7 @@ def conduct(
     cut_short = False
     try:
         for case, task in _in_order(experiment, scale, seed, missing):
-            run = measure_model(task, _Relay(watcher, case.name), stop)
+            run = measure_model(task, watcher, stop)
             runs.append(run)
             by_case.setdefault(case.name, []).append(run)
             if stop.is_set():
@@ -121,23 +120,6 @@ def conduct(
     return Findings(experiment, replace(result, experiment=outcome), rows, missing)
 
 
-class _Relay:
-    """A watcher's view of one case: by its name, which says more than the server's."""
-
-    def __init__(self, watcher: Watcher, case: str) -> None:
-        self._watcher = watcher
-        self._case = case
-
-    def begin(self, _name: str, plan: Plan) -> None:
-        self._watcher.begin(self._case, plan)
-
-    def event(self, event: Event) -> None:
-        self._watcher.event(event)
-
-    def end(self, run: Run) -> None:
-        self._watcher.end(run)
-
-
 def _in_order(
     experiment: Experiment, scale: Scale, seed: int, missing: dict[str, str]
 ) -> list[tuple[Case, Task]]:
@@ -161,6 +143,7 @@ def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
         plan,
         trial,
         label=None if case.shown_as == case.model else case.shown_as,
+        shown=case.name,
         options=case.options,
         command=command if specimen else None,
         open_files=case.open_files,

@@ -13,6 +13,16 @@ from typing import Final
 
 from .. import units
 
+RATE: Final = "messages_per_second"
+CONNECTIONS: Final = "connections_per_second"
+P50: Final = "latency_seconds.p50"
+P99: Final = "latency_seconds.p99"
+CPU: Final = "server.cpu_cores"
+COST: Final = "server.cpu_seconds_per_message"
+MEMORY: Final = "server.memory_bytes"
+THREADS: Final = "server.threads"
+PROCESSES: Final = "server.processes"
+
 Look = Callable[[str, str], float | None]
 """(name of a case, path of a figure) -> the figure, None where it was not measured."""
 
