@@ -53,11 +53,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m loadgen`; `diff` and `report` have their own."""
+    """The parser of `python -m loadgen`; `experiment`, `diff` and `report` have their own."""
     parser = Parser(
         prog="loadgen",
-        usage="python -m loadgen [options]\n       python -m loadgen diff A B\n"
-        "       python -m loadgen report RESULT...",
+        usage="python -m loadgen [options]\n       python -m loadgen experiment NAME...\n"
+        "       python -m loadgen diff A B\n       python -m loadgen report RESULT...",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
@@ -75,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen --model thread --group name=slow,clients=5,size=64KiB,think=0.1\n"
             "  python -m loadgen --connect 127.0.0.1:6379 --request 'PING\\r\\n' "
             "--reply '+PONG\\r\\n'\n"
+            "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
             "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
             "not met,\n2 usage, 130 cut short by Ctrl-C"

@@ -20,6 +20,20 @@ CHAINS: Final = [
     ["loadgen.plan", "loadgen.engine", "loadgen.fleet", "loadgen.cli"],
     ["loadgen.histogram", "loadgen.tally", "loadgen.engine"],
     ["loadgen.record", "loadgen.figures", "loadgen.compare", "loadgen.tables", "loadgen.cli"],
+    ["loadgen.compare", "loadgen.curves", "loadgen.curve_tables", "loadgen.cli"],
+    [
+        "loadgen.measure",
+        "loadgen.experiments.catalogue",
+        "loadgen.experiments.command",
+        "loadgen.cli",
+    ],
+    [
+        "loadgen.experiments.quantity",
+        "loadgen.experiments.judge",
+        "loadgen.experiments.conduct",
+        "loadgen.experiments.show",
+        "loadgen.experiments.command",
+    ],
 ]
 """What comes first in a chain must not need what comes later, be it through others."""
 
