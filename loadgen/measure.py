@@ -284,13 +284,22 @@ def _first_words(plan: Plan, endpoint: Endpoint) -> list[str]:
         return []
     group = next(group for group in plan.groups if not group.silent)
     request, expected = Messages(group, plan).pairs[0]
-    got = converse(endpoint, request, len(expected))
-    if got is None or got == expected:
+    # A server that does no work sends the message back, which may be longer than the answer.
+    room = len(expected) + (len(request) if group.work is not None else 0)
+    got = converse(endpoint, request, room)
+    if got is None:
         return []
+    if got == expected:
+        if plan.talk == "loop":
+            return []
+        return [f"the server answers and does not close: start it with --talk {plan.talk}"]
     if not got:
-        return ["the server hangs up, or says nothing, when it is sent a message"]
+        when = "when it is sent a message" if request else "unasked: start it with --talk greet"
+        return [f"the server hangs up, or says nothing, {when}"]
     said = [f"sent {shortened(request)}, expected {shortened(expected)}, got {shortened(got)}"]
-    if got == request:
+    if group.work is not None and group.work.replace(":", " ").encode() in got:
+        said.append("the server does not do the work: start it with --work")
+    elif got == request:
         said.append("the server sends back what it gets: try --reply-prefix ''")
     elif got.startswith(b"HTTP/"):
         said.append("that is an HTTP server; --request and --reply can speak to it")

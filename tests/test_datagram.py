@@ -1,5 +1,7 @@
 """Datagrams that are lost, late or doubled on purpose are counted as just that."""
 
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -99,3 +101,59 @@ def test_nobody_there_is_refused() -> None:
         pass
     group = measure(endpoint, Group(2))
     assert (group.refused, group.failed, group.errors) == (2, 2, {"ECONNREFUSED": 2})
+
+
+def test_nothing_hangs_when_nobody_answers() -> None:
+    with answering_datagrams(lambda _, __: []) as endpoint:
+        group = measure(endpoint, Group(3), messages_per_client=3, timeout_seconds=0.05)
+    assert (group.intended, group.lost, group.failed, group.answered) == (9, 9, 9, 0)
+    assert (group.served, group.starved) == (0, 3)
+
+
+def test_a_server_that_goes_away_refuses_what_comes_after() -> None:
+    server = socket.socket(type=socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+
+    def answer_one() -> None:
+        with server:
+            data, client = server.recvfrom(65536)
+            server.sendto(b"received: " + data, client)
+
+    thread = threading.Thread(target=answer_one)
+    thread.start()
+    endpoint = Endpoint("inet", "127.0.0.1", server.getsockname()[1], transport="udp")
+    # It thinks for as long as closing a socket may take.
+    group = measure(endpoint, Group(1, think_seconds=0.2), timeout_seconds=5.0)
+    thread.join()
+    assert (group.answered, group.failed, group.lost) == (1, 1, 0)
+    assert (group.refused, group.errors) == (1, {"ECONNREFUSED": 1})
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_a_link_that_loses_doubles_and_delays(size: int) -> None:
+    """Every third is lost on the way there, every fifth comes twice, every seventh too late."""
+    held: list[bytes] = []
+    counts = {"lost": 0, "late": 0, "duplicated": 0}
+
+    def link(number: int, reply: bytes) -> list[bytes]:
+        if number % 3 == 0:
+            counts["lost"] += 1
+            return []
+        if number % 7 == 0:
+            counts["lost"] += 1
+            held.append(reply)
+            return []
+        late, answers = held[:], [reply]
+        held.clear()
+        counts["late"] += len(late)
+        if number % 5 == 0:
+            counts["duplicated"] += 1
+            answers.append(reply)
+        return [*late, *answers]
+
+    with answering_datagrams(link) as endpoint:
+        group = measure(endpoint, Group(1, size_bytes=size), messages_per_client=22)
+    assert counts["lost"] > 7
+    assert (group.intended, group.wrong) == (22, 0)
+    assert group.answered == 22 - counts["lost"]
+    assert {name: getattr(group, name) for name in counts} == counts
