@@ -29,7 +29,7 @@ def idle_crowd() -> Experiment:
 
     models = ("process", "thread", "selectors", "asyncio-protocol")
     cases = (
-        *pair("process", 1000, 250),
+        *pair("process", 500, 250),
         *pair("thread", 10_000, 1000),
         *pair("selectors", 10_000, 1000),
         *pair("asyncio-protocol", 10_000, 1000),
@@ -46,7 +46,7 @@ def idle_crowd() -> Experiment:
         question="Most connections say nothing most of the time. What does holding one cost?",
         load="10 clients that talk, with pauses of 20 ms, beside 100 that were served once and "
         "then hold their connections in silence; then beside many: 10,000 for threads and loops "
-        "(1,000 with --quick), 1,000 for processes (250).",
+        "(1,000 with --quick), 500 for processes (250).",
         expectation="A silent connection costs a process or a thread where each client has its "
         "own, and a few kilobytes in an event loop: with 10,000 of them that decides.",
         source="D. Kegel, 'The C10K problem', 1999; epoll(7): the cost of waiting depends on what "
