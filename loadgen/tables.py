@@ -45,8 +45,8 @@ tabulate.MIN_PADDING = 0
 class Table:
     """A table ready to be drawn.
 
-    A header may have two lines; `words` are the columns that hold words and start at the left;
-    `notes` stand below, a line each.
+    Headers and cells may have several lines; `words` are the columns that hold words and start at
+    the left, the first of them with names; `notes` stand below, a line each.
     """
 
     title: str
@@ -268,7 +268,7 @@ def markdown(table: Table) -> str:
         return "\n\n".join([f"## {table.title}", *table.notes])
     align = ["left" if index in table.words else "right" for index in range(len(table.headers))]
     drawn = tabulate.tabulate(
-        table.rows,
+        [[cell.replace("\n", " ") for cell in row] for row in table.rows],
         headers=[header.replace("-\n", "").replace("\n", " ").strip() for header in table.headers],
         tablefmt="pipe",
         colalign=align if table.rows else None,
@@ -390,7 +390,7 @@ _KIND_ORDER = (MESSAGES, CONNECTIONS, RESPONSE)
 
 def _connections(found: Sequence[Row]) -> Table:
     datagrams = all(map(_over_udp, found))
-    columns = [*_subject(found), *_gil(found)]
+    columns = _subject(found)
     columns += [
         _span_column("connected", "connected"),
         _span_column("served", "served"),
@@ -542,7 +542,8 @@ def _gil(found: Sequence[Row]) -> list[_Column]:
     """The state of the interpreters' lock, where there are several interpreters."""
     if len({row.run.python for row in found}) < 2:
         return []
-    return [_Column("GIL", lambda row: row.run.gil or "not known", words=True)]
+    state = _Column("GIL", lambda row: (row.run.gil or "not known").replace(" ", "\n"), words=True)
+    return [state]
 
 
 def _flush_right(header: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from loadgen import compare
 from loadgen.compare import ComparisonError, Row, rows, warnings
-from loadgen.plan import Group, Plan
+from loadgen.plan import Endpoint, Group, Plan
 from loadgen.record import Result, Run
 from loadgen.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
@@ -340,3 +340,25 @@ def test_groups_are_told_apart() -> None:
     assert row.mean("groups.slow.messages") == 20
     assert row.pooled_group("slow").service.count == 20
     assert isinstance(row.pooled, GroupTally)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(PLAN, family="inet6"), replace(PLAN, transport="udp"), replace(PLAN, talk="once")],
+    ids=["family", "transport", "talk"],
+)
+def test_another_way_to_the_server_is_another_load(other: Plan) -> None:
+    assert compare.load_of(PLAN) != compare.load_of(other)
+    with pytest.raises(ComparisonError, match=r"(inet and inet6|tcp and udp|loop and once)$"):
+        compare.diff(result(run()), result(run(plan=other)))
+
+
+def test_lost_datagrams_are_why_a_row_has_no_rank() -> None:
+    lossy = []
+    for one in trials("thread", [200, 201, 199]):
+        assert one.tally is not None
+        one.tally.groups[0].lost = one.tally.groups[0].failed = 1
+        one.tally.groups[0].intended += 1
+        udp = Endpoint("inet", "127.0.0.1", 8008, transport="udp")
+        lossy.append(replace(one, plan=replace(PLAN, transport="udp"), endpoint=udp))
+    assert rows(result(*lossy))[0].unranked == "lost datagrams"

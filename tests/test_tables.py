@@ -8,7 +8,7 @@ from loadgen import compare, reading, tables, units
 from loadgen.compare import rows
 from loadgen.intervals import Estimate
 from loadgen.monitor import ServerCost
-from loadgen.plan import Group, Plan
+from loadgen.plan import Endpoint, Group, Plan
 from loadgen.record import Result, Run
 from loadgen.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
@@ -84,6 +84,90 @@ def spoilt(model: str) -> Run:
 def test_no_line_that_can_be_broken_is_wider_than_100_columns(found: Result) -> None:
     too_wide = [line for line in shown(found).splitlines() if len(line) > tables.WIDTH]
     assert [line for line in too_wide if " " in line.strip()] == []
+
+
+SEVENTEEN = [f"model-{number:02}-of-all" for number in range(1, 16)] + list(LONG_NAMES)
+
+
+def under(python: str, gil: str, trial: int) -> Run:
+    one = wide("asyncio-streams", trial, Group(10, rate_per_second=999_999.0))
+    return replace(one, python=python, gil=gil)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        result(*[wide(name, trial, Group(10)) for name in SEVENTEEN for trial in (1, 2)]),
+        result(
+            *[
+                replace(wide(name, trial, Group(10)), connections_by_worker=(10_000,) * 64)
+                for name in SEVENTEEN
+                for trial in (1, 2)
+            ]
+        ),
+        result(
+            *[
+                under(python, gil, trial)
+                for python, gil in (("PyPy 3.11.13 #2", "not known"), ("3.14.0t", "off"))
+                for trial in (1, 2)
+            ]
+        ),
+    ],
+    ids=["seventeen models", "many workers", "interpreters"],
+)
+def test_many_rows_and_long_names_fit_as_well(found: Result) -> None:
+    # What is too wide is folded: no table is wider, and no name is cut.
+    lines = shown(found).splitlines()
+    assert max(map(len, lines)) <= tables.WIDTH
+    words = " ".join(lines).split()
+    for row in rows(found):
+        assert set(row.name.split()) <= set(words)
+
+
+def test_the_state_of_the_lock_stands_beside_each_interpreter() -> None:
+    pythons = (("3.13.0", "on"), ("3.14.0t", "off"))
+    runs = [replace(run(), python=python, gil=gil) for python, gil in pythons]
+    text = shown(result(*runs))
+    part = text.split("\nThroughput\n")[1].split("\n\n")[0]
+    words = part.split("=")[0].split()
+    for python, gil in pythons:
+        assert words[words.index(python) - 1 :][:3] == ["thread", python, gil]
+    assert "GIL  " not in shown(result(run("thread"), run("process")))
+
+
+def test_connections_by_worker_have_a_line_for_each_trial() -> None:
+    spreads = ((34, 33, 33), (40, 30, 30))
+    runs = [
+        replace(run("prefork", trial), connections_by_worker=spread)
+        for trial, spread in enumerate(spreads, 1)
+    ]
+    text = shown(result(*runs, run("thread", 1), run("thread", 2)))
+    part = text.split("\nConnections by worker\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split() for line in part[2:4]] == [
+        ["prefork", "3", "33", "34", "34", "33", "33"],
+        ["3", "30", "40", "40", "30", "30"],
+    ]
+    assert "thread" not in " ".join(part)
+    assert "Connections by worker" not in shown(result(run()))
+
+
+def test_datagrams_have_a_table_of_their_own() -> None:
+    group = group_tally()
+    group.intended, group.failed, group.lost, group.late, group.duplicated = 2009, 9, 9, 4, 2
+    group.errors = {"ETIMEDOUT": 9}
+    udp = replace(
+        run(plan=replace(PLAN, transport="udp", timeout_seconds=1.0)),
+        endpoint=Endpoint("inet", "127.0.0.1", 8008, transport="udp"),
+        tally=tally(group),
+    )
+    text = shown(result(udp))
+    assert line_of(text, "Datagrams", "thread")[1:] == ["2,009", "2,000", "9", "4", "2"]
+    assert "no reply within 1.00 s" in text
+    assert "9 of 2,009 datagrams got no reply in time" in text
+    assert "UDP" in text.splitlines()[1]
+    header = text.split("\nClients\n")[1].splitlines()[0]
+    assert header.split() == ["server", "connected", "served", "starved", "errors", "1st", "reply"]
+    assert "Datagrams" not in shown(result(run()))
 
 
 def test_a_starved_client_cannot_be_overlooked() -> None:
@@ -168,6 +252,12 @@ def test_markdown_has_the_same_cells_and_the_command() -> None:
     assert "    python -m loadgen" in text
     assert "| 1 | thread" in " ".join(text.split())
     assert "- mind this" in text
+    pythons = (replace(run("prefork"), gil=None), replace(run("prefork"), python="3.14.0t"))
+    found = result(*[replace(one, connections_by_worker=(99,) * 64) for one in pythons])
+    lines = rows(found)
+    text = tables.render_markdown(found, lines, [], [])
+    assert "| prefork 3.14.0t | 64 | 99 | 99 | 99 99 " in " ".join(text.split())
+    assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
     header = next(line for line in text.splitlines() if "connections/s" in line)
     assert header.startswith("|")
 
