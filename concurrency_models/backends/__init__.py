@@ -94,6 +94,11 @@ MODELS: Final[dict[str, Model]] = {
             share_port=True,
         ),
         Model("fd-passing", "one process accepts, others get the sockets (socket.send_fds)"),
+        Model(
+            "subinterpreters",
+            "an event loop per core in one process (concurrent.interpreters)",
+            python=(3, 14),
+        ),
         Model("asyncio-streams", "a coroutine per client (asyncio's streams)"),
         Model(
             "asyncio-protocol",
