@@ -179,6 +179,7 @@ class Connection:
 
     def close(self, ending: str) -> None:
         if self in self.loop.connections:
+            self.leaving = True
             self.loop.connections.remove(self)
             self.loop.deadlines.pop(self, None)
             if self.watched:
