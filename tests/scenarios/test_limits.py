@@ -147,6 +147,8 @@ def test_max_clients(subject: Subject) -> None:
             client.send(b"%d" % number)
         waiting = dict(zip(clients, range(len(clients)), strict=True))
         in_service: list[Client] = []
+        assert readable(waiting, WAIT_SECONDS)
+        assert server.busy_share(WATCHED_SECONDS) < MOST_BUSY
         while waiting:
             arrived = readable(waiting, 0.02 if in_service else WAIT_SECONDS)
             for client in arrived:

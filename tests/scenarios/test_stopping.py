@@ -106,16 +106,22 @@ def test_a_stop_amid_a_crowd_loses_nothing(subject: Subject) -> None:
 
 def test_clients_may_hang_up_or_vanish_just_then(subject: Subject) -> None:
     with serving(*subject.arguments, *GRACE) as server, served(server, subject, 10) as clients:
+        busy, *others = clients
+        busy.socket.sendall(frame("length", b"busy" + b"y" * 16)[:8])
         with server.frozen():
-            for number, client in enumerate(clients):
+            for number, client in enumerate(others):
                 if number % 2:
                     client.reset()
                 else:
                     client.send(b"bye")
                     client.hang_up()
             server.process.terminate()
-        for client in clients[::2]:
+        for client in others[::2]:
             client.check_last_words(answer(b"bye"))
+        for _ in range(16):  # what was left of the others must not hurt those who stay
+            busy.socket.sendall(b"y")
+            time.sleep(0.02)
+        busy.check_last_words(answer(b"busy" + b"y" * 16))
         assert server.exit_status() == 0
 
 

@@ -50,6 +50,16 @@ def test_a_message_over_the_limit_is_refused_once(server: ServerProcess, sent: i
         client.check_last_words()
 
 
+def test_a_refusal_destroys_no_answer_that_is_under_way(server: ServerProcess) -> None:
+    """Closing a socket that has unread input would: it resets the connection."""
+    messages = [b"m" * 1000] * 200
+    refusal = b"message of 1048577 bytes is over the limit of 1048576 bytes"
+    with Client(server.address, receive_buffer=4096) as client:
+        client.send(*messages)
+        client.socket.sendall((LIMIT + 1).to_bytes(4, "big") + bytes(200_000))
+        client.check_last_words(*map(answer, messages), refusal)
+
+
 def test_a_client_may_hang_up_before_it_reads(server: ServerProcess) -> None:
     messages = [b"%d" % number * 100 for number in range(1000)]
     with Client(server.address) as client:
