@@ -51,7 +51,8 @@ def choose(
             if missing is None:
                 able.append(Candidate(name, python, shown))
             elif name in named and not several:
-                raise TargetError(f"the model {name} cannot run here: {missing}")
+                where = "here" if python.library is None else f"under Python {python.version}"
+                raise TargetError(f"the model {name} cannot run {where}: {missing}")
             else:
                 left_out.setdefault(missing, []).append(shown)
     said = [f"left out: {', '.join(names)}: {reason}" for reason, names in left_out.items()]

@@ -228,6 +228,8 @@ class _Session:
         pythons = [interpreters.own()]
         if asked.python:
             pythons, said = interpreters.find(asked.python)
+            if not pythons:
+                raise TargetError("; ".join(said))
             self.notes += said
         able, said = candidates.choose(models, by_name, self._plan, pythons, asked.label)
         self.notes += said

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from concurrency_models.backends import MODELS as ALL
 from loadgen.plan import Endpoint
 from loadgen.target import listens
-from tests.known_servers import nobody_listening, read_exactly, serving, talk
+from tests.known_servers import answering_datagrams, nobody_listening, read_exactly, serving, talk
 from tests.servers import ROOT, WAIT_SECONDS
 
 # Short runs: what is tested is what the command does, not how fast anything is.
@@ -312,6 +314,15 @@ def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
         (["--model", "thread", "--json", "missing/x.json"], 1, "cannot write"),
         (["--model", "thread", "--label", "x", "--model", "process"], 2, "--label"),
         (["diff", "one"], 2, "required: B"),
+        (["--model", "process", "--transport", "udp"], 2, "models that need no connections"),
+        (["--model", "reuseport", "--family", "unix"], 2, "only on inet and inet6"),
+        (["--connect", "[::1]:8008", "--family", "inet"], 2, "no inet address"),
+        (["--talk", "once", "--churn", "2"], 2, "leave out churn"),
+        (["--talk", "greet", "--rate", "2"], 2, "leave out the rate"),
+        (["--model", "thread", "--work", "fib:99"], 2, "fib goes up to 32"),
+        (["--transport", "udp", "--size", "65500"], 2, "at most 65497"),
+        (["--model", "thread", "--python", "no-python"], 1, "there is no such program"),
+        (["--connect", "127.0.0.1:80", "--python", "python3"], 2, "give one of them"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -328,6 +339,66 @@ def test_nobody_at_the_address_is_one_clear_line() -> None:
         outcome = loadgen(*address(endpoint))
     assert outcome.status == 1
     assert f"nobody listens at {endpoint}" in one_line(outcome)
+
+
+def test_every_model_in_one_table_with_a_line_for_those_that_are_left_out() -> None:
+    load = ("--talk", "once", "--messages", "2", "--clients", "3", "--no-ceiling")
+    outcome = as_json("--model", "all", "--trials", "1", *load)
+    assert outcome.status == 0
+    available = {name for name, model in ALL.items() if not model.unavailable()}
+    assert {run["model"] for run in outcome.data["runs"]} == available
+    assert {run["figures"]["answered"] for run in outcome.data["runs"]} == {6}
+    for name in ALL.keys() - available:
+        assert any(name in note for note in outcome.data["notes"])
+    part = outcome.err.split("\nConnections by worker\n")[1].split("\n\n")[0]
+    [prefork] = [line.split() for line in part.splitlines() if line.startswith("prefork ")]
+    assert sum(map(int, prefork[4:])) == 6
+
+
+def test_datagrams_are_counted_in_a_table_of_their_own() -> None:
+    outcome = as_json("--model", "core", "--transport", "udp", *QUICK, "--trials", "1")
+    assert outcome.status == 0
+    runs = outcome.data["runs"]
+    assert {run["model"] for run in runs} == MODELS - {"process"}
+    assert {run["figures"]["lost"] for run in runs} == {0}
+    assert "\nDatagrams\n" in outcome.err
+    [note] = outcome.data["notes"]
+    assert note.startswith("left out: process: ")
+
+
+def test_a_datagram_server_that_never_answers_hangs_nobody() -> None:
+    with answering_datagrams(lambda _, __: []) as endpoint:
+        words = (*address(endpoint), "--transport", "udp", "--timeout", "0.1", *QUICK)
+        outcome = as_json(*words)
+    assert outcome.status == 1
+    figures = outcome.data["runs"][0]["figures"]
+    assert figures["lost"] == figures["failed"] > 0
+    assert figures["answered"] == 0
+
+
+def test_a_socket_file_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "temporary files"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    outcome = as_json("--model", "thread", "--family", "unix", *QUICK)
+    assert outcome.status == 0
+    endpoint = outcome.data["runs"][0]["endpoint"]
+    assert endpoint["family"] == "unix"
+    assert endpoint["path"].startswith(f"{temporary}/")
+    assert list(temporary.iterdir()) == []
+
+
+def test_interpreters_that_fail_are_a_line_and_the_rest_runs() -> None:
+    words = ("--python", sys.executable, "--python", "no-such-python")
+    outcome = as_json("--model", "thread", *words, *QUICK)
+    assert outcome.status == 0
+    [run] = outcome.data["runs"]
+    assert (run["python"].rstrip("t"), run["gil"] in ("on", "off")) == (
+        platform.python_version(),
+        True,
+    )
+    assert len(outcome.data["notes"]) == 1
+    assert outcome.data["notes"][0].startswith("no-such-python was left out: ")
 
 
 def test_the_help_shows_the_options() -> None:
