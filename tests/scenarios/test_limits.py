@@ -147,8 +147,7 @@ def test_max_clients(subject: Subject) -> None:
             client.send(b"%d" % number)
         waiting = dict(zip(clients, range(len(clients)), strict=True))
         in_service: list[Client] = []
-        assert readable(waiting, WAIT_SECONDS)
-        assert server.busy_share(WATCHED_SECONDS) < MOST_BUSY
+        full = min(3, subject.model.at_once or 3)
         while waiting:
             arrived = readable(waiting, 0.02 if in_service else WAIT_SECONDS)
             for client in arrived:
@@ -156,6 +155,8 @@ def test_max_clients(subject: Subject) -> None:
                 in_service.append(client)
             assert 0 < len(in_service) <= 3
             if not arrived:
+                if len(in_service) == full and len(in_service) + len(waiting) == len(clients):
+                    assert server.busy_share(WATCHED_SECONDS) < MOST_BUSY
                 for client in in_service:
                     assert client.ask(b"still there?") == answer(b"still there?")
                 in_service.pop(0).socket.close()
