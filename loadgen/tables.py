@@ -437,7 +437,9 @@ def _by_worker(found: Sequence[Row]) -> Table | None:
         headers,
         tuple(lines),
         words=(0, 4),
-        notes=("A line for each trial, the warm-up included.",),
+        notes=(
+            "A line for each trial, over the whole run; clients that had left by then count too.",
+        ),
     )
 
 

@@ -119,6 +119,9 @@ def _properties(plan: Plan, alone: bool) -> dict[tuple[str, str], str]:
         who = "" if alone else group.name
         for name, words in _group_properties(group, who).items():
             said[who, name] = words
+    said["", "transport"] = "UDP" if plan.transport == "udp" else "TCP"
+    said["", "family"] = {"inet": "IPv4", "inet6": "IPv6"}.get(plan.family, "unix socket")
+    said["", "talk"] = f"talk {plan.talk}"
     said["", "framing"] = f"{plan.framing} framing"
     said["", "prefix"] = f"reply prefix {plan.reply_prefix!r}"
     if plan.messages_per_client is not None:
