@@ -27,6 +27,8 @@ def installed() -> list[Interpreter]:
 
 
 INSTALLED = installed()
+# An environment is built from an interpreter and is not another one.
+PROGRAMS = {Path(one.executable).resolve() for one in INSTALLED}
 
 
 def program(folder: Path, text: str) -> str:
@@ -113,7 +115,7 @@ def test_two_of_one_version_are_told_apart(tmp_path: Path) -> None:
     assert found[1].missing["trio"] == "pip install trio"  # that one has nothing installed
 
 
-@pytest.mark.skipif(len(INSTALLED) < 2, reason="this machine has one Python of 3.11 or later alone")
+@pytest.mark.skipif(len(PROGRAMS) < 2, reason="this machine has one Python of 3.11 or later alone")
 @pytest.mark.parametrize("python", INSTALLED, ids=lambda one: one.version)
 @pytest.mark.parametrize("model", ["thread", "process", "asyncio-streams"])
 def test_models_run_under_every_interpreter_there_is(python: Interpreter, model: str) -> None:
