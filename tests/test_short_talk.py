@@ -57,7 +57,8 @@ def test_for_a_time_instead_of_a_number(kind: str) -> None:
         group = measure(
             endpoint, kind, messages_per_client=None, duration_seconds=0.3, warmup_seconds=0.0
         )
-    assert group.answered == group.intended > 10
+    # On a busy machine the last ones may still be waiting.
+    assert group.answered + group.waiting == group.intended > 10
     assert group.errors == {}
 
 
