@@ -1,9 +1,11 @@
 """Fixtures shared by all tests: the models, and a server for each that scenarios share."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from loadgen import interpreters
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 
 
@@ -19,3 +21,11 @@ def server(subject: Subject) -> Iterator[ServerProcess]:
     """A server of that model for all the scenarios that leave it as it was."""
     with serving(*subject.arguments) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_folder_is_left() -> Iterator[None]:
+    """Remove what a program removes as it ends: workers that run tests are ended otherwise."""
+    yield
+    if interpreters.library.cache_info().currsize:
+        shutil.rmtree(interpreters.library())
