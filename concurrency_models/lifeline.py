@@ -7,7 +7,6 @@ children need not know which. So none of them is ever left behind.
 import fcntl
 import multiprocessing
 import os
-import selectors
 import signal
 import threading
 import time
@@ -136,15 +135,11 @@ class Lifeline:
         assert self._writer is not None
         self._server.stop()
         self._writer.close()
-        with selectors.DefaultSelector() as bell:
-            bell.register(self._server.wakeup, selectors.EVENT_READ)
-            while self._children():
-                left = self._server.kill_time - time.monotonic()
-                if left <= 0:
-                    self.kill_children()
-                # The children of a fork server are not ours: they end without a SIGCHLD for us.
-                bell.select(POLL_SECONDS)
-                self._server.clear_wakeup()
+        while self._children():
+            if time.monotonic() >= self._server.kill_time:
+                self.kill_children()
+            # To wait for SIGCHLD would not do: the children of a fork server are not ours.
+            time.sleep(POLL_SECONDS)
         self._reader.close()
 
 

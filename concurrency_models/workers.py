@@ -39,6 +39,31 @@ def pool_size(settings: Settings, default: int) -> int:
     return min(size, settings.max_clients or size)
 
 
+class Tokens:
+    """Permits that processes take and give back: a byte in a pipe for each.
+
+    A pipe takes 65,536 bytes and so no more permits. A semaphore of `multiprocessing` would do, but
+    has a name in the file system, and when its owner is killed a warning about it is printed.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._reader, self._writer = multiprocessing.Pipe(duplex=False)
+        for end in self._reader, self._writer:
+            os.set_blocking(end.fileno(), False)
+        os.write(self._writer.fileno(), bytes(count))
+
+    def take(self) -> bool:
+        """Take a permit and return True, or return False when there is none."""
+        try:
+            return bool(os.read(self._reader.fileno(), 1))
+        except BlockingIOError:
+            return False
+
+    def give_back(self) -> None:
+        """Return a permit."""
+        os.write(self._writer.fileno(), b"\0")
+
+
 class Ledger:
     """What workers count, each in a place of its own, so that nobody needs a lock.
 
@@ -46,11 +71,11 @@ class Ledger:
     """
 
     def __init__(self, workers: int, room: int | None) -> None:
-        self.room = None if room is None else multiprocessing.Semaphore(room)
+        self.room = None if room is None else Tokens(room)
         self.accepted = multiprocessing.RawArray(ctypes.c_size_t, workers)
         self.released = multiprocessing.RawArray(ctypes.c_size_t, workers)
         self.ready = multiprocessing.RawArray(ctypes.c_bool, workers)
-        self.warning = multiprocessing.Lock()
+        self.warning = Tokens(1)
         self.last_warning = multiprocessing.RawValue(ctypes.c_double, 0.0)
 
 
@@ -87,14 +112,14 @@ class WorkerServer(Server):
     def accept_waiting(self, most: int = 64) -> Iterator[socket.socket]:
         room = self._ledger.room
         for _ in range(most):
-            if room and not room.acquire(block=False):
+            if room and not room.take():
                 # Whoever makes room again is another process and cannot wake us.
                 self.pause()
                 return
             client = next(super().accept_waiting(1), None)
             if client is None:
                 if room:
-                    room.release()
+                    room.give_back()
                 return
             yield client
 
@@ -106,17 +131,17 @@ class WorkerServer(Server):
         super().release(client)
         self._ledger.released[self._number] += 1
         if self._ledger.room:
-            self._ledger.room.release()
+            self._ledger.room.give_back()
         if self._ring_at_release:
             self._ring()
 
     def warn(self, text: str) -> None:
         # Once a second at most, whichever of the workers says it; if one is about to, it does.
-        if self._ledger.warning.acquire(block=False):
+        if self._ledger.warning.take():
             if time.monotonic() - self._ledger.last_warning.value >= 1:
                 self._ledger.last_warning.value = time.monotonic()
                 super().warn(text)
-            self._ledger.warning.release()
+            self._ledger.warning.give_back()
 
 
 @dataclass
@@ -194,6 +219,7 @@ class WorkerPool:
         for worker in self.workers:
             if worker.process is not None and not worker.process.is_alive():
                 self._server.warn(f"{how_it_ended(worker.process)}; another takes its place")
+                self._bell.unregister(worker.process.sentinel)
                 worker.process = None
                 self._count_out(worker.number)
             due = time.monotonic() - worker.started >= RESTART_SECONDS
@@ -206,7 +232,7 @@ class WorkerPool:
         while self.ledger.released[number] < self.ledger.accepted[number]:
             self.ledger.released[number] += 1
             if self.ledger.room:
-                self.ledger.room.release()
+                self.ledger.room.give_back()
 
     def _start(self, worker: Worker) -> None:
         worker.started = time.monotonic()
@@ -224,6 +250,7 @@ class WorkerPool:
             self._server.pause_after(error)
         else:
             worker.process = process
+            self._bell.register(process.sentinel, selectors.EVENT_READ)
 
 
 def run_worker(
