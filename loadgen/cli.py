@@ -35,6 +35,7 @@ from .curves import curves as find_curves
 from .experiments import command as experiment
 from .fleet import descriptor_problem, port_warning
 from .measure import (
+    Task,
     ceiling_needed,
     measure_ceiling,
     measure_found,
@@ -46,7 +47,7 @@ from .measure import (
 from .plan import Endpoint, Plan, PlanError
 from .progress import Progress
 from .record import RecordError, Result, Run
-from .target import TargetError
+from .target import Found, TargetError
 
 FAILURE = 1
 INTERRUPTED = 130
@@ -160,16 +161,12 @@ def _load(words: Sequence[str]) -> int:
 
 def _check_combinations(asked: Namespace) -> None:
     """Refuse options that contradict each other. Raises PlanError."""
-    if asked.connect and asked.model:
-        raise PlanError(
-            "--connect drives a server that runs already and --model starts one; give one of them"
-        )
     if asked.connect and asked.python:
         raise PlanError(
             "--python is for servers that are started, and --connect drives one that runs already; "
             "give one of them"
         )
-    if asked.label and asked.model and len(options.models_of(asked.model)) > 1:
+    if asked.label and not asked.connect and len(options.models_of(asked.model or [])) > 1:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
@@ -207,6 +204,10 @@ class _Session:
     def run(self) -> None:
         """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
         asked = self._asked
+        if asked.model and asked.connect:
+            beside = self._allowed(options.endpoint_of(asked))
+            self._compare(options.models_of(asked.model), by_name=asked.model, beside=beside)
+            return
         if asked.model or asked.python:
             names = asked.model or ["core"]
             self._compare(options.models_of(names), by_name=names)
@@ -221,32 +222,51 @@ class _Session:
             )
             self._compare(options.models_of(["core"]), by_name=["core"])
             return
-        self._drive(endpoint.resolved())
+        self._drive(self._allowed(endpoint))
 
-    def _compare(self, models: Sequence[str], by_name: Sequence[str]) -> None:
+    def _compare(
+        self, models: Sequence[str], by_name: Sequence[str], beside: Endpoint | None = None
+    ) -> None:
+        """Start each model and measure it, in turn with a server that is there already."""
         asked = self._asked
+        label = None if beside else asked.label
         pythons = [interpreters.own()]
         if asked.python:
             pythons, said = interpreters.find(asked.python)
             if not pythons:
                 raise TargetError("; ".join(said))
             self.notes += said
-        able, said = candidates.choose(models, by_name, self._plan, pythons, asked.label)
+        able, said = candidates.choose(models, by_name, self._plan, pythons, label)
         self.notes += said
-        trials = asked.trials or (options.DEFAULT_TRIALS if len(able) > 1 else 1)
-        self.what = able[0].name if len(able) == 1 else "compare"
-        self._hint_at_cores()
         servers = {one.name: one for one in able}
-        with self._keeping(), self._progress(list(servers), trials) as progress:
-            for task in tasks(list(servers), self._plans, trials, self._seed):
-                more = options.server_options(task.plan, asked.server_options)
+        names = list(servers)
+        found = None
+        if beside is not None:
+            found = self._find(beside)
+            names.append(asked.label or found.name)
+            if names[-1] in servers:
+                raise PlanError(
+                    f"the server at {beside} would be called {names[-1]} as well; give it a --label"
+                )
+        trials = asked.trials or (options.DEFAULT_TRIALS if len(names) > 1 else 1)
+        self.what = names[0] if len(names) == 1 else "compare"
+        self._hint_at_cores()
+        with self._keeping(), self._progress(names, trials) as progress:
+            for task in tasks(names, self._plans, trials, self._seed):
+                if found is not None and beside is not None and task.model == names[-1]:
+                    self._measure_found(found, beside, task, progress)
+                    continue
                 server = servers[task.model]
+                # A request for somebody else's server says nothing to ours.
+                plan = options.without_request(task.plan)
+                more = options.server_options(plan, asked.server_options)
                 one = replace(
                     task,
+                    plan=plan,
                     model=server.model,
                     python=server.python,
                     shown=server.name,
-                    label=asked.label,
+                    label=label,
                     options=tuple(more),
                 )
                 measure_model(one, _Keeper(self.runs, progress), self._stop)
@@ -254,39 +274,55 @@ class _Session:
                     break
             self._find_ceiling(progress)
 
-    def _drive(self, endpoint: Endpoint) -> None:
-        asked = self._asked
-        if not endpoint.is_loopback and not asked.i_may_load_this_host:
+    def _allowed(self, endpoint: Endpoint | None) -> Endpoint:
+        """The endpoint as a number, if it may be loaded. Raises PlanError."""
+        assert endpoint is not None, "--connect or the usual port names one"
+        endpoint = endpoint.resolved()
+        if not endpoint.is_loopback and not self._asked.i_may_load_this_host:
             raise PlanError(
                 f"{endpoint} is not a loopback address: a load test looks like an attack to "
                 "whoever runs the other end. With their consent, repeat the command with "
                 "--i-may-load-this-host"
             )
+        return endpoint
+
+    def _find(self, endpoint: Endpoint) -> Found:
+        """Who listens there, with a note on what to mind. Raises TargetError when nobody does."""
         found = target.find(endpoint)
         if found.pid is None:
             target.probe(endpoint)
-        trials = asked.trials or 1
-        self.what = asked.label or found.name
         warnings = (port_warning(plan, endpoint) for plan in self._plans)
         self.notes += dict.fromkeys(warning for warning in warnings if warning)
         if self._plan.pin:
             self.notes.append(
-                "only the load generator is pinned: the server was started by someone else"
+                f"{self._asked.label or found.name} is not pinned: it was started by someone else"
             )
+        return found
+
+    def _drive(self, endpoint: Endpoint) -> None:
+        asked = self._asked
+        found = self._find(endpoint)
+        trials = asked.trials or 1
+        self.what = asked.label or found.name
         with self._keeping(), self._progress([self.what], trials) as progress:
             for task in tasks([found.name], self._plans, trials, self._seed):
-                measure_found(
-                    found,
-                    endpoint,
-                    task.plan,
-                    _Keeper(self.runs, progress),
-                    self._stop,
-                    trial=task.trial,
-                    label=asked.label,
-                )
+                self._measure_found(found, endpoint, task, progress)
                 if self._stop.is_set():
                     break
             self._find_ceiling(progress)
+
+    def _measure_found(
+        self, found: Found, endpoint: Endpoint, task: Task, progress: Progress
+    ) -> None:
+        measure_found(
+            found,
+            endpoint,
+            task.plan,
+            _Keeper(self.runs, progress),
+            self._stop,
+            trial=task.trial,
+            label=self._asked.label,
+        )
 
     def _progress(self, names: Sequence[str], trials: int) -> Progress:
         return Progress(

@@ -75,6 +75,8 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen --model thread --group name=slow,clients=5,size=64KiB,think=0.1\n"
             "  python -m loadgen --connect 127.0.0.1:6379 --request 'PING\\r\\n' "
             "--reply '+PONG\\r\\n'\n"
+            "  python -m loadgen --model selectors --connect 127.0.0.1:7000 --reply-prefix '' "
+            "--label theirs\n"
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
             "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
@@ -537,6 +539,12 @@ def server_options(plan: Plan, more: Sequence[str]) -> list[str]:
     if any(group.work is not None for group in plan.groups):
         options.append("--work")
     return [*options, *more]
+
+
+def without_request(plan: Plan) -> Plan:
+    """The same load for a server of ours, to which `--request` and `--reply` mean nothing."""
+    groups = (replace(group, request=None, reply=None) for group in plan.groups)
+    return replace(plan, groups=tuple(groups))
 
 
 def endpoint(text: str) -> Endpoint:

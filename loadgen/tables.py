@@ -542,7 +542,7 @@ def _subject(found: Sequence[Row]) -> list[_Column]:
 
 def _gil(found: Sequence[Row]) -> list[_Column]:
     """The state of the interpreters' lock, where there are several interpreters."""
-    if len({row.run.python for row in found}) < 2:
+    if len({row.run.python for row in found if row.run.python is not None}) < 2:
         return []
     state = _Column("GIL", lambda row: (row.run.gil or "not known").replace(" ", "\n"), words=True)
     return [state]
