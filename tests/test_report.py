@@ -275,6 +275,11 @@ def test_cpu_over_a_few_ticks_is_not_shown() -> None:
     assert cores == pytest.approx(0.5)
 
 
+def test_a_run_that_was_over_at_once_has_no_rate_over_time() -> None:
+    group = replace(tally().groups[0], timeline=[4])
+    assert rate_over_time(replace(run(), tally=tally(group))) == []
+
+
 def test_the_rate_over_time_leaves_the_last_slice_out_and_joins_many() -> None:
     group = group_tally()
     group.timeline = [10, 20, 5]

@@ -716,9 +716,9 @@ def rate_over_time(run: Run) -> list[tuple[float, float]]:
         return []
     whole = together(run.tally.groups)
     line, length = whole.timeline[:-1], whole.timeline_slice_seconds
-    join = math.ceil(len(line) / MOST_SLICES)
+    join = max(1, math.ceil(len(line) / MOST_SLICES))
     points = []
-    for start in range(0, len(line) - join + 1, join or 1):
+    for start in range(0, len(line) - join + 1, join):
         answered = sum(line[start : start + join])
         points.append(((start + join / 2) * length, answered / (join * length)))
     return points
