@@ -11,6 +11,7 @@ from concurrency_models.asyncio_parts import Entrance
 from concurrency_models.server import (
     DRAIN_SECONDS,
     POLL_SECONDS,
+    RECEIVE_SIZE,
     Datagram,
     Server,
     is_readable,
@@ -66,14 +67,19 @@ class DatagramProtocol(asyncio.DatagramProtocol):
         self.server.talk(datagram)
 
 
-class TalkProtocol(asyncio.Protocol):
+class TalkProtocol(asyncio.BufferedProtocol):
     """One client: its talk, and how long we wait for it.
+
+    Buffered, so that the loop reads into memory of ours. For a plain `Protocol` it allocates 256
+    KiB before each `recv`; where the C library hands that back to the kernel each time, which is a
+    matter of chance, a message costs 2.5 times as much.
 
     While the loop holds anything unsent it pauses us, and we pause its reading: so what a client
     that does not read its answers can make us hold is bounded.
     """
 
     transport: asyncio.Transport
+    buffer = bytearray(RECEIVE_SIZE)  # for all: filled and emptied within one turn of the loop
 
     def __init__(
         self, server: Server, client: socket.socket, protocols: "set[TalkProtocol]"
@@ -95,9 +101,12 @@ class TalkProtocol(asyncio.Protocol):
         self.protocols.add(self)
         self.send(self.talk.open())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the loop's wish: ours is fine
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if not self.leaving:
-            self.send(self.talk.receive(data))
+            self.send(self.talk.receive(bytes(memoryview(self.buffer)[:nbytes])))
 
     def send(self, data: bytes) -> None:
         self.grant_time(self.server.settings.idle_timeout)
