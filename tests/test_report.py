@@ -276,7 +276,8 @@ def test_cpu_over_a_few_ticks_is_not_shown() -> None:
 
 
 def test_a_run_that_was_over_at_once_has_no_rate_over_time() -> None:
-    group = replace(tally().groups[0], timeline=[4])
+    group = group_tally()
+    group.timeline = [4]
     assert rate_over_time(replace(run(), tally=tally(group))) == []
 
 

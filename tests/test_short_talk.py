@@ -110,7 +110,6 @@ def stay(client: socket.socket) -> None:
         (lie, 1, "EPROTO"),
         (say_more, 1, "EPROTO"),
         (stop_half_way, 0, "EOF"),
-        (reset, 0, "ECONNRESET"),
     ],
 )
 def test_one_conversation_that_goes_wrong(
@@ -121,6 +120,23 @@ def test_one_conversation_that_goes_wrong(
     assert (group.intended, group.answered) == (10, 9)
     assert (group.wrong, group.failed) == (wrong, 1 - wrong)
     assert group.errors == {error: 1}
+
+
+def test_one_conversation_that_is_reset() -> None:
+    # Not before its message has come: until then the client may not know that it is connected.
+    counter = Counter()
+
+    def conversation(client: socket.socket) -> None:
+        message = read_message(client)
+        if counter.next() == 4:
+            reset(client)
+        else:
+            client.sendall(framed(PREFIX + message))
+
+    with serving(conversation) as endpoint:
+        group = measure(endpoint, "once")
+    assert (group.intended, group.answered) == (10, 9)
+    assert (group.wrong, group.failed, group.errors) == (0, 1, {"ECONNRESET": 1})
 
 
 def test_a_server_that_does_not_close_has_not_answered() -> None:

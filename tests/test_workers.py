@@ -1,0 +1,76 @@
+"""Worker processes: one that dies is replaced, and what it had counted and was allowed stays."""
+
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from concurrency_models.backends import MODELS
+from concurrency_models.workers import Tokens
+from tests.clients import Client, answer, check_served, crowd
+from tests.servers import ROOT, ServerProcess, Subject, eventually, serving
+
+WORKERS = [Subject(MODELS[name]) for name in ("prefork", "reuseport", "fd-passing")]
+
+
+def workers_of(server: ServerProcess) -> list[psutil.Process]:
+    return [process for process in server.processes() if process.pid != server.process.pid]
+
+
+@pytest.mark.parametrize("subject", WORKERS, ids=str)
+def test_a_worker_that_dies_is_replaced(subject: Subject) -> None:
+    with serving(*subject.arguments, "--workers", "2", "--max-clients", "2", warns=True) as server:
+        victims = workers_of(server)
+        assert len(victims) == 2
+        with crowd(server.address, 2) as clients:
+            for client in clients:
+                assert client.ask(b"here I am") == answer(b"here I am")
+            for victim in victims:
+                victim.kill()
+            for client in clients:
+                with pytest.raises((EOFError, ConnectionError)):
+                    client.ask(b"still there?")
+        with crowd(server.address, 2) as clients:  # the room that the dead took up is free again
+            for client in clients:
+                assert client.ask(b"here I am") == answer(b"here I am")
+        eventually(lambda: len(workers_of(server)) == 2, "a worker is missing")
+        server.err.wait_for(r"worker process \d+ was ended by SIGKILL; another takes its place")
+        assert server.stop(signal.SIGINT) == 0
+        line = server.out.wait_for("served 4 clients")
+        by_worker = line.partition("by worker: ")[2].rstrip(")").split()
+        assert len(by_worker) == 2
+        assert sum(map(int, by_worker)) == 4
+
+
+def test_a_shared_port_is_not_shared_with_another_server() -> None:
+    with serving("--model", "reuseport") as server:
+        port = str(server.address[1])
+        command = [sys.executable, "-m", "concurrency_models.run", "--model", "reuseport"]
+        second = subprocess.run(
+            [*command, "--port", port], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 1
+        assert f"port {port} on 127.0.0.1 is in use" in second.stderr
+        check_served(server.address)
+
+
+def test_a_client_goes_to_the_worker_that_has_the_fewest() -> None:
+    with serving("--model", "fd-passing", "--workers", "3") as server:
+        with crowd(server.address, 9) as clients:
+            for client in clients:
+                assert client.ask(b"here I am") == answer(b"here I am")
+            with Client(server.address) as one_more:
+                assert one_more.ask(b"and I") == answer(b"and I")
+        assert server.stop() == 0
+        line = server.out.wait_for("served 10 clients")
+        spread = line.partition("by worker: ")[2].rstrip(")").split()
+        assert sorted(spread) == ["3", "3", "4"]
+
+
+def test_tokens_are_no_more_than_there_are() -> None:
+    tokens = Tokens(2)
+    assert [tokens.take() for _ in range(3)] == [True, True, False]
+    tokens.give_back()
+    assert [tokens.take() for _ in range(2)] == [True, False]
