@@ -28,6 +28,9 @@ from concurrency_models.talk import Talk, Terms
 RECEIVE_SIZE: Final = 65_536
 """Bytes asked of one `recv`: as much as a client may make us hold before we look at it."""
 
+AT_ONCE: Final = 64
+"""How many newcomers are let in at a time before we look what else there is to do."""
+
 PAUSE_SECONDS: Final = 0.1
 """How long newcomers wait while descriptors, threads or processes are short: 10 tries a second cost
 under 0.1 % of a core, where trying at once would take all of it."""
@@ -183,6 +186,8 @@ class Server:
             door.register(self.listener, selectors.EVENT_READ)
             door.register(self.wakeup, selectors.EVENT_READ)
             bell.register(self.wakeup, selectors.EVENT_READ)
+            # With a limit we count before each newcomer. Without, one look may let several in.
+            most = 1 if self.settings.max_clients else AT_ONCE
             self.on_ready()
             while not self.stopping:
                 # While we wait for room we look for it too: not every child ends with a signal.
@@ -194,7 +199,7 @@ class Server:
                 elif self._wait(door, None):
                     in_service()
                 else:
-                    for client in arrivals(1):
+                    for client in arrivals(most):
                         self._start(start, client, bell, in_service)
             self.close_listener()
             while self.clients and time.monotonic() < self.deadline:
@@ -225,7 +230,7 @@ class Server:
             self.clear_wakeup()
         return woken
 
-    def accept_waiting(self, most: int = 64) -> Iterator[socket.socket]:
+    def accept_waiting(self, most: int = AT_ONCE) -> Iterator[socket.socket]:
         """Yield clients that wait to be accepted, `most` at the most, without ever blocking.
 
         Yields none while there is no room for them. Each is admitted; whoever takes it releases it.
@@ -243,7 +248,7 @@ class Server:
             self.admit(client)
             yield client
 
-    def receive_waiting(self, most: int = 64) -> Iterator[Datagram]:
+    def receive_waiting(self, most: int = AT_ONCE) -> Iterator[Datagram]:
         """Yield datagrams that wait to be answered, as `accept_waiting` does connections."""
         for _ in range(most):
             if not self.may_accept():
@@ -257,8 +262,10 @@ class Server:
 
     def may_accept(self) -> bool:
         """Whether to watch the listener: False while stopping, full, or short of something."""
-        full = self.settings.max_clients and len(self.clients) >= self.settings.max_clients
-        return not (self.stopping or full or self.pause_seconds())
+        if self.stopping or (self._accept_after and self.pause_seconds()):
+            return False
+        most = self.settings.max_clients
+        return not most or len(self.clients) < most
 
     def pause_seconds(self) -> float:
         """How long from now newcomers should be left waiting; 0.0 when they need not."""
@@ -336,7 +343,6 @@ class Server:
         ending = "went down with us"
         talk = self._talks[client] = self.new_talk(client)
         try:
-            client.setblocking(True)
             self._limit_silence(client)
             ending = self._converse(client, talk)
         except BlockingIOError:

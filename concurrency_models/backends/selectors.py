@@ -40,9 +40,9 @@ class Loop:
         self.server.on_ready()
         while not self.server.stopping or self.connections:
             self.watch_listener()
-            hurry = self.deadlines or self.server.pause_seconds()
-            for key, events in self.selector.select(SWEEP_SECONDS if hurry else None):
-                key.data(events)
+            hurry = self.deadlines or not self.accepting
+            for key, _ in self.selector.select(SWEEP_SECONDS if hurry else None):
+                key.data()
             if self.deadlines and time.monotonic() >= self.next_sweep:
                 self.sweep()
 
@@ -55,7 +55,7 @@ class Loop:
             else:
                 self.selector.unregister(self.server.listener)
 
-    def accept(self, _events: int) -> None:
+    def accept(self) -> None:
         if self.server.settings.transport == "udp":
             for datagram in self.server.receive_waiting():
                 self.server.talk(datagram)
@@ -66,7 +66,7 @@ class Loop:
     def connect(self, client: socket.socket) -> None:
         Connection(self, client)
 
-    def look_up(self, _events: int) -> None:
+    def look_up(self) -> None:
         """The server stops, or there is room again."""
         self.server.clear_wakeup()
         if self.server.stopping:
@@ -97,22 +97,16 @@ class Connection:
         self.server = loop.server
         self.client = client
         self.talk = loop.server.new_talk(client)
+        self.idle_timeout = loop.server.settings.idle_timeout
         self.unsent = b""
         self.watched = 0
         self.leaving = False  # half-closed: what still comes in is discarded
         client.setblocking(False)
         loop.connections.add(self)
-        self.grant_time(self.server.settings.idle_timeout)
         self.send(self.talk.open())
 
-    def ready(self, events: int) -> None:
-        """Do what the socket is ready for, and no more than that."""
-        if events & EVENT_WRITE:
-            self.send(b"")
-        else:
-            self.receive()
-
     def receive(self) -> None:
+        """Answer what has arrived."""
         try:
             data = self.client.recv(RECEIVE_SIZE)
         except BlockingIOError:
@@ -123,35 +117,36 @@ class Connection:
         if not data:
             self.close("hung up")
         elif not self.leaving:
-            self.grant_time(self.server.settings.idle_timeout)
             self.answer(data)
 
     def answer(self, data: bytes) -> None:
         self.send(self.talk.receive(data))
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes = b"") -> None:
         """Send what the pipe takes, keep the rest, and watch for what has to happen next."""
-        self.unsent += data
-        if self.unsent:
+        if unsent := self.unsent + data:
             try:
-                self.unsent = self.unsent[self.client.send(self.unsent) :]
+                self.unsent = unsent[self.client.send(unsent) :]
             except BlockingIOError:
-                pass
+                self.unsent = unsent
             except OSError as error:
                 self.close(f"was lost: {error.strerror}")
                 return
         wanted = EVENT_WRITE if self.unsent else EVENT_READ
         if wanted != self.watched:
             self.watch(wanted)
+        if self.idle_timeout is not None:
+            self.grant_time(self.idle_timeout)
         if self.talk.over or self.server.stopping:
             self.say_goodbye()
 
     def watch(self, events: int) -> None:
         """Wait for `events` of the socket from now on; 0 is for none."""
+        act = self.send if events == EVENT_WRITE else self.receive
         if not self.watched:
-            self.loop.selector.register(self.client, events, self.ready)
+            self.loop.selector.register(self.client, events, act)
         elif events:
-            self.loop.selector.modify(self.client, events, self.ready)
+            self.loop.selector.modify(self.client, events, act)
         else:
             self.loop.selector.unregister(self.client)
         self.watched = events
@@ -173,9 +168,8 @@ class Connection:
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_WR)
 
-    def grant_time(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self.loop.deadlines[self] = min(time.monotonic() + seconds, self.server.deadline)
+    def grant_time(self, seconds: float) -> None:
+        self.loop.deadlines[self] = min(time.monotonic() + seconds, self.server.deadline)
 
     def close(self, ending: str) -> None:
         if self in self.loop.connections:

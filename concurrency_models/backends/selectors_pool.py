@@ -32,8 +32,8 @@ class PoolLoop(Loop):
     def connect(self, client: socket.socket) -> None:
         PoolConnection(self, client)
 
-    def look_up(self, events: int) -> None:
-        super().look_up(events)
+    def look_up(self) -> None:
+        super().look_up()
         while self.answered:
             connection, reply = self.answered.popleft()
             connection.finish(reply)
@@ -72,7 +72,6 @@ class PoolConnection(Connection):
     def finish(self, reply: bytes) -> None:
         self.in_pool = False
         if self in self.loop.connections:
-            self.grant_time(self.server.settings.idle_timeout)
             self.send(reply)
 
     def say_goodbye(self) -> None:
