@@ -1,14 +1,16 @@
 """`python -m tests.benchmarks`: the table of what was aimed at and what was reached.
 
-Two sides of a row run in turn, so that a noisy minute hits both, and the row shows the median of
-the rounds' ratios with the lowest and the highest.
+In a round, the servers of both sides are started, and the sides take turns of less than a second:
+what a neighbour on the machine takes away, for seconds at a time, it takes from both. A round's
+ratio is that of what the two sides did in all of its turns. A row shows the median of the rounds'
+ratios with the lowest and the highest.
 """
 
 import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 from tabulate import tabulate
@@ -27,12 +29,13 @@ class Effort:
     """How long and how often to measure."""
 
     rounds: int
+    turns: int
     seconds: float
     long_seconds: float
 
 
-FULL = Effort(rounds=5, seconds=2.0, long_seconds=60.0)
-QUICK = Effort(rounds=2, seconds=0.5, long_seconds=10.0)
+FULL = Effort(rounds=7, turns=4, seconds=0.7, long_seconds=60.0)
+QUICK = Effort(rounds=2, turns=2, seconds=0.5, long_seconds=10.0)
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,20 @@ def ratio_row(
     ours: tuple[Server, Client],
     other: tuple[Server, Client],
 ) -> Row:
-    """Run both sides in turn and compare them."""
+    """Let both sides take turns and compare them."""
     rates: tuple[list[float], list[float]] = ([], [])
-    for number in range(effort.rounds):
-        pairs = list(zip((ours, other), rates, strict=True))
-        # Who goes first changes, so that what one side leaves behind is not always the other's.
-        for (server, client), reached in pairs if number % 2 == 0 else reversed(pairs):
-            with server.running() as running:
-                reached.append(client(running, effort.seconds))
-    ratios = [mine / theirs for mine, theirs in zip(*rates, strict=True)]
+    ratios = []
+    for _ in range(effort.rounds):
+        done = [0.0, 0.0]
+        with ours[0].running() as our_server, other[0].running() as other_server:
+            both = ((0, ours[1], our_server), (1, other[1], other_server))
+            for turn in range(effort.turns):
+                # Who goes first changes: what one side leaves behind is not always the other's.
+                for side, client, server in both if turn % 2 == 0 else reversed(both):
+                    rate = client(server, effort.seconds)
+                    done[side] += rate
+                    rates[side].append(rate)
+        ratios.append(done[0] / done[1])
     medians = [statistics.median(reached) for reached in rates]
     return Row(
         what,
@@ -190,7 +198,7 @@ def main() -> None:
         parser.error(f"unknown subject {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}")
     effort = QUICK if arguments.quick else FULL
     if arguments.rounds:
-        effort = Effort(arguments.rounds, effort.seconds, effort.long_seconds)
+        effort = replace(effort, rounds=arguments.rounds)
     rows: list[Row] = []
     for name in arguments.subject or SUBJECTS:
         try:

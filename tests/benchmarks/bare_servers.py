@@ -13,6 +13,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 RECEIVE_SIZE = 65536
 BACKLOG = 4096
@@ -31,8 +32,8 @@ def announce(listener: socket.socket) -> None:
 
 
 def echo(client: socket.socket) -> None:
-    """Send back what arrives until the client hangs up."""
-    with client:
+    """Send back what arrives until the client hangs up, or resets the connection."""
+    with client, suppress(ConnectionError):
         while data := client.recv(RECEIVE_SIZE):
             client.sendall(data)
 
@@ -67,8 +68,7 @@ class EchoHandler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Send back what arrives."""
-        while data := self.request.recv(RECEIVE_SIZE):
-            self.request.sendall(data)
+        echo(self.request)
 
 
 class ThreadingServer(socketserver.ThreadingTCPServer):
@@ -96,12 +96,15 @@ def selectors_loop() -> None:
         selector.register(client, selectors.EVENT_READ, lambda: exchange(client))
 
     def exchange(client: socket.socket) -> None:
-        data = client.recv(RECEIVE_SIZE)
-        if data:
-            client.send(data)
-        else:
-            selector.unregister(client)
-            client.close()
+        try:
+            data = client.recv(RECEIVE_SIZE)
+            if data:
+                client.send(data)
+                return
+        except ConnectionError:
+            pass
+        selector.unregister(client)
+        client.close()
 
     selector.register(listener, selectors.EVENT_READ, accept)
     while True:
