@@ -60,6 +60,19 @@ def test_a_saved_tally_comes_back_equal(group: GroupTally) -> None:
     assert Tally.from_json(json.loads(json.dumps(saved.to_json()))) == saved
 
 
+def test_response_times_that_are_service_times_are_saved_once() -> None:
+    group = GroupTally("all")
+    group.service.record(1_000_000)
+    group.response.record(1_000_000)
+    data = group.to_json()
+    assert data["response"] == SAME_AS_SERVICE
+    read = GroupTally.from_json(data)
+    assert read == group
+    read.response.record(5)
+    assert read != group and read.service == group.service
+    assert isinstance(read.to_json()["response"], dict)
+
+
 def test_lateness_is_absent_unless_a_worker_had_some() -> None:
     closed, open_loop = GroupTally("all"), GroupTally("all", lateness=Histogram())
     closed.merge(GroupTally("all"))
