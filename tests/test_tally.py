@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.histogram import Histogram
-from loadgen.tally import LANES, TIMELINE_SLICES, GroupTally, Lane, Tally, merge_tallies
+from loadgen.tally import (
+    LANES,
+    SAME_AS_SERVICE,
+    TIMELINE_SLICES,
+    GroupTally,
+    Lane,
+    Tally,
+    merge_tallies,
+)
 
 COUNTS = ("clients", "connected", "served", "intended", "answered", "wrong", "failed", "waiting")
 HISTOGRAMS = ("connect", "first_reply", "service", "response")
@@ -69,7 +77,8 @@ def test_response_times_that_are_service_times_are_saved_once() -> None:
     read = GroupTally.from_json(data)
     assert read == group
     read.response.record(5)
-    assert read != group and read.service == group.service
+    assert read != group
+    assert read.service == group.service
     assert isinstance(read.to_json()["response"], dict)
 
 
