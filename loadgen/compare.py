@@ -1,11 +1,10 @@
 """From the figures of trials to rows that can be set side by side: intervals, ranks, ratios.
 
 A row is one server under one load, over all its trials. Percentiles come from the merged histograms
-of the trials, rates and costs from an estimate over them. Only sound runs are ranked, and two rows
-share a rank unless their intervals tell them apart. Nothing here prints.
+of the trials, rates and costs from an estimate over them. Only sound runs are ranked, and rows that
+share a rank cannot be told apart by their intervals. Nothing here prints.
 """
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -67,8 +66,8 @@ class Row:
     """One server under one load, over its trials.
 
     `rank` counts from 1; when it is None, `unranked` says why. `ties` are the rows that cannot be
-    told apart from this one. Figures are asked for by their path in the JSON; None is what a trial
-    did not measure.
+    told apart from this one, of whatever rank. Figures are asked for by their path in the JSON;
+    None is what a trial did not measure.
     """
 
     name: str
@@ -220,7 +219,7 @@ def headline(plan: Plan) -> Headline:
 
 
 def rows(result: Result) -> list[Row]:
-    """A row per server and load, best rank first within a load, unranked ones after them.
+    """A row per server and load, the best mean first within a load, unsound ones after them.
 
     Loads stand in the order in which they first ran.
     """
@@ -466,36 +465,40 @@ def _judge(run: Run, result: Result) -> Trial:
 
 
 def _ranked(same: Sequence[Row]) -> list[Row]:
-    """Rows of one load, ranked: 1 + how many are clearly better (so ties share a rank)."""
+    """Rows of one load in the order of their means, the best first, and ranked; unsound ones last.
+
+    A row shares the rank of the row above it unless a row of that rank is clearly better; then its
+    rank is its own place among the ranked ones. So ranks never fall on the way down, and no two
+    rows of one rank can be told apart. Counting the clearly better ones would not do: a wide
+    interval hides differences, so that of three rows the last may tie with the first while the one
+    between them does not, and it would stand above what is faster.
+    """
     kind = headline(same[0].plan)
-    values = {row.name: row.values(kind.path) for row in same}
-    reasons = {row.name: _why_unranked(row) for row in same}
-    sound = [row for row in same if reasons[row.name] is None]
-    ranked = []
-    for row in same:
-        reason = reasons[row.name]
-        if reason is not None or len(sound) < 2:
-            ranked.append(replace(row, unranked=reason))
-            continue
-        better, ties = 0, []
-        for other in sound:
-            if other is row:
-                continue
-            quotient = ratio(values[other.name], values[row.name])
-            if not clearly_differs(quotient):
-                ties.append(other.name)
-            elif quotient is not None and (quotient.mean > 1) == kind.more_is_better:
-                better += 1
-        ranked.append(replace(row, rank=better + 1, ties=tuple(ties)))
 
-    def order(row: Row) -> tuple[float, float]:
-        middle = estimate(values[row.name])
-        size = middle.mean if middle else 0.0
+    def order(row: Row) -> tuple[bool, float]:
+        middle = row.mean(kind.path) or 0.0
         # One trial shows no spread, yet its figures are as sound as the ranked ones.
-        place = row.rank or (math.inf if row.unranked not in (None, ONE_TRIAL) else 0)
-        return place, -size if kind.more_is_better else size
+        unsound = row.unranked not in (None, ONE_TRIAL)
+        return unsound, -middle if kind.more_is_better else middle
 
-    return sorted(ranked, key=order)
+    found = sorted((replace(row, unranked=_why_unranked(row)) for row in same), key=order)
+    sound = [row for row in found if row.unranked is None]
+    if len(sound) < 2:
+        return found
+    values = [row.values(kind.path) for row in sound]
+    ties = [
+        [place for place, other in enumerate(values) if not clearly_differs(ratio(other, own))]
+        for own in values
+    ]
+    ranked = []
+    first = 0  # the place of the first row that has the current rank
+    for place, row in enumerate(sound):
+        if any(above not in ties[place] for above in range(first, place)):
+            first = place
+        names = tuple(sound[other].name for other in ties[place] if other != place)
+        ranked.append(replace(row, rank=first + 1, ties=names))
+    places = iter(ranked)
+    return [next(places) if row.unranked is None else row for row in found]
 
 
 def _why_unranked(row: Row) -> str | None:

@@ -134,8 +134,7 @@ def _behind(row: Row, best: Row) -> str:
     kind = headline(row.plan)
     quotient = ratio(row.values(kind.path), best.values(kind.path))
     said = f"{_times(quotient)} {best.name} in {_NAMES[kind.path]}"
-    ties = [name for name in row.ties if name != best.name]
-    return f"{said}, no clear difference from {_listed(ties)}" if ties else said
+    return f"{said}, no clear difference from {_listed(row.ties)}" if row.ties else said
 
 
 _NAMES = {

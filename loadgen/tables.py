@@ -376,7 +376,10 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         what = " and ".join(_FIGURES[kind.path][0] for kind in _KIND_ORDER if kind in kinds)
         notes.append(f"+/-: half the 95 % interval of {what} (Student's t over the trials).")
     if any(row.ties for row in found):
-        notes.append("=: no clear difference, the 95 % interval of their ratio (Welch) includes 1.")
+        notes.append(
+            "#: the place by the mean; = where none of that rank is clearly better than another "
+            "(the 95 % intervals of their ratios, Welch's, include 1)."
+        )
     if any(row.bound.bound == GENERATOR for row in found):
         notes.append("limited by generator: the server can do more than the number beside it.")
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]

@@ -1,6 +1,7 @@
 """Rows, ranks and ratios over trials whose figures are known."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -40,6 +41,130 @@ def test_no_clear_difference_is_the_same_rank() -> None:
     )
     assert ranks(found) == {"selectors": 1, "thread": 2, "process": 2}
     assert found[1].ties == ("process",)
+
+
+def test_a_wide_interval_lifts_nothing_above_what_is_faster() -> None:
+    # `process` is not told apart from either of the others, yet they are from each other.
+    found = rows(
+        result(
+            *trials("process", [700, 50, 400]),
+            *trials("thread", [390, 420, 400]),
+            *trials("selectors", [730, 735, 725]),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("selectors", 1),
+        ("thread", 2),
+        ("process", 2),
+    ]
+    assert found[2].ties == ("selectors", "thread")
+
+
+def test_what_is_below_a_wide_interval_is_held_against_all_of_the_rank() -> None:
+    found = rows(
+        result(
+            *trials("selectors", [730, 735, 725]),
+            *trials("process", [1500, 100, 900]),
+            *trials("thread", [390, 420, 400]),
+            *trials("iterative", [380, 410, 390]),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("selectors", 1),
+        ("process", 1),
+        ("thread", 3),
+        ("iterative", 3),
+    ]
+
+
+def test_a_row_is_held_against_every_row_of_the_rank_not_the_first_alone() -> None:
+    found = rows(
+        result(
+            *trials("process", [2000, 200, 1100]),
+            *trials("selectors", [730, 735, 725]),
+            *trials("thread", [690, 692, 688]),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("process", 1),
+        ("selectors", 1),
+        ("thread", 3),
+    ]
+
+
+def test_a_chain_of_ties_ends_where_the_first_of_it_is_clearly_better() -> None:
+    found = rows(
+        result(
+            *trials("thread", [100, 105, 110]),
+            *trials("process", [94, 99, 104]),
+            *trials("selectors", [88, 93, 98]),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("thread", 1),
+        ("process", 1),
+        ("selectors", 3),
+    ]
+    assert [row.ties for row in found] == [("process",), ("thread", "selectors"), ("process",)]
+
+
+def test_ranks_never_fall_on_the_way_down() -> None:
+    choose = random.Random(4)
+    for _ in range(8):
+        found = rows(
+            result(
+                *(
+                    one
+                    for model in ("thread", "process", "selectors", "iterative", "asyncio-streams")
+                    for one in trials(
+                        model,
+                        [
+                            round(choose.uniform(300, 700) * spread ** choose.uniform(-1, 1))
+                            for spread in [choose.choice((1.02, 1.3, 4.0))] * 3
+                        ],
+                    )
+                )
+            )
+        )
+        means = [row.mean("messages_per_second") or 0.0 for row in found]
+        order = [row.rank or 0 for row in found]
+        assert means == sorted(means, reverse=True)
+        assert order == sorted(order)
+        for row in found:
+            above = {one.name for one in found if one.rank == row.rank} - {row.name}
+            assert above <= set(row.ties)
+            assert order.index(row.rank or 0) + 1 == row.rank
+
+
+def test_fewer_milliseconds_stand_above_more() -> None:
+    found = rows(
+        result(
+            *open_loop("thread", [20, 21, 22]),
+            *open_loop("process", [1, 50, 4]),
+            *open_loop("selectors", [2.0, 2.1, 2.2]),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("selectors", 1),
+        ("process", 1),
+        ("thread", 3),
+    ]
+
+
+def test_a_row_of_one_trial_stands_by_its_figure_among_the_ranked() -> None:
+    found = rows(
+        result(
+            *trials("thread", [400, 401, 399]),
+            *trials("process", [100, 101, 99]),
+            run("selectors", per_client=200),
+        )
+    )
+    assert [(row.name, row.rank) for row in found] == [
+        ("thread", 1),
+        ("selectors", None),
+        ("process", 2),
+    ]
+    assert found[1].unranked == compare.ONE_TRIAL
 
 
 def test_one_trial_ranks_nothing_but_keeps_the_order() -> None:
