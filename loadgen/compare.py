@@ -30,6 +30,11 @@ DRIFT = 0.20
 OTHERS_BUSY = 0.25
 STOLEN = 0.05
 
+# Clients that were answered so unevenly are worth a look: by Jain's index, or by how many times the
+# messages of another one had.
+UNEVEN_JAIN = 0.95
+UNEVEN_TIMES = 2
+
 ONE_TRIAL = "one trial"
 TOO_SHORT = "too short"
 
@@ -151,6 +156,15 @@ class Row:
     def errors(self) -> dict[str, int]:
         """Failures by errno name, summed over the trials."""
         return dict(sorted(self.pooled.errors.items()))
+
+    @property
+    def uneven(self) -> bool | None:
+        """Did a trial answer some clients far more often than others? None: nothing to tell by."""
+        jains = self.measured("fairness")
+        if not jains:
+            return None
+        ends = zip(self.measured("least_served"), self.measured("most_served"), strict=True)
+        return min(jains) < UNEVEN_JAIN or any(most > UNEVEN_TIMES * least for least, most in ends)
 
     @property
     def memory_kind(self) -> str | None:

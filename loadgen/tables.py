@@ -370,8 +370,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
             "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had "
             "all."
         )
-        if spans := [f"{row.name} {_served_span(row)}" for row in found if _served_span(row)]:
-            notes.append(f"Messages of the least and the most served client: {', '.join(spans)}.")
+        notes += _evenness(found)
     if repeated:
         what = " and ".join(_FIGURES[kind.path][0] for kind in _KIND_ORDER if kind in kinds)
         notes.append(f"+/-: half the 95 % interval of {what} (Student's t over the trials).")
@@ -386,6 +385,19 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     if ranked and unranked:
         notes.append(f"not ranked: {', '.join(unranked)}.")
     return _table("Throughput", columns, found, notes)
+
+
+def _evenness(found: Sequence[Row]) -> list[str]:
+    """How far apart clients of one server were; the figures of all are in the JSON."""
+    uneven = [f"{row.name} {_served_span(row)}" for row in found if row.uneven]
+    alike = "no client over twice as often as another."
+    if all(row.uneven is None for row in found):
+        return []
+    if not uneven:
+        return [f"Each server answered {alike}" if len(found) > 1 else f"It answered {alike}"]
+    said = f"Messages of the least and the most served client: {', '.join(uneven)}"
+    others = any(row.uneven is False for row in found)
+    return [f"{said}; the others answered {alike}" if others else f"{said}."]
 
 
 _KIND_ORDER = (MESSAGES, CONNECTIONS, RESPONSE)
@@ -613,7 +625,9 @@ def _span(found: Span | None) -> str:
 
 def _served_span(row: Row) -> str:
     least, most = row.span("least_served"), row.span("most_served")
-    return "" if least is None or most is None else f"{least.low:,} to {most.high:,}"
+    assert least is not None
+    assert most is not None
+    return f"{least.low:,} to {most.high:,}"
 
 
 def _rank(row: Row, found: Sequence[Row]) -> str:

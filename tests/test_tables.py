@@ -177,6 +177,33 @@ def test_a_starved_client_cannot_be_overlooked() -> None:
     assert "1 client was served, the other 9 connected and starved" in text
 
 
+def lopsided(model: str, least: int, most: int) -> Run:
+    """A run in which one of 10 clients got `least` messages, and the others `most`."""
+    group = group_tally(10, most)
+    group.answered_per_client[0] = least
+    return replace(run(model), tally=tally(group))
+
+
+def test_only_uneven_servers_are_named_with_what_their_clients_got() -> None:
+    alike = "no client over twice as often as another."
+    even, twice = lopsided("thread", 100, 200), lopsided("process", 99, 200)
+    text = " ".join(shown(result(even, twice)).split())
+    ends = "Messages of the least and the most served client: process 99 to 200"
+    assert f"{ends}; the others answered {alike}" in text
+    assert f"{ends}." in " ".join(shown(result(twice)).split())
+    assert f"Each server answered {alike}" in " ".join(
+        shown(result(even, lopsided("process", 150, 200))).split()
+    )
+    assert f"It answered {alike}" in " ".join(shown(result(even)).split())
+
+
+def test_fairness_alone_is_enough_to_be_uneven() -> None:
+    group = group_tally(10, 100)
+    group.answered_per_client = [100] * 5 + [190] * 5
+    text = shown(result(replace(run(), tally=tally(group))))
+    assert "served client: thread 100 to 190." in text
+
+
 def test_every_end_of_clients_and_messages_is_in_a_table() -> None:
     group = group_tally()
     group.intended, group.wrong, group.failed, group.waiting = 2006, 1, 2, 3
