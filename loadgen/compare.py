@@ -34,6 +34,8 @@ STOLEN = 0.05
 # messages of another one had.
 UNEVEN_JAIN = 0.95
 UNEVEN_TIMES = 2
+# A warm-up that took so much longer than asked was prolonged, and not only late.
+PROLONGED_SECONDS = 0.1
 
 ONE_TRIAL = "one trial"
 TOO_SHORT = "too short"
@@ -165,6 +167,13 @@ class Row:
             return None
         ends = zip(self.measured("least_served"), self.measured("most_served"), strict=True)
         return min(jains) < UNEVEN_JAIN or any(most > UNEVEN_TIMES * least for least, most in ends)
+
+    @property
+    def prolonged_warmup(self) -> float | None:
+        """The longest warm-up in seconds, where clients that awaited a first reply prolonged it."""
+        longest = self.highest("warmup_seconds")
+        asked = self.plan.warmup_seconds
+        return longest if longest and asked and longest > asked + PROLONGED_SECONDS else None
 
     @property
     def memory_kind(self) -> str | None:

@@ -475,16 +475,27 @@ class Engine:
         return kind, value
 
     def obey(self) -> None:
-        """Act on a word from the parent: the window's times, or an early stop."""
+        """Act on a word from the parent: the window's times, an early stop, or a question."""
         kind, value = self._hear()
         if kind == "window" and not self.draining:
             self._window = value
         elif kind == "stop" and not self.draining:
             self._cut_short = True
             self._stop_at = 0
+        elif kind == "ask":
+            self._tell("awaiting", self._awaiting_first_reply())
         self._deadline = 0
 
     # Results
+
+    def _awaiting_first_reply(self) -> int:
+        """Clients of closed loops that have sent their first message and have no reply yet."""
+        return sum(
+            client.state == WAITING and not client.first_reply_at
+            for load in self.loads
+            if not load.open_loop
+            for client in load.clients
+        )
 
     def _snapshot(self) -> WorkerSnapshot:
         response = Histogram.merged(load.response for load in self.loads)

@@ -145,12 +145,14 @@ class MachineFigures:
 class Figures(LoadFigures):
     """One run's figures: all clients together, the server, the engine and the machine.
 
+    `warmup_seconds` lay between the last connect and the window, as long as it really took.
     `groups` has each group's figures by its name where there are several; `probe` what a client of
     an experiment's own counted, `kernel` how far the kernel's counters moved, both by name.
     """
 
     window_seconds: float | None = None
     connecting_seconds: float | None = None
+    warmup_seconds: float | None = None
     server: ServerFigures = field(default_factory=ServerFigures)
     engine: EngineFigures
     machine: MachineFigures = field(default_factory=MachineFigures)
@@ -177,6 +179,7 @@ def figures(run: Run) -> Figures:
         **{item.name: getattr(whole, item.name) for item in fields(LoadFigures)},
         window_seconds=window,
         connecting_seconds=tally.connecting_seconds,
+        warmup_seconds=_warmup_seconds(run),
         server=server,
         engine=EngineFigures(
             workers=plan.workers,
@@ -189,6 +192,13 @@ def figures(run: Run) -> Figures:
         probe=run.probe or {},
         kernel=run.kernel or {},
     )
+
+
+def _warmup_seconds(run: Run) -> float | None:
+    tally = run.tally
+    if tally is None or tally.window_started is None or run.plan.messages_per_client is not None:
+        return None
+    return max(0.0, tally.window_started - tally.started - tally.connecting_seconds)
 
 
 def together(groups: Iterable[GroupTally]) -> GroupTally:

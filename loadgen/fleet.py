@@ -36,6 +36,14 @@ from .tally import Tally, merge_tallies
 START_MARGIN_NS = SECOND // 50
 REPORT_SECONDS = 0.25
 LOOK_SECONDS = 0.1
+# In the warm-up, workers are asked so often how many of their clients await their first reply.
+ASK_SECONDS = 0.05
+# A server that starts a process for each client, on a busy machine, takes seconds to start 100, and
+# whom it gets to late would look badly served. Longer than this, it is the server's own doing.
+LONGER_WARMUP_SECONDS = 5.0
+# Those who wait are starved, and not about to be served, once nobody's wait has ended for so long:
+# less than the usual warm-up, which they then do not prolong.
+STARVED_SECONDS = 0.4
 # A worker has this long to hand in its tally after the load has ended.
 HAND_IN_SECONDS = 10.0
 START_SECONDS = 60.0
@@ -143,6 +151,7 @@ class Worker:
     def __init__(self, share: Share) -> None:
         self.number = share.worker
         self.connected_at: int | None = None
+        self.awaiting: int | None = None
         self.snapshot: WorkerSnapshot | None = None
         self.tally: Tally | None = None
         self.failure: str | None = None
@@ -178,6 +187,8 @@ class Worker:
             return None
         if kind == "connected":
             self.connected_at = value
+        elif kind == "awaiting":
+            self.awaiting = value
         elif kind == "snapshot":
             self.snapshot = value
         elif kind == "tally":
@@ -219,6 +230,9 @@ class _Conductor:
         self._stopping = False
         self._started = 0
         self._window: tuple[int, int] | None = None
+        self._asked_at = 0
+        self._fewest_awaiting = math.inf
+        self._fewer_at = 0
         self._announced_open = self._announced_close = False
         self._reported_at = 0.0
         self._reported_answered = 0
@@ -243,7 +257,9 @@ class _Conductor:
         The window's ends are announced on time, for the caller reads the server's CPU then: 0.1 s
         late would be 3 % of a window of 3 s.
         """
-        if self._window is None or self._announced_close:
+        if self._window is None:
+            return ASK_SECONDS
+        if self._announced_close:
             return LOOK_SECONDS
         opens, closes = self._window
         if self._announced_open and closes == opens:  # it closes when the workers are done
@@ -276,7 +292,7 @@ class _Conductor:
             self._tell_all("stop")
 
     def _open_window(self) -> None:
-        """Once all clients of all workers have finished connecting, say when the window is."""
+        """Once all clients of all workers are connected and warmed up, say when the window is."""
         if self._window is not None or self._plan.duration_seconds is None:
             return
         present = [worker for worker in self._workers if not worker.done]
@@ -284,9 +300,34 @@ class _Conductor:
         if not present or len(connected) < len(present):
             return
         opens = max(connected) + round(self._plan.warmup_seconds * SECOND)
+        if self._plan.warmup_seconds and not self._warm(present, opens):
+            return
         opens = max(opens, time.monotonic_ns() + START_MARGIN_NS)
         self._window = (opens, opens + round(self._plan.duration_seconds * SECOND))
         self._tell_all("window", self._window)
+
+    def _warm(self, present: list[Worker], opens: int) -> bool:
+        """Whether the window may open when it is to, or at once where that has passed.
+
+        The warm-up goes on while clients await their first reply and some still get it. Those of an
+        open loop are not waited for, since their turns come by the clock.
+        """
+        now = time.monotonic_ns()
+        known = [worker.awaiting for worker in present if worker.awaiting is not None]
+        if len(known) == len(present):
+            awaiting = sum(known)
+            if not awaiting:
+                return True
+            if awaiting < self._fewest_awaiting:
+                self._fewest_awaiting, self._fewer_at = awaiting, now
+        if now >= opens - START_MARGIN_NS:
+            starved = now >= self._fewer_at + STARVED_SECONDS * SECOND
+            if starved or now >= opens + LONGER_WARMUP_SECONDS * SECOND:
+                return True
+        if now >= self._asked_at + ASK_SECONDS * SECOND:
+            self._asked_at = now
+            self._tell_all("ask")
+        return False
 
     def _announce(self) -> None:
         """Tell the caller what has come to pass since the last time."""

@@ -302,7 +302,8 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         type=number(),
         default=0.5,
         metavar="S",
-        help="seconds to leave out of the figures before measuring (0.5)",
+        help="seconds to leave out of the figures before measuring (0.5); up to 5 more while "
+        "clients still get their first reply, unless it is 0",
     )
     add(
         "--trials",

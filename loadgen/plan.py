@@ -230,9 +230,11 @@ class Plan:
     """One run's load.
 
     `duration_seconds` is the measured window, which opens when every client has finished connecting
-    and `warmup_seconds` have passed; or each client sends `messages_per_client`, without a warm-up,
-    and closes. `ramp_seconds` spreads the connects evenly over that time; `connect_rate` bounds
-    connects per second. `pin` gives each worker a core of its own, counted down from the last one.
+    and `warmup_seconds` have passed, or a few more while clients of a closed loop still get their
+    first reply (never where it is 0); or each client sends `messages_per_client`, without a
+    warm-up, and closes. `ramp_seconds` spreads the connects evenly over that time; `connect_rate`
+    bounds connects per second. `pin` gives each worker a core of its own, counted down from the
+    last one.
 
     `family` and `transport` are the server's; figures over another way do not compare. `talk` is
     what the server does with a connection: under `greet` and `once` it closes it itself after its

@@ -379,6 +379,10 @@ def _throughput(found: Sequence[Row]) -> Table | None:
             "#: the place by the mean; = where none of that rank is clearly better than another "
             "(the 95 % intervals of their ratios, Welch's, include 1)."
         )
+    if longer := [
+        f"{row.name} {units.seconds(row.prolonged_warmup)}" for row in found if row.prolonged_warmup
+    ]:
+        notes.append(f"warm-up prolonged, for clients without a first reply: {', '.join(longer)}.")
     if any(row.bound.bound == GENERATOR for row in found):
         notes.append("limited by generator: the server can do more than the number beside it.")
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]

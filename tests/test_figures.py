@@ -21,6 +21,7 @@ def test_rates_belong_to_the_window() -> None:
     assert found.messages_per_second == 1000
     assert found.payload_bytes_per_second == 1000 * 138
     assert found.window_seconds == 2.0
+    assert found.warmup_seconds == pytest.approx(0.49)
 
 
 def test_connections_per_second_are_those_of_the_connecting() -> None:

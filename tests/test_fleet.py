@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from loadgen.fleet import (
     worker_cores,
 )
 from loadgen.plan import Endpoint, Group, Plan, PlanError
-from tests.known_servers import serving, talk
+from tests.known_servers import Counter, serving, talk
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
 WAIT_SECONDS = 20
@@ -81,6 +82,81 @@ def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
     assert 0 < tally.engine_memory_bytes < 2 * 50 * 1024 * 1024
     assert tally.busiest_worker_cpu is not None
     assert not tally.cut_short
+
+
+def test_the_warm_up_goes_on_until_all_have_had_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "STARVED_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", WAIT_SECONDS)
+    numbers, release = Counter(), threading.Event()
+    released_at_opening: list[bool] = []
+
+    def late(client: socket.socket) -> None:
+        if numbers.next() == 1:
+            release.wait(WAIT_SECONDS)
+        talk()(client)
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Snapshot):  # the first comes long after the warm-up as planned
+            release.set()
+        elif isinstance(event, WindowOpened):
+            released_at_opening.append(release.is_set())
+
+    plan = Plan((Group(4),), workers=2, duration_seconds=0.3, warmup_seconds=0.05)
+    with serving(late) as endpoint:
+        tally = run_load(plan, endpoint, on_event=watch)
+    assert released_at_opening == [True]
+    assert min(tally.groups[0].answered_per_client) > 0
+
+
+@pytest.mark.parametrize("ending", ["STARVED_SECONDS", "LONGER_WARMUP_SECONDS"])
+def test_starved_clients_do_not_prolong_the_warm_up_for_ever(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
+    monkeypatch.setattr(fleet, ending, 0.1)
+    plan = Plan((Group(3),), duration_seconds=0.2, warmup_seconds=0.05)
+    with serving(talk(), one_at_a_time=True) as endpoint:
+        tally = run_load(plan, endpoint)
+    assert (tally.groups[0].served, tally.groups[0].starved) == (1, 2)
+    assert tally.window_seconds > 0
+
+
+def test_idle_clients_and_open_loops_do_not_prolong_the_warm_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
+    groups = Group(2, "idle", silent=True), Group(2, "by the clock", rate_per_second=100)
+
+    def say_nothing(client: socket.socket) -> None:
+        while client.recv(4096):
+            pass
+
+    with serving(say_nothing) as endpoint:
+        tally = run_load(Plan(groups, duration_seconds=0.2, warmup_seconds=0.05), endpoint)
+    assert tally.window_seconds > 0
+    assert tally.groups[1].served == 0
+
+
+def test_a_stop_ends_a_prolonged_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
+    stop = threading.Event()
+
+    def stop_soon(event: Event) -> None:
+        if isinstance(event, Snapshot):
+            stop.set()
+
+    with serving(talk(), one_at_a_time=True) as endpoint:
+        tally = run_load(
+            Plan((Group(3),), duration_seconds=0.2, warmup_seconds=0.05),
+            endpoint,
+            on_event=stop_soon,
+            stop=stop,
+        )
+    assert tally.cut_short
+    assert tally.window_started is None
 
 
 def test_an_open_loops_rate_is_shared() -> None:

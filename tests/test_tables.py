@@ -204,6 +204,13 @@ def test_fairness_alone_is_enough_to_be_uneven() -> None:
     assert "served client: thread 100 to 190." in text
 
 
+def test_a_prolonged_warm_up_is_said_with_its_length() -> None:
+    late = replace(run("process"), tally=replace(tally(group_tally()), window_started=102.51))
+    text = shown(result(run("thread"), late))
+    assert "warm-up prolonged, for clients without a first reply: process 2.50 s." in text
+    assert "prolonged" not in shown(result(run("thread")))
+
+
 def test_every_end_of_clients_and_messages_is_in_a_table() -> None:
     group = group_tally()
     group.intended, group.wrong, group.failed, group.waiting = 2006, 1, 2, 3
