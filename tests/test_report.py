@@ -1,7 +1,9 @@
 """What a report says and shows, as data and as HTML; a browser looks at it elsewhere."""
 
+import gzip
 import importlib.util
 import re
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +17,7 @@ from loadgen.monitor import Sample, ServerCost
 from loadgen.plan import Group, Plan
 from loadgen.record import RecordError, Result, Run
 from loadgen.report import missing, write_report
-from loadgen.report.loads import load_labels, loads, sweeps
+from loadgen.report.loads import load_labels, loads, parties, sweeps
 from loadgen.report.style import Style, style_of
 from loadgen.report.views import (
     CONNECTING,
@@ -103,6 +105,23 @@ def test_several_results_stand_side_by_side_under_letters() -> None:
     assert [subject.name for subject in load.subjects] == ["thread (A)", "thread (B)"]
     assert [subject.style.dash for subject in load.subjects] == ["solid", "dashed"]
     assert {subject.style.color for subject in load.subjects} == {LOOK.color}
+
+
+def test_results_that_share_a_load_belong_together_if_by_way_of_others() -> None:
+    ten, twenty, thirty = (run(plan=plan(Group(count))) for count in (10, 20, 30))
+    bridge = result(ten, twenty)
+    assert parties([result(ten), result(thirty), result(twenty), bridge]) == [(0, 2, 3), (1,)]
+
+
+def test_different_experiments_stand_apart_though_they_share_a_load() -> None:
+    told = outcome()
+    same = [result(run(), experiment=told), result(run(), experiment=told)]
+    other = result(run(), experiment=replace(told, name="another"))
+    assert parties([same[0], other, same[1]]) == [(0, 2), (1,)]
+
+
+def test_two_results_are_on_one_chart_whatever_they_measured() -> None:
+    assert parties([result(run()), result(run(plan=plan(Group(99))))]) == [(0, 1)]
 
 
 def test_pictures_show_the_trial_in_the_middle() -> None:
@@ -413,6 +432,43 @@ def test_results_of_unlike_loads_share_a_page_and_say_so(tmp_path: Path) -> None
     one, other = result(run()), result(run(plan=plan(Group(10, size_bytes=128))))
     write_report([one, other], tmp_path / "report.html")
     assert "the loads differ" in Page((tmp_path / "report.html").read_text()).text
+
+
+def html_of(path: Path, *results: Result) -> str:
+    write_report(results, path / "report.html")
+    return (path / "report.html").read_text()
+
+
+def test_many_unlike_results_stand_one_after_the_other(tmp_path: Path) -> None:
+    told = outcome()
+    every = [
+        result(run(plan=plan(Group(10 + at))), experiment=replace(told, name=f"experiment-{at}"))
+        for at in range(12)
+    ]
+    html = html_of(tmp_path, *every)
+    title = "12 results: experiment-0, experiment-1, experiment-2, experiment-3, experiment-4"
+    assert f"<h1>{title} and 7 more</h1>" in html
+    page = Page(html)
+    assert {"#A-result", "#L-result", "#L-latency"} <= page.links
+    assert {link.removeprefix("#") for link in page.links} <= page.ids
+    assert "against A" not in page.text
+    assert "the loads differ" not in page.text
+    assert html.index('id="A-latency"') < html.index('id="B-verdict"')
+
+
+def test_of_three_results_those_alike_are_set_against_each_other(tmp_path: Path) -> None:
+    one, other = result(*trials("thread", [200, 201])), result(*trials("thread", [400, 402]))
+    text = Page(html_of(tmp_path, one, result(run(plan=plan(Group(99)))), other)).text
+    assert "thread: C has 2.00 times the messages/s of A" in text
+    assert "B against A" not in text
+
+
+def test_reports_are_small_and_share_the_block_with_bokeh(tmp_path: Path) -> None:
+    pages = [html_of(tmp_path, everything()), html_of(tmp_path, result(run()))]
+    assert len(pages[0]) < 700_000
+    blocks = [re.findall('type="application/gzip"[^>]*id="bokeh">([^<]*)<', one) for one in pages]
+    assert blocks[0] == blocks[1]
+    assert b"Bokeh" in gzip.decompress(b64decode(blocks[0][0]))
 
 
 def test_an_experiment_survives_the_file() -> None:

@@ -17,9 +17,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from loadgen import record
+from loadgen.plan import Group, Plan
 from loadgen.report import write_report
 from tests.report_results import everything
+from tests.runs import result, run
 
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 DESKTOP = (1280, 800)
@@ -38,7 +42,7 @@ return window.Bokeh !== undefined && Bokeh.documents.length > 0
 COLORED = """
 const canvases = (node) => [...(node.shadowRoot ? node.shadowRoot.children : []), ...node.children]
     .flatMap((one) => one.tagName === "CANVAS" ? [one] : canvases(one))
-return [...document.querySelectorAll("figure")].map((figure) => {
+return [...(arguments[0] || document).querySelectorAll("figure")].map((figure) => {
   let colored = 0
   for (const canvas of canvases(figure)) {
     const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
@@ -123,24 +127,24 @@ class Visit:
 @pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def visit(browser: Chrome, address: str, request: pytest.FixtureRequest) -> Visit:
     """The report at one size of window, with every chart drawn."""
-    width, height = request.param
     browser.get("about:blank")
     log(browser, "browser")
     log(browser, "performance")
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {
-            "width": width,
-            "height": height,
-            "deviceScaleFactor": 1,
-            "mobile": request.param == PHONE,
-        },
-    )
+    resize(browser, request.param)
     browser.get(address)
     wait_until_drawn(browser)
     loud = ("SEVERE", "WARNING")
     complaints = [one["message"] for one in log(browser, "browser") if one["level"] in loud]
-    return Visit(browser, address, width, complaints, requests(browser))
+    return Visit(browser, address, request.param[0], complaints, requests(browser))
+
+
+def resize(browser: Chrome, size: tuple[int, int]) -> None:
+    """Pretend a screen of that size; a window of Chromium is never narrower than 500 pixels."""
+    width, height = size
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
+    )
 
 
 def wait_until_drawn(browser: Chrome) -> None:
@@ -165,12 +169,66 @@ def test_every_chart_is_drawn(visit: Visit) -> None:
 
 
 def test_nothing_reaches_beyond_the_edge(visit: Visit) -> None:
-    for details in visit.browser.find_elements(By.TAG_NAME, "details"):
-        visit.browser.execute_script("arguments[0].open = true", details)
-    wide, room = visit.browser.execute_script(
-        "const page = document.documentElement; return [page.scrollWidth, page.clientWidth]"
+    assert reaches(visit.browser) <= visit.width
+
+
+def reaches(browser: Chrome) -> float:
+    """How far to the right anything on the page reaches, all folds open, in pixels.
+
+    What is in a box that scrolls by itself counts as far as the box.
+    """
+    return float(
+        browser.execute_script(
+            "for (const one of document.querySelectorAll('details')) one.open = true;"
+            "const parts = [...document.querySelectorAll('body *')]"
+            ".filter((one) => one.closest('.scroll > *') === null);"
+            "return Math.max(document.documentElement.scrollWidth,"
+            "...parts.map((one) => one.getBoundingClientRect().right))"
+        )
     )
-    assert wide == room <= visit.width
+
+
+@pytest.mark.parametrize("name", ["gil-duel", "slow-reader"])
+def test_a_reference_report_fits_a_phone(browser: Chrome, tmp_path: Path, name: str) -> None:
+    write_report([record.load(REFERENCE / name)], tmp_path / "report.html")
+    resize(browser, PHONE)
+    browser.get((tmp_path / "report.html").as_uri())
+    wait_until_drawn(browser)
+    assert reaches(browser) <= PHONE[0]
+
+
+def test_charts_of_unlike_results_are_drawn_when_asked_for(browser: Chrome, tmp_path: Path) -> None:
+    unlike = [result(run(plan=Plan((Group(10, size_bytes=size),)))) for size in (1, 2, 3)]
+    write_report(unlike, tmp_path / "report.html")
+    resize(browser, PHONE)
+    browser.get((tmp_path / "report.html").as_uri())
+    WebDriverWait(browser, 60).until(lambda one: one.execute_script("return 'Bokeh' in window"))
+    assert browser.execute_script("return Bokeh.documents.length") == 0
+    link = browser.find_element(By.CSS_SELECTOR, "a[href='#B-latency']")
+    browser.execute_script("arguments[0].click()", link)
+    wait_until_drawn(browser)
+    folds = browser.find_elements(By.CSS_SELECTOR, ".fold")
+    assert [fold.get_property("open") for fold in folds] == [False, True, False]
+    assert min(browser.execute_script(COLORED, folds[1])) > 100
+    assert reaches(browser) <= PHONE[0]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["delete window.DecompressionStream", "window.atob = () => 'no gzip'"],
+    ids=["old browser", "broken file"],
+)
+def test_without_charts_a_sentence_says_why(browser: Chrome, address: str, broken: str) -> None:
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": broken})
+    try:
+        browser.get(address)
+        sentence = browser.find_element(By.ID, "uncharted")
+        WebDriverWait(browser, 60).until(lambda _: sentence.is_displayed())
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    assert "2023 or later" in sentence.text
+    assert browser.find_element(By.ID, "verdict").is_displayed()
+    assert not browser.find_element(By.TAG_NAME, "figure").is_displayed()
 
 
 def test_a_name_with_markup_or_formulas_is_only_a_name(visit: Visit) -> None:

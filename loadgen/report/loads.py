@@ -57,14 +57,35 @@ def letter(position: int) -> str:
     return string.ascii_uppercase[position] if position < 26 else str(position + 1)
 
 
-def loads(results: Sequence[Result]) -> list[Load]:
+def parties(results: Sequence[Result]) -> list[tuple[int, ...]]:
+    """The positions of results that belong side by side: they share a load, if by way of others.
+
+    Different experiments do not, for they ask different things of a load that they share. Two
+    results always do: whoever asks for a page about two wants to see both in one chart.
+    """
+    if len(results) <= 2:
+        return [tuple(range(len(results)))]
+    found: list[tuple[tuple[int, ...], set[tuple[Any, ...]]]] = []
+    for position, result in enumerate(results):
+        asked = result.experiment.name if result.experiment else None
+        members: tuple[int, ...] = (position,)
+        own = {(asked, *load_of(run.plan)) for run in result.runs}
+        for party in [one for one in found if one[1] & own]:
+            found.remove(party)
+            members, own = party[0] + members, party[1] | own
+        found.append((members, own))
+    return sorted(tuple(sorted(members)) for members, _ in found)
+
+
+def loads(results: Sequence[Result], positions: Sequence[int] = ()) -> list[Load]:
     """Every load of the results, in the order in which they first ran.
 
-    The same row of several results stands together.
+    The same row of several results stands together. `positions` are those of the results on a page
+    that is about others as well.
     """
     variants: dict[str, list[tuple[Any, ...]]] = {}
     found: dict[tuple[Any, ...], list[Subject]] = {}
-    for position, result in enumerate(results):
+    for position, result in zip(positions or range(len(results)), results, strict=True):
         for place, row in enumerate(rows(result)):
             run = row.run
             seen = variants.setdefault(run.model, [])

@@ -1,10 +1,14 @@
 """A report as one HTML page: words, charts and tables, and everything they need inside the file.
 
 The page asks no network for anything, and its own policy forbids it to: scripts, styles and data
-are in the file, fonts are the reader's.
+are in the file, fonts are the reader's. Scripts are packed, which makes the file a third as large;
+Bokeh is a block of its own, the same in every report, so that git keeps several as one.
+Results that share no load stand one after the other, each with charts of its own.
 """
 
+import gzip
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,9 +39,11 @@ from ..environment import Environment as Machine
 from ..record import ExperimentOutcome, Result
 from ..tables import Table, difference_table, heading
 from .charts import THEME, Drawn, draw
-from .loads import Load, Subject, letter, loads
+from .loads import Load, Subject, letter, loads, parties
 from .style import MARKERS, Style
 from .views import Section, sections
+
+MOST_TITLE = 80  # letters of names in a title; two lines on a desktop's screen
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,13 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a result came from. `letter` is empty when there is but one."""
+    """Where a result came from. `letter` is empty when there is but one.
+
+    `name` is its experiment's, or its title where there was no experiment.
+    """
 
     letter: str
+    name: str
     title: str
     when: str
     command: str
@@ -86,10 +96,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Chart:
-    """A place for a figure on the page, and words for those who cannot see it."""
+    """A place for a figure on the page, and words for those who cannot see it.
+
+    `height` in pixels is kept free, so that nothing moves when the figure is drawn.
+    """
 
     words: str
     place: Markup
+    height: int
 
 
 @dataclass(frozen=True)
@@ -110,10 +124,26 @@ class Block:
     toggles: tuple[Toggle, ...]
 
 
-def _knees(results: Sequence[Result]) -> dict[tuple[str, str], float]:
+@dataclass(frozen=True)
+class Party:
+    """Results that stand side by side. `anchor` tells its places on the page from other parties'.
+
+    `script` is what draws its charts, packed.
+    """
+
+    anchor: str
+    title: str
+    origins: tuple[Origin, ...]
+    verdicts: tuple[Verdict, ...]
+    contrasts: tuple[Contrast, ...]
+    blocks: tuple[Block, ...]
+    script: str
+
+
+def _knees(results: Sequence[Result], positions: Sequence[int]) -> dict[tuple[str, str], float]:
     """Where each curve bends, by what is varied and the name of the subject."""
     found = {}
-    for position, result in enumerate(results):
+    for position, result in zip(positions, results, strict=True):
         mark = f" ({letter(position)})" if len(results) > 1 else ""
         for (what, name), value in knees(curves(rows(result))).items():
             found[what, name + mark] = value
@@ -121,9 +151,48 @@ def _knees(results: Sequence[Result]) -> dict[tuple[str, str], float]:
 
 
 def page(results: Sequence[Result]) -> str:
-    """The whole report as HTML. `results` are one or more; rows of several stand side by side."""
-    every = loads(results)
-    asked = sections(every, _knees(results))
+    """The whole report as HTML, of one result or more; rows that share a load stand together."""
+    apart = parties(results)
+    every = [_party(results, positions, len(apart) > 1) for positions in apart]
+    template = Environment(
+        loader=PackageLoader("loadgen.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("page.html")
+    return template.render(
+        title=_title([origin for party in every for origin in party.origins]),
+        parties=every,
+        markers=MARKERS,
+        bokeh=_packed("\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)),
+    )
+
+
+def _packed(script: str) -> str:
+    """A script as base64 of gzip, the same for the same script: without the time of packing."""
+    return b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+
+
+def _title(origins: Sequence[Origin]) -> str:
+    if len(origins) <= 2:
+        return " and ".join(dict.fromkeys(origin.title for origin in origins))
+    names = list(dict.fromkeys(origin.name for origin in origins))
+    between = "; " if any("," in name for name in names) else ", "
+    shown = names[:1]
+    for name in names[1:]:
+        if len(between.join((*shown, name))) > MOST_TITLE:
+            break
+        shown.append(name)
+    rest = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return f"{len(origins)} results: {between.join(shown)}{rest}"
+
+
+def _party(results: Sequence[Result], positions: Sequence[int], apart: bool) -> Party:
+    """The results at these positions; `apart` when the page is about others as well."""
+    own = [results[position] for position in positions]
+    every = loads(own, positions)
+    asked = sections(every, _knees(own, positions))
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
     figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
@@ -132,40 +201,33 @@ def page(results: Sequence[Result]) -> str:
             document.add_root(one)
     script, places = components(figures, wrap_script=False, theme=THEME)
     divs = iter(places)
-    blocks = [
+    blocks = tuple(
         Block(
             section,
             tuple(
                 Chart(
                     f"{section.title}. {panel.title}. {' '.join(section.says)}",
                     Markup(next(divs)),
+                    one.figure.height or 0,
                 )
-                for panel in section.panels
+                for panel, one in zip(section.panels, same, strict=True)
             ),
             tuple(Toggle(name, style, _models(name, same)) for name, style in section.legend),
         )
         for section, same in zip(asked, drawn, strict=True)
-    ]
-    template = Environment(
-        loader=PackageLoader("loadgen.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html")
+    )
     origins = tuple(
         _origin(result, _rows_of(place, every), letter(place) if len(results) > 1 else "")
-        for place, result in enumerate(results)
+        for place, result in zip(positions, own, strict=True)
     )
-    return template.render(
-        title=" and ".join(dict.fromkeys(origin.title for origin in origins)),
-        origins=origins,
-        verdicts=tuple(_verdicts(every)),
-        contrasts=tuple(_contrasts(results)),
-        blocks=blocks,
-        markers=MARKERS,
-        bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js()),
-        script=Markup(script),
+    return Party(
+        f"{origins[0].letter}-" if apart else "",
+        ", ".join(f"{origin.letter}: {origin.name}" for origin in origins),
+        origins,
+        tuple(_verdicts(every)),
+        tuple(_contrasts(results, positions)),
+        blocks,
+        _packed(script),
     )
 
 
@@ -183,10 +245,12 @@ def _ranked(result: int, load: Load) -> list[Subject]:
     return sorted(same, key=lambda subject: subject.place)
 
 
-def _origin(result: Result, rows: Sequence[Row], name: str) -> Origin:
+def _origin(result: Result, rows: Sequence[Row], mark: str) -> Origin:
+    title = heading(result, rows)[0]
     return Origin(
-        name,
-        heading(result, rows)[0],
+        mark,
+        result.experiment.name if result.experiment else title,
+        title,
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
         _details(result.environment),
@@ -219,15 +283,22 @@ def _standings(same: Sequence[Subject]) -> Iterator[Standing]:
         )
 
 
-def _contrasts(results: Sequence[Result]) -> Iterator[Contrast]:
-    """The first result against each of the others."""
-    for place, other in enumerate(results[1:], 1):
-        a, b = letter(0), letter(place)
+def _contrasts(results: Sequence[Result], positions: Sequence[int]) -> Iterator[Contrast]:
+    """The first of these results against each of the others.
+
+    Of two results alone it is said why nothing can be set side by side; of more, only of which.
+    """
+    first, *others = positions
+    a, unlike = letter(first), []
+    for place in others:
+        b = letter(place)
         title = f"{b} against {a}"
         try:
-            found, minds = diff(results[0], other)
+            found, minds = diff(results[first], results[place])
         except ComparisonError as error:
-            yield Contrast(title, (), None, (str(error),))
+            if len(results) == 2:
+                yield Contrast(title, (), None, (str(error),))
+            unlike.append(b)
             continue
         yield Contrast(
             title,
@@ -235,6 +306,9 @@ def _contrasts(results: Sequence[Result]) -> Iterator[Contrast]:
             difference_table(found, a, b),
             tuple(minds),
         )
+    if unlike and len(results) > 2:
+        said = f"Nothing was measured both in {a} and in {' or '.join(unlike)}."
+        yield Contrast(f"Against {a}", (said,), None, ())
 
 
 def _contrast_sentence(one: Difference, a: str, b: str) -> str:
