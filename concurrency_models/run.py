@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from concurrency_models.arguments import make_parser, settings_of
 from concurrency_models.backends import MODELS
 from concurrency_models.listener import address_text, listening
-from concurrency_models.server import Server, say
+from concurrency_models.server import SHORTAGES, Server, say
 from concurrency_models.settings import FAMILIES, Settings
 
 USAGE_ERROR: Final = 2
@@ -52,14 +52,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             listener = stack.enter_context(listening(settings, share_port=model.share_port))
         except OSError as error:
             return complain(explain(error, settings))
-        server = Server(settings, listener)
+        try:
+            server = Server(settings, listener)
+        except OSError as error:
+            return complain(explain_shortage(error, model.name))
         stop_on_signals(server)
         where = address_text(listener.getsockname())
         what = " for datagrams" if settings.transport == "udp" else ""
         line = f"{model.name}: listening on {where}{what} (Ctrl-C stops)"
-        server.on_ready = lambda: say(line)
+        ready = False
+
+        def announce() -> None:
+            nonlocal ready
+            ready = True
+            say(line)
+
+        server.on_ready = announce
         started = time.monotonic()
-        serve(server)
+        try:
+            serve(server)
+        except OSError as error:
+            if ready:
+                raise
+            return complain(explain_shortage(error, model.name))
     uptime = time.monotonic() - started
     clients = "1 client" if server.accepted == 1 else f"{server.accepted} clients"
     spread = ""
@@ -119,6 +134,13 @@ def explain(error: OSError, settings: Settings) -> str:
         return f"{host} is no address of this machine; --host {own} always is"
     where = f"the socket file {path!r}" if path else f"{host} port {port}"
     return f"cannot listen on {where}: {error.strerror}"
+
+
+def explain_shortage(error: OSError, model: str) -> str:
+    """Return what there was too little of to start serving; raise any other error again."""
+    if error.errno not in SHORTAGES:
+        raise error
+    return f"{model} cannot start: out of {SHORTAGES[error.errno]}"
 
 
 def command() -> NoReturn:

@@ -130,6 +130,23 @@ def test_a_port_that_needs_root() -> None:
     check_complaint(run("--port", "1", wrapper=wrapper), 1, "port 1 needs root's rights", "1024")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "descriptors"),
+    [
+        (("--model", "thread"), 5),
+        (("--model", "process"), 8),
+        (("--model", "process", "--start-method", "forkserver"), 8),
+        (("--model", "prefork"), 8),
+        (("--model", "fd-passing"), 8),
+    ],
+    ids=as_typed,
+)
+def test_too_few_descriptors_to_start(arguments: tuple[str, ...], descriptors: int) -> None:
+    few = ("sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh")
+    ended = run("--port", "0", *arguments, wrapper=few)
+    check_complaint(ended, 1, f"{arguments[1]} cannot start: out of file descriptors", "ulimit -n")
+
+
 def test_a_model_whose_package_is_missing() -> None:
     missing = [model for model in MODELS.values() if model.unavailable()]
     if not missing:
@@ -154,6 +171,22 @@ def test_verbose_prints_a_line_for_each_connection_and_message() -> None:
         server.out.wait_for(rf"{name} connected")
         client.reset()
         server.out.wait_for(rf"{name} was lost: Connection reset by peer$")
+
+
+@pytest.mark.parametrize(
+    "model", [name for name in ("fd-passing", "subinterpreters") if not MODELS[name].unavailable()]
+)
+def test_a_client_that_is_handed_over_is_said_to_connect_once(model: str) -> None:
+    with serving("--model", model, "-v") as server:
+        with Client(server.address) as client:
+            client.send(b"hello")
+            server.out.wait_for("says b'hello'$")
+            client.hang_up()
+            client.read_to_end()
+        server.out.wait_for("hung up$")
+        server.stop()
+        server.out.wait_for_end()
+        assert sum(line.endswith(" connected") for line in server.out.lines) == 1
 
 
 def test_it_is_silent_about_clients_otherwise() -> None:
