@@ -304,6 +304,15 @@ def new_folder(results: Path, began: str, what: str) -> Path:
     raise RecordError(f"{results} has too many results named {stamp}-{what}; name another folder")
 
 
+def fixed_folder(folder: Path) -> Path:
+    """The folder itself, made if need be: what is written there replaces an earlier run's files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(f"cannot make {folder}: {error.strerror}") from None
+    return folder
+
+
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises RecordError."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

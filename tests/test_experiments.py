@@ -452,6 +452,23 @@ def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> 
     assert outcome.reading in (folder / "tables.md").read_text()
 
 
+def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) -> None:
+    old = tmp_path / "sticky" / "run.json"
+    old.parent.mkdir()
+    old.write_text("from an earlier run")
+    done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
+    assert done.returncode == 0, done.stderr
+    outcome = load(old).experiment
+    assert outcome is not None
+    assert outcome.name == "sticky"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "report.html",
+        "run.json",
+        "tables.md",
+    ]
+    assert outcome.reading in (tmp_path / "report.html").read_text()
+
+
 def test_every_framing_is_tried() -> None:
     tried = {case.plan.framing for case in EXPERIMENTS["sticky"].cases}
     assert tried == set(FRAMINGS)

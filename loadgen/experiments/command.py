@@ -39,6 +39,7 @@ def make_parser() -> ArgumentParser:
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen experiment gil-duel --predict --quick\n"
             "  python -m loadgen experiment all --quick\n"
+            "  python -m loadgen experiment all --report --folder results/reference\n"
             "exit status: 0 measured, whatever came out; 1 something could not be measured or "
             "saved,\n2 usage, 130 cut short by Ctrl-C"
         ),
@@ -60,8 +61,17 @@ def make_parser() -> ArgumentParser:
     add("--report", action="store_true", help="write each result's report.html as well")
     add("--trials", type=whole(1), metavar="K", help="measure each case K times")
     add("--seed", type=whole(0), metavar="N", help="for the order of runs and all random choices")
+    where = parser.add_mutually_exclusive_group()
+    add = where.add_argument
     add("--results", default="results", metavar="DIR", help="where to save the results (results)")
+    add(
+        "--folder",
+        metavar="DIR",
+        help="save each as DIR/NAME in place of what is there; with --report, DIR/report.html is "
+        "about all experiments in DIR",
+    )
     add("--no-save", action="store_true", help="do not save the results")
+    add = parser.add_argument
     add("-q", "--quiet", action="store_true", help="show no progress")
     return parser
 
@@ -81,7 +91,7 @@ def main(words: Sequence[str]) -> int:
     if asked.report and (problem := report.missing()):
         raise RecordError(problem)
     if not asked.no_save:
-        record.check_folder(Path(asked.results))
+        record.check_folder(Path(asked.folder or asked.results))
     scale = QUICK if asked.quick else FULL
     if asked.trials is not None:
         scale = replace(scale, trials=asked.trials)
@@ -95,7 +105,17 @@ def main(words: Sequence[str]) -> int:
         status = max(status, ended)
         if ended == INTERRUPTED:
             break
+    if asked.report and asked.folder:
+        _report_on(Path(asked.folder))
     return status
+
+
+def _report_on(folder: Path) -> None:
+    """Write one report about all experiments that are saved in `folder`, in a course's order."""
+    saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
+    if saved:
+        report.write_report([record.load(path) for path in saved], folder / report.REPORT_FILE)
+        print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
 
 def experiments_of(names: Sequence[str]) -> list[Experiment]:
@@ -150,12 +170,15 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     trouble = None
     if not asked.no_save and result.runs:
         try:
-            saved = record.new_folder(Path(asked.results), result.began, result.what)
+            if asked.folder:
+                saved = record.fixed_folder(Path(asked.folder) / findings.experiment.name)
+            else:
+                saved = record.new_folder(Path(asked.results), result.began, result.what)
             document = record.dumps(compare.document(result))
             record.write(saved / record.RESULT_FILE, document)
             text = show.markdown(findings, revealed, warnings, found)
             record.write(saved / record.TABLES_FILE, text)
-            if asked.report:
+            if asked.report and not asked.folder:
                 report.write_report([result], saved / report.REPORT_FILE)
         except RecordError as error:
             trouble = str(error)
