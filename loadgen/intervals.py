@@ -47,6 +47,8 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     mean, variance = _mean_and_variance(logs)
     if len(logs) < 2:
         return Estimate(measured[0], None, None, 1)
+    if len(set(measured)) == 1:  # the way through logarithms would make 8 of 8 a little less than 8
+        return Estimate(measured[0], measured[0], measured[0], len(measured))
     half = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * math.sqrt(variance / len(logs))
     return Estimate(math.exp(mean), _exp(mean - half), _exp(mean + half), len(logs))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.intervals import clearly_differs, estimate, ratio, t_cdf, t_quantile
+from loadgen.intervals import Estimate, clearly_differs, estimate, ratio, t_cdf, t_quantile
 
 values = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=8)
 
@@ -105,3 +105,8 @@ def test_the_unit_of_the_values_does_not_matter(trials: list[float], unit: float
     assert other is not None
     assert other.mean == pytest.approx(one.mean * unit)
     assert other.spread == pytest.approx(one.spread, rel=1e-6, abs=1e-9)
+
+
+def test_equal_values_are_their_own_mean_exactly() -> None:
+    for value in (3.0, 8.0, 10.0, 0.1, 1e6 + 1):
+        assert estimate([value] * 3) == Estimate(value, value, value, 3)
