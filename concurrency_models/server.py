@@ -468,6 +468,10 @@ class Server:
             self._last_warning = now
             print(f"concurrency_models: {text}", file=sys.stderr, flush=True)
 
+    def leave_narration_to_workers(self) -> None:
+        """Say nothing of clients any more: the worker that serves one tells all of it."""
+        self.settings = replace(self.settings, verbose=False)
+
     def narrate(self, client: Client | str, text: str) -> None:
         """If verbose, print what a client did, and in which process and thread it is served."""
         if self.settings.verbose:

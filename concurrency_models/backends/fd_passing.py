@@ -7,7 +7,6 @@ import errno
 import os
 import socket
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from concurrency_models.backends import selectors
@@ -38,8 +37,7 @@ def serve(server: Server) -> None:
         pool = stack.enter_context(
             WorkerPool(server, selectors.serve, inlets, listener_type=Inlet, ring=True)
         )
-        # A client's lines come from the worker that serves it, its first one as well.
-        server.settings = replace(server.settings, verbose=False)
+        server.leave_narration_to_workers()
         handed = [0] * size
 
         def clients_of(worker: int) -> int:

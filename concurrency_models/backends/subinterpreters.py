@@ -40,8 +40,7 @@ def serve(server: Server) -> None:
         )
         workers.append((worker, thread))
         os.read(reports, 1)  # it is ready
-    # A client's lines come from the interpreter that serves it, its first one as well.
-    server.settings = replace(server.settings, verbose=False)
+    server.leave_narration_to_workers()
     os.set_blocking(reports, False)
     handed = [0] * len(outlets)
     released = 0
