@@ -404,6 +404,8 @@ def _save(
     if asked.report:
         report.write_report([result], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)
+    if asked.report:
+        print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
 
 def _trying(action: Callable[[], None]) -> list[str]:

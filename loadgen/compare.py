@@ -567,13 +567,13 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     if short:
         said.append(
             f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank "
-            f"({', '.join(short)}); use a longer --duration, or more --messages"
+            f"({', '.join(dict.fromkeys(short))}); use a longer --duration, or more --messages"
         )
     few = [row.name for row in found if 0 < row.latency_seconds.count < FEWEST_MESSAGES]
     if few:
         said.append(
             f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
-            f"({', '.join(few)}); use a longer --duration"
+            f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
         )
     return said
 

@@ -458,6 +458,7 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
     old.write_text("from an earlier run")
     done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
     assert done.returncode == 0, done.stderr
+    assert f"report in {tmp_path / 'report.html'}" in done.stderr
     outcome = load(old).experiment
     assert outcome is not None
     assert outcome.name == "sticky"

@@ -188,6 +188,8 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
         print(f"loadgen: {trouble}", file=sys.stderr)
     elif saved is not None:
         print(f"saved in {saved}", file=sys.stderr)
+        if asked.report and not asked.folder:
+            print(f"report in {saved / report.REPORT_FILE}", file=sys.stderr)
     if result.cut_short:
         return INTERRUPTED
     return FAILURE if trouble or not findings.rows else 0

@@ -176,7 +176,12 @@ def _packed(script: str) -> str:
 
 def _title(origins: Sequence[Origin]) -> str:
     if len(origins) <= 2:
-        return " and ".join(dict.fromkeys(origin.title for origin in origins))
+        # What a result is called says more where it is an experiment's.
+        titles = [
+            f"{origin.name}: {origin.title}" if origin.experiment else origin.title
+            for origin in origins
+        ]
+        return " and ".join(dict.fromkeys(titles))
     names = list(dict.fromkeys(origin.name for origin in origins))
     between = "; " if any("," in name for name in names) else ", "
     shown = names[:1]
