@@ -1,12 +1,18 @@
 """Fixtures shared by all tests: the models, and a server for each that scenarios share."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from loadgen import interpreters
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C, which tests send, arrive: what a script starts with '&' is made to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=SUBJECTS, ids=str)
