@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from concurrency_models.lifeline import Lifeline
-from concurrency_models.server import Client, Server
+from concurrency_models.server import AT_ONCE, Client, Server
 from concurrency_models.settings import Settings
 
 RESTART_SECONDS: Final = 1.0
@@ -109,7 +109,7 @@ class WorkerServer(Server):
         with suppress(OSError):  # full: the parent will look up; or gone: we shall be told
             self._bell.send(b"\0")
 
-    def accept_waiting(self, most: int = 64) -> Iterator[socket.socket]:
+    def accept_waiting(self, most: int = AT_ONCE) -> Iterator[socket.socket]:
         room = self._ledger.room
         for _ in range(most):
             if room and not room.take():

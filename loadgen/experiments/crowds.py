@@ -18,7 +18,7 @@ def idle_crowd() -> Experiment:
             plan,
             ("--backlog", "4096"),
             label=f"{model}, {words} idle",
-            # The parent of a process keeps two pipes for it, and nobody is to run short here.
+            # The parent of a process keeps two descriptors for it, and nobody is to run short here.
             open_files=(2 if model == "process" else 1) * idle + 200,
             load=Holders(idle, asks=True),
             quick_load=Holders(quick, asks=True),
