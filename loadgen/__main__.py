@@ -1,6 +1,6 @@
 """`python -m loadgen`."""
 
-from .cli import command
+from loadgen.command.main import command
 
 if __name__ == "__main__":
     command()

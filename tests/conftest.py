@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadgen import interpreters
+from loadgen.servers import interpreters
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 
 

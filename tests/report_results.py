@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from loadgen.monitor import Sample, ServerCost
-from loadgen.plan import Group, Plan
-from loadgen.record import Claim, ExperimentOutcome, Result, Run
-from loadgen.tally import GroupTally, Lane
+from loadgen.plan.plan import Group, Plan
+from loadgen.record.monitor import Sample, ServerCost
+from loadgen.record.result import Claim, ExperimentOutcome, Result, Run
+from loadgen.record.tally import GroupTally, Lane
 from tests.runs import cost, group_tally, result, run, tally
 
 HOSTILE = "</script><b>$$x^2$$ & co"

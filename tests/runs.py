@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from loadgen import environment
-from loadgen.monitor import ServerCost
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Result, Run
-from loadgen.tally import GroupTally, Tally
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record import environment
+from loadgen.record.monitor import ServerCost
+from loadgen.record.result import Result, Run
+from loadgen.record.tally import GroupTally, Tally
 
 PLAN = Plan((Group(10),), duration_seconds=2.0)
 WINDOW = 2.0

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.audit import GENERATOR, MACHINE, SERVER, WAITING, audit, verdict
-from loadgen.histogram import Histogram
-from loadgen.monitor import ServerCost
-from loadgen.plan import Group
-from loadgen.record import Ceiling, Run
-from loadgen.tally import GroupTally, Tally
+from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING, audit, verdict
+from loadgen.plan.plan import Group
+from loadgen.record.histogram import Histogram
+from loadgen.record.monitor import ServerCost
+from loadgen.record.result import Ceiling, Run
+from loadgen.record.tally import GroupTally, Tally
 from tests.runs import PLAN, cost, group_tally, run, starving, tally
 
 

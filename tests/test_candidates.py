@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen import interpreters
-from loadgen.candidates import choose
-from loadgen.options import models_of
-from loadgen.plan import Group, Plan, PlanError
-from loadgen.target import TargetError
+from loadgen.command.options import models_of
+from loadgen.plan.plan import Group, Plan, PlanError
+from loadgen.servers import interpreters
+from loadgen.servers.candidates import choose
+from loadgen.servers.target import TargetError
 
 PLAN = Plan((Group(1),))
 FULL = replace(interpreters.own(), version="3.13.0", missing={})

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen import compare
-from loadgen.compare import ComparisonError, Row, rows, warnings
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Result, Run
-from loadgen.tally import GroupTally
+from loadgen.judge import compare
+from loadgen.judge.compare import ComparisonError, Row, rows, warnings
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.result import Result, Run
+from loadgen.record.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
 
 

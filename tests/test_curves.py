@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen import curve_tables, options
-from loadgen.compare import rows
-from loadgen.curves import Curve, curves, knees, least_squares
-from loadgen.plan import Group, Plan, PlanError
-from loadgen.record import Run
+from loadgen.command import options
+from loadgen.judge.compare import rows
+from loadgen.judge.curves import Curve, curves, knees, least_squares
+from loadgen.plan.plan import Group, Plan, PlanError
+from loadgen.record.result import Run
+from loadgen.show import curve_tables
 from tests.runs import cost, group_tally, result, run, tally
 
 # Clients -> answers to each in the window of 2 s: 1,000, 9,500, 10,000 and 4,000 messages/s.

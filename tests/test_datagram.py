@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadgen.fleet import run_load
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.tally import GroupTally
+from loadgen.fleet.conductor import run_load
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.tally import GroupTally
 from tests.known_servers import answering_datagrams
 
 

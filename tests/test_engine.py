@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from loadgen.fleet import run_load
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.tally import GroupTally, Tally
+from loadgen.fleet.conductor import run_load
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.tally import GroupTally, Tally
 from tests.known_servers import (
     PREFIX,
     Counter,

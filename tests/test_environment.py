@@ -4,8 +4,8 @@ import json
 import platform
 from dataclasses import replace
 
-from loadgen import environment
-from loadgen.environment import Environment
+from loadgen.record import environment
+from loadgen.record.environment import Environment
 
 
 def test_it_survives_json() -> None:

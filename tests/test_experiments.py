@@ -16,8 +16,6 @@ import pytest
 
 from concurrency_models.backends import MODELS
 from concurrency_models.talk import FRAMINGS
-from loadgen import figures
-from loadgen.compare import load_of
 from loadgen.experiments import judge, predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.clients import BackToBack, Holders, NeverReads
@@ -25,11 +23,13 @@ from loadgen.experiments.conduct import conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Case, Experiment, Hypothesis, Ranking
 from loadgen.experiments.quantity import Figure, Look, kind_of, shown
 from loadgen.experiments.specimens import SPECIMENS
-from loadgen.fleet import Event, WindowClosed, WindowOpened
-from loadgen.measure import Load
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Claim, Run, load
-from loadgen.tally import Tally
+from loadgen.fleet.conductor import Event, WindowClosed, WindowOpened
+from loadgen.fleet.measure import Load
+from loadgen.judge import figures
+from loadgen.judge.compare import load_of
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.result import Claim, Run, load
+from loadgen.record.tally import Tally
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
 

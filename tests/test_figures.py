@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.figures import figures, flat, jain, names
-from loadgen.histogram import Histogram
-from loadgen.monitor import ServerCost
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Run
-from loadgen.tally import GroupTally
+from loadgen.judge.figures import figures, flat, jain, names
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.histogram import Histogram
+from loadgen.record.monitor import ServerCost
+from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, run, starving, tally
 
 

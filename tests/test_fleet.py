@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadgen import fleet
-from loadgen.fleet import (
+from loadgen.fleet import conductor as fleet
+from loadgen.fleet.conductor import (
     Event,
     LoadError,
     Snapshot,
@@ -27,7 +27,7 @@ from loadgen.fleet import (
     source_addresses,
     worker_cores,
 )
-from loadgen.plan import Endpoint, Group, Plan, PlanError
+from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
 from tests.known_servers import Counter, serving, talk
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
@@ -38,7 +38,7 @@ def workers_of_this_process() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if any("loadgen.fleet" in argument for argument in child.cmdline())
+        if any("loadgen.fleet.conductor" in argument for argument in child.cmdline())
     ]
 
 
@@ -249,7 +249,7 @@ def test_a_worker_that_cannot_start_is_a_clear_error(monkeypatch: pytest.MonkeyP
 
 
 def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import loadgen.fleet as f, sys; f.Engine = None; f.work(int(sys.argv[1]))"
+    program = "import loadgen.fleet.conductor as f, sys; f.Engine = None; f.work(int(sys.argv[1]))"
     monkeypatch.setattr(fleet, "WORKER_PROGRAM", program)
     with pytest.raises(LoadError, match="'NoneType' object is not callable"):
         run_load(Plan((Group(1),)), LOOPBACK)
@@ -257,7 +257,8 @@ def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_end_with_their_parent() -> None:
     program = (
-        "import sys; from loadgen.fleet import run_load; from loadgen.plan import *\n"
+        "import sys; from loadgen.fleet.conductor import run_load\n"
+        "from loadgen.plan.plan import *\n"
         "run_load(Plan((Group(2),), duration_seconds=600.0, warmup_seconds=0.0),\n"
         "    Endpoint('inet', '127.0.0.1', int(sys.argv[1])),\n"
         "    on_event=lambda event: print(event, flush=True))\n"

@@ -16,11 +16,12 @@ from typing import IO
 
 import pytest
 
-from loadgen import figures, target
-from loadgen.figures import Figures
-from loadgen.measure import measure_found
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.progress import Progress
+from loadgen.fleet.measure import measure_found
+from loadgen.judge import figures
+from loadgen.judge.figures import Figures
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.servers import target
+from loadgen.show.progress import Progress
 from tests.servers import WAIT_SECONDS
 
 CLIENTS, MESSAGES = 5, 200

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.histogram import (
+from loadgen.record.histogram import (
     BUCKETS,
     LARGEST_NS,
     NS_PER_SECOND,

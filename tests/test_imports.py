@@ -15,24 +15,18 @@ from tests.servers import ROOT
 
 PACKAGES: Final = ("concurrency_models", "loadgen")
 
+ROOMS: Final = (
+    "plan", "record", "engine", "servers", "judge", "fleet", "show", "experiments", "command",
+)  # fmt: skip
+"""The rooms of loadgen from the ground up: each is built on those before it."""
+
 CHAINS: Final = [
     ["concurrency_models.talk", "concurrency_models.server", "concurrency_models.run"],
-    ["loadgen.plan", "loadgen.engine", "loadgen.fleet", "loadgen.cli"],
-    ["loadgen.histogram", "loadgen.tally", "loadgen.engine"],
-    ["loadgen.record", "loadgen.figures", "loadgen.compare", "loadgen.tables", "loadgen.cli"],
-    ["loadgen.compare", "loadgen.curves", "loadgen.curve_tables", "loadgen.cli"],
-    [
-        "loadgen.measure",
-        "loadgen.experiments.catalogue",
-        "loadgen.experiments.command",
-        "loadgen.cli",
-    ],
     [
         "loadgen.experiments.quantity",
         "loadgen.experiments.judge",
         "loadgen.experiments.conduct",
         "loadgen.experiments.show",
-        "loadgen.experiments.command",
     ],
 ]
 """What comes first in a chain must not need what comes later, be it through others."""
@@ -110,6 +104,19 @@ def test_no_module_needs_itself(module: str) -> None:
 def test_imports_run_one_way(lower: str, upper: str) -> None:
     assert {lower, upper} <= MODULES.keys()
     assert upper not in reachable_from(lower)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("loadgen.")])
+def test_a_room_needs_only_those_below_it(module: str) -> None:
+    def room_of(name: str) -> str:
+        return name.split(".")[1]
+
+    if module == "loadgen.__main__":
+        return
+    assert room_of(module) in ROOMS
+    above = ROOMS[ROOMS.index(room_of(module)) + 1 :]
+    needed = {name for name in imported_by(module) if name.startswith("loadgen.")}
+    assert not {name for name in needed if room_of(name) in above}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import audit, interpreters, measure
-from loadgen.interpreters import Interpreter, InterpreterError
-from loadgen.plan import Group, Plan
+from loadgen.fleet import measure
+from loadgen.judge import audit
+from loadgen.plan.plan import Group, Plan
+from loadgen.servers import interpreters
+from loadgen.servers.interpreters import Interpreter, InterpreterError
 from tests.test_measure import Notes
 
 PLAN = Plan((Group(4),), duration_seconds=None, messages_per_client=5, timeout_seconds=20.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.intervals import Estimate, clearly_differs, estimate, ratio, t_cdf, t_quantile
+from loadgen.judge.intervals import Estimate, clearly_differs, estimate, ratio, t_cdf, t_quantile
 
 values = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=8)
 

@@ -1,6 +1,6 @@
 """The kernel's counters, from text as Linux prints it."""
 
-from loadgen import kernel
+from loadgen.record import kernel
 
 TEXT = """\
 TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from concurrency_models.backends import MODELS as ALL
-from loadgen.plan import Endpoint
-from loadgen.target import listens
+from loadgen.plan.plan import Endpoint
+from loadgen.servers.target import listens
 from tests.known_servers import answering_datagrams, nobody_listening, read_exactly, serving, talk
 from tests.servers import ROOT, WAIT_SECONDS
 
@@ -437,7 +437,7 @@ def test_a_message_above_the_servers_own_limit_raises_that() -> None:
 
 
 def test_it_runs_as_an_installed_script_does() -> None:
-    code = "from loadgen.cli import command; command()"
+    code = "from loadgen.command.main import command; command()"
     process = subprocess.run(
         [sys.executable, "-c", code, "--help"],
         capture_output=True,

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen import audit, environment, figures, measure
-from loadgen.fleet import Event
-from loadgen.measure import Task, measure_ceiling, measure_found, measure_model, tasks
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Ceiling, Run
-from loadgen.target import Found
+from loadgen.fleet import measure
+from loadgen.fleet.conductor import Event
+from loadgen.fleet.measure import Task, measure_ceiling, measure_found, measure_model, tasks
+from loadgen.judge import audit, figures
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record import environment
+from loadgen.record.result import Ceiling, Run
+from loadgen.servers.target import Found
 from tests.known_servers import Conversation, read_exactly, serving, talk
 from tests.runs import run as a_run
 from tests.runs import tally

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concurrency_models.talk import Talk, Terms, frame
-from loadgen.messages import RING, RING_BYTES, STRANGE_EXCESS, Messages
-from loadgen.plan import Group, Plan
+from loadgen.plan.messages import RING, RING_BYTES, STRANGE_EXCESS, Messages
+from loadgen.plan.plan import Group, Plan
 
 
 def messages(group: Group, **plan: str) -> Messages:

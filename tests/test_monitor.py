@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadgen.monitor import Monitor, ProcessTree, ServerCost
+from loadgen.record.monitor import Monitor, ProcessTree, ServerCost
 
 MEGABYTE = 1024 * 1024
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concurrency_models.backends import MODELS
-from loadgen import options
-from loadgen.plan import Endpoint, Group, Plan, PlanError
+from loadgen.command import options
+from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
 
 
 def plan(*words: str) -> Plan:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.plan import Endpoint, Group, Plan, PlanError
+from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
 
 GOOD = Plan((Group(10),))
 

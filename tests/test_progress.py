@@ -3,9 +3,9 @@
 import io
 from dataclasses import replace
 
-from loadgen.fleet import Snapshot, WindowClosed, WindowOpened
-from loadgen.progress import Progress, spark
-from loadgen.record import Run
+from loadgen.fleet.conductor import Snapshot, WindowClosed, WindowOpened
+from loadgen.record.result import Run
+from loadgen.show.progress import Progress, spark
 from tests.runs import PLAN, run
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from loadgen.compare import rows
-from loadgen.plan import Group
-from loadgen.reading import sentences
-from loadgen.record import Run
-from loadgen.tally import GroupTally
+from loadgen.judge.compare import rows
+from loadgen.plan.plan import Group
+from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
+from loadgen.show.sentences import sentences
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import compare, record
-from loadgen.plan import Group, Plan
-from loadgen.record import Ceiling, RecordError, Result, Run
+from loadgen.judge import compare
+from loadgen.plan.plan import Group, Plan
+from loadgen.record import result as record
+from loadgen.record.result import Ceiling, RecordError, Result, Run
 from tests.runs import result, run, starving, trials
 
 

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen import cli, record
-from loadgen.histogram import Histogram
-from loadgen.monitor import Sample, ServerCost
-from loadgen.plan import Group, Plan
-from loadgen.record import RecordError, Result, Run
-from loadgen.report import missing, write_report
-from loadgen.report.loads import load_labels, loads, parties, sweeps
-from loadgen.report.style import Style, style_of
-from loadgen.report.views import (
+from loadgen.command import main as cli
+from loadgen.plan.plan import Group, Plan
+from loadgen.record import result as record
+from loadgen.record.histogram import Histogram
+from loadgen.record.monitor import Sample, ServerCost
+from loadgen.record.result import RecordError, Result, Run
+from loadgen.record.tally import Lane
+from loadgen.show.report import missing, write_report
+from loadgen.show.report.loads import load_labels, loads, parties, sweeps
+from loadgen.show.report.style import Style, style_of
+from loadgen.show.report.views import (
     CONNECTING,
     MOST_DOTS,
     MOST_PANELS,
@@ -38,7 +40,6 @@ from loadgen.report.views import (
     sections,
     tail,
 )
-from loadgen.tally import Lane
 from tests.report_results import HOSTILE, everything, outcome
 from tests.runs import PLAN, group_tally, result, run, starving, tally, trials
 

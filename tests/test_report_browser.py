@@ -17,9 +17,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from loadgen import record
-from loadgen.plan import Group, Plan
-from loadgen.report import write_report
+from loadgen.plan.plan import Group, Plan
+from loadgen.record import result as record
+from loadgen.show.report import write_report
 from tests.report_results import everything
 from tests.runs import result, run
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.compare import rows
-from loadgen.requirement import RequirementError, parse
-from loadgen.tally import GroupTally
+from loadgen.judge.compare import rows
+from loadgen.judge.requirement import RequirementError, parse
+from loadgen.record.tally import GroupTally
 from tests.runs import group_tally, result, run, tally, trials
 
 

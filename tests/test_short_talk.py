@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from concurrency_models.talk import GREETING
-from loadgen.fleet import run_load
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.tally import GroupTally
+from loadgen.fleet.conductor import run_load
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.tally import GroupTally
 from tests.known_servers import PREFIX, Counter, framed, read_message, reset, serving, talk
 
 WELCOME = framed(GREETING)

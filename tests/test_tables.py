@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen import compare, reading, tables, units
-from loadgen.compare import rows
-from loadgen.intervals import Estimate
-from loadgen.monitor import ServerCost
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Result, Run
-from loadgen.tally import GroupTally
+from loadgen.judge import compare, units
+from loadgen.judge.compare import rows
+from loadgen.judge.intervals import Estimate
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.monitor import ServerCost
+from loadgen.record.result import Result, Run
+from loadgen.record.tally import GroupTally
+from loadgen.show import sentences as reading
+from loadgen.show import tables
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
 
 

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.histogram import Histogram
-from loadgen.tally import (
+from loadgen.record.histogram import Histogram
+from loadgen.record.tally import (
     LANES,
     SAME_AS_SERVICE,
     TIMELINE_SLICES,

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadgen import target
-from loadgen.plan import Endpoint
-from loadgen.target import ServerProcess, TargetError, model_command, parse_ready_line
+from loadgen.plan.plan import Endpoint
+from loadgen.servers import target
+from loadgen.servers.target import ServerProcess, TargetError, model_command, parse_ready_line
 from tests.known_servers import nobody_listening, serving, talk
 from tests.servers import ROOT, WAIT_SECONDS
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen import audit, measure, options, target
-from loadgen.compare import rows
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.record import Run
-from loadgen.tables import heading
-from loadgen.target import TargetError
+from loadgen.command import options
+from loadgen.fleet import measure
+from loadgen.judge import audit
+from loadgen.judge.compare import rows
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.result import Run
+from loadgen.servers import target
+from loadgen.servers.target import TargetError
+from loadgen.show.tables import heading
 from tests.known_servers import answering_datagrams
 from tests.runs import result
 from tests.servers import ServerProcess, serving

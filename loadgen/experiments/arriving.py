@@ -2,10 +2,20 @@
 
 from typing import Final
 
-from ..plan import Group, Plan
-from .clients import BackToBack, Holders
-from .experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
-from .quantity import CONNECTIONS, COST, CPU, P50, P99, PROCESSES, RATE, Figure, Quantity
+from loadgen.experiments.clients import BackToBack, Holders
+from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
+from loadgen.experiments.quantity import (
+    CONNECTIONS,
+    COST,
+    CPU,
+    P50,
+    P99,
+    PROCESSES,
+    RATE,
+    Figure,
+    Quantity,
+)
+from loadgen.plan.plan import Group, Plan
 
 KIB: Final = 1024
 

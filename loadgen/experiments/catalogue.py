@@ -6,10 +6,10 @@ which way and by how much roughly, never about the last ten per cent.
 
 from typing import Final
 
-from .arriving import churn, queue_at_the_door, steady, sticky
-from .computing import gil_duel, gil_free, sleepy_backend
-from .crowds import fd_cliff, idle_crowd, pool_starvation, slow_reader
-from .fairness import coordinated_omission, who_got_served
+from loadgen.experiments.arriving import churn, queue_at_the_door, steady, sticky
+from loadgen.experiments.computing import gil_duel, gil_free, sleepy_backend
+from loadgen.experiments.crowds import fd_cliff, idle_crowd, pool_starvation, slow_reader
+from loadgen.experiments.fairness import coordinated_omission, who_got_served
 
 EXPERIMENTS: Final = {
     one.name: one

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from concurrency_models.talk import HEADER_SIZE, frame
-
-from ..fleet import (
+from loadgen.fleet.conductor import (
     Event,
     LoadError,
     Stop,
@@ -25,8 +24,8 @@ from ..fleet import (
     raise_descriptor_limit,
     run_load,
 )
-from ..plan import Endpoint, Plan
-from ..tally import GroupTally, Tally
+from loadgen.plan.plan import Endpoint, Plan
+from loadgen.record.tally import GroupTally, Tally
 
 READ_SIZE = 65_536
 # Small buffers, so that the pipe to a client that does not read is full soon.

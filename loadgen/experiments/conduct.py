@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from concurrency_models.backends import MODELS
-
-from .. import compare, environment
-from ..compare import Row
-from ..figures import figures
-from ..fleet import Stop, descriptor_problem
-from ..measure import Task, Watcher, measure_model, now
-from ..record import ExperimentOutcome, Result, Run
-from . import judge
-from .experiment import Case, Experiment, Scale
-from .quantity import Look
-from .specimens import SPECIMENS
+from loadgen.experiments import judge
+from loadgen.experiments.experiment import Case, Experiment, Scale
+from loadgen.experiments.quantity import Look
+from loadgen.experiments.specimens import SPECIMENS
+from loadgen.fleet.conductor import Stop, descriptor_problem
+from loadgen.fleet.measure import Task, Watcher, measure_model, now
+from loadgen.judge import compare
+from loadgen.judge.compare import Row
+from loadgen.judge.figures import figures
+from loadgen.record import environment
+from loadgen.record.result import ExperimentOutcome, Result, Run
 
 
 @dataclass(frozen=True)

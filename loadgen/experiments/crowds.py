@@ -1,9 +1,19 @@
 """Experiments on crowds: connections that cost, starve, clog, or are too many."""
 
-from ..plan import Group, Plan
-from .clients import Holders, NeverReads
-from .experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
-from .quantity import COST, CPU, MEMORY, P99, PROCESSES, RATE, THREADS, Figure, Quantity
+from loadgen.experiments.clients import Holders, NeverReads
+from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
+from loadgen.experiments.quantity import (
+    COST,
+    CPU,
+    MEMORY,
+    P99,
+    PROCESSES,
+    RATE,
+    THREADS,
+    Figure,
+    Quantity,
+)
+from loadgen.plan.plan import Group, Plan
 
 
 def idle_crowd() -> Experiment:

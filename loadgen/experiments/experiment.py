@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..measure import Load
-from ..plan import Plan
-from .quantity import Quantity
+from loadgen.experiments.quantity import Quantity
+from loadgen.fleet.measure import Load
+from loadgen.plan.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ..plan import Group, Plan
-from .experiment import Case, Column, Experiment, Hypothesis, Ranking
-from .quantity import P50, P99, RATE, Figure
+from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking
+from loadgen.experiments.quantity import P50, P99, RATE, Figure
+from loadgen.plan.plan import Group, Plan
 
 
 def who_got_served() -> Experiment:

@@ -6,9 +6,9 @@ The reading is put together from what was found, so that it never contradicts a 
 
 from collections.abc import Mapping, Sequence
 
-from ..record import Claim
-from .experiment import Experiment, Hypothesis, Ranking
-from .quantity import Look, shown
+from loadgen.experiments.experiment import Experiment, Hypothesis, Ranking
+from loadgen.experiments.quantity import Look, shown
+from loadgen.record.result import Claim
 
 # Two figures closer than this are a draw for whoever predicted their order.
 DRAW = 0.10

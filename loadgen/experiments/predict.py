@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from . import judge
-from .experiment import Ranking
-from .quantity import Look, kind_of, shown
+from loadgen.experiments import judge
+from loadgen.experiments.experiment import Ranking
+from loadgen.experiments.quantity import Look, kind_of, shown
 
 
 class GuessError(ValueError):

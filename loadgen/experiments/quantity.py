@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .. import units
+from loadgen.judge import units
 
 RATE: Final = "messages_per_second"
 CONNECTIONS: Final = "connections_per_second"

@@ -4,13 +4,13 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
-from .. import tables
-from ..compare import Row
-from ..record import Claim
-from ..tables import WIDTH, Table
-from .conduct import Findings
-from .experiment import Experiment
-from .quantity import kind_of, shown
+from loadgen.experiments.conduct import Findings
+from loadgen.experiments.experiment import Experiment
+from loadgen.experiments.quantity import kind_of, shown
+from loadgen.judge.compare import Row
+from loadgen.record.result import Claim
+from loadgen.show import tables
+from loadgen.show.tables import WIDTH, Table
 
 _VERDICTS = {True: "as expected", False: "surprise", None: "not measured"}
 

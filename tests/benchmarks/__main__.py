@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import psutil
 from tabulate import tabulate
 
-from loadgen.plan import Group, Plan
+from loadgen.plan.plan import Group, Plan
 
 from . import sides
 from .sides import MissingError, Running, Server

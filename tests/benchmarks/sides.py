@@ -19,9 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from loadgen.fleet import run_load
-from loadgen.plan import Endpoint, Group, Plan
-from loadgen.tally import Tally
+from loadgen.fleet.conductor import run_load
+from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.record.tally import Tally
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -1,0 +1,1 @@
+"""The command lines: parsers, and what their options amount to."""

@@ -1,0 +1,546 @@
+"""One event loop in one process: puts a share of a plan's load on a server, counts what happens.
+
+Rules kept here: a single clock; no memory that grows with the length of the run; nothing is done
+per message that can be done per batch of events or per tenth of a second. `Engine._turn_over` is
+the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import heapq
+import resource
+import select
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+from loadgen.engine.client import MILLISECOND, READABLE, SECOND, WAITING, Client, clock, error_name
+from loadgen.engine.datagram import DatagramClient
+from loadgen.engine.group_load import NEVER, GroupLoad, Share
+from loadgen.engine.short_talk import ShortTalkClient
+from loadgen.plan.messages import RING
+from loadgen.record.histogram import HALF, SUB_BITS, Histogram
+from loadgen.record.tally import TIMELINE_SLICE_SECONDS, Tally
+
+# Events taken per system call. More would let a client that is ready wait behind too many others
+# when the loop has timers to keep; fewer makes more calls.
+BATCH = 256
+# The same when a schedule is waiting, of connects or of an open loop.
+BATCH_WHEN_LATE = 16
+# connect() costs about 40 us on loopback: so few at a time keep the replies that arrive meanwhile
+# from waiting, which would count as the server's latency.
+CONNECTS_PER_TURN = 8
+# Messages of an open loop sent between two looks at what has arrived.
+SENDS_PER_TURN = 64
+SNAPSHOT_NS = SECOND // 4
+# epoll_wait counts in milliseconds and rounds up. What is due sooner than this waits in select(2),
+# which counts in microseconds.
+FINE_WAIT_NS = 2 * MILLISECOND
+# After the window: for replies on their way, from servers that do answer, so that closing does not
+# reset connections with a reply in flight.
+DRAIN_NS = SECOND // 4
+DRAIN_CHECK_NS = 5 * MILLISECOND
+# linux/in.h; the socket module has no name for it.
+IP_BIND_ADDRESS_NO_PORT = 24
+
+
+class Control(Protocol):
+    """The line to whoever started the worker: in use, a multiprocessing Connection."""
+
+    def fileno(self) -> int: ...
+    def send(self, obj: Any) -> None: ...
+    def recv(self) -> Any: ...
+
+
+class ParentGoneError(Exception):
+    """The other end of the control line is gone; nobody wants the result."""
+
+
+@dataclass(frozen=True)
+class WorkerSnapshot:
+    """How one worker is doing: counts of the whole run, and response times of the window so far."""
+
+    answered: int
+    connected: int
+    served: int
+    response: Histogram
+
+
+class Nobody:
+    """Stands for a descriptor that was closed while events of it were still in the batch."""
+
+    __slots__ = ()
+    steady = False
+
+    def ready(self, _event: int) -> None:
+        """Nobody cares."""
+
+
+NOBODY = Nobody()
+
+
+class ControlLine:
+    """The parent's line, in the clients' poller, so that it costs the hot loop nothing."""
+
+    steady = False
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ready(self, _event: int) -> None:
+        """The parent said something, or is gone."""
+        self._engine.obey()
+
+
+class PollPoller:
+    """select.poll in the manner of select.epoll, for systems without the latter."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self.register = self._poll.register
+        self.modify = self._poll.modify
+        self.unregister = self._poll.unregister
+
+    def poll(self, timeout: float, _maxevents: int) -> list[tuple[int, int]]:
+        """What is ready within so many seconds; only epoll can bound how much that is."""
+        return self._poll.poll(timeout * 1000)
+
+    def close(self) -> None:
+        """Nothing to close: poll(2) keeps no descriptor."""
+
+
+class Engine:
+    """Runs one worker's share. Make one, call `run` once."""
+
+    def __init__(self, share: Share, control: Control) -> None:
+        self.share = share
+        self.plan = share.plan
+        self.control = control
+        self.draining = False
+        self.sockaddr = share.endpoint.sockaddr
+        self._family = share.endpoint.address_family
+        self._sources: Iterator[int] = count(share.worker * 7)
+        self._poller: Any = select.epoll() if hasattr(select, "epoll") else PollPoller()
+        self._poller_fd = self._poller.fileno() if hasattr(self._poller, "fileno") else None
+        # A closed descriptor leaves an epoll set by itself, which saves churn a system call.
+        self._unregisters = self._poller_fd is None
+        # By descriptor: a list, since indexing one is quicker than a dict's look-up.
+        self._by_fd: list[Any] = [NOBODY] * 1024
+        self._timers: list[tuple[int, int, Client]] = []
+        self._order = count()
+        self._timeout_ns = round(self.plan.timeout_seconds * SECOND)
+        self._sweep_every = max(10 * MILLISECOND, min(SECOND, self._timeout_ns // 16))
+        self._datagrams = share.endpoint.transport == "udp"
+        kind = self._kind_of_client()
+        self.loads = [GroupLoad(self, group, share, kind) for group in self.plan.groups]
+        self._clients = [client for load in self.loads for client in load.clients]
+        self._open_loads = [load for load in self.loads if load.open_loop and load.clients]
+        self._to_connect = deque(_interleaved(self.loads))
+        self._connect_every = self._connect_interval()
+        self._unsettled = len(self._clients)
+        talking = sum(len(load.clients) for load in self.loads if not load.group.silent)
+        self._only_silent = not talking
+        self._alive = talking or len(self._clients)
+        self._slice_ns = round(TIMELINE_SLICE_SECONDS * SECOND)
+        self._started = self._connected_at = 0
+        self._window = (NEVER, NEVER)
+        self._opened = self._closed = self._cpu = 0
+        self._stop_at = self._deadline = self._drain_until = NEVER
+        self._next_connect = self._next_sweep = self._next_slice = self._next_snapshot = NEVER
+        self._finished = self._cut_short = False
+        self._stopped_early: str | None = None
+
+    def _kind_of_client(self) -> type[Client]:
+        if self._datagrams:
+            return DatagramClient
+        return Client if self.plan.talk == "loop" else ShortTalkClient
+
+    def _connect_interval(self) -> float:
+        """Between two connects of this worker, in ns; 0 for as fast as they go."""
+        plan = self.plan
+        if plan.connect_rate is not None:
+            return SECOND / plan.connect_rate * plan.clients / len(self._clients)
+        return plan.ramp_seconds * SECOND / len(self._clients)
+
+    # What clients ask of the engine
+
+    def open_socket(self) -> socket.socket:
+        """A non-blocking socket for one connection, bound to a source address if there are any."""
+        kind = socket.SOCK_DGRAM if self._datagrams else socket.SOCK_STREAM
+        sock = socket.socket(self._family, kind | socket.SOCK_NONBLOCK)
+        try:
+            if self._family != socket.AF_UNIX and not self._datagrams:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sources = self.share.source_addresses
+            if sources:
+                # The port is then chosen at connect(), when the kernel knows the whole pair of
+                # addresses: one range of ports per source, instead of one for all.
+                sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((sources[next(self._sources) % len(sources)], 0))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def register(self, sock: socket.socket, client: Client, events: int) -> None:
+        """Hear of these events on the client's socket."""
+        fd = sock.fileno()
+        self._set_handler(fd, client)
+        self._poller.register(fd, events)
+
+    def _set_handler(self, fd: int, handler: Any) -> None:
+        while fd >= len(self._by_fd):
+            self._by_fd.extend([NOBODY] * len(self._by_fd))
+        self._by_fd[fd] = handler
+
+    def modify(self, sock: socket.socket, events: int) -> None:
+        """Hear of other events on a registered socket."""
+        self._poller.modify(sock.fileno(), events)
+
+    def unregister(self, sock: socket.socket) -> None:
+        """Hear no more of a socket that is about to be closed."""
+        fd = sock.fileno()
+        if fd < len(self._by_fd) and self._by_fd[fd] is not NOBODY:
+            self._by_fd[fd] = NOBODY
+            if self._unregisters:
+                self._poller.unregister(fd)
+
+    def wake(self, client: Client, when: int) -> None:
+        """Call the client's `wake` at that time, unless it asks for another one before."""
+        client.wake_at = when
+        heapq.heappush(self._timers, (when, next(self._order), client))
+        self._deadline = min(self._deadline, when)
+
+    def one_settled(self) -> None:
+        """A client's first attempt to connect came to an end."""
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._connected_at = clock()
+            self._tell("connected", self._connected_at)
+
+    def one_ended(self, load: GroupLoad) -> None:
+        """A client will do no more; without any that could still talk, the run is over."""
+        if load.group.silent and not self._only_silent:
+            return
+        self._alive -= 1
+        if not self._alive and not self.draining:
+            if self.plan.messages_per_client is None:
+                self._stopped_early = (
+                    "no client was left: all lost their connection or never got one"
+                )
+            self._stop_at = self._deadline = 0
+
+    # The run
+
+    def run(self) -> Tally:
+        """Wait for the word to start, put the load on, and return what happened.
+
+        Raises ParentGoneError when the control line breaks. Leaves no socket open.
+        """
+        self._tell("ready", None)
+        self._started = self._hear_start()
+        # Nothing below makes reference cycles, and a collection among 10,000 clients would hold up
+        # every reply for milliseconds.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            self._prepare()
+            while not self._finished:
+                self._keep_time(clock())
+                self._turn_over()
+        finally:
+            gc.enable()
+            gc.unfreeze()
+            for client in self._clients:
+                client.close()
+            self._poller.close()
+        return self._tally()
+
+    def _hear_start(self) -> int:
+        kind, value = self._hear()
+        if kind == "stop":
+            self._cut_short = True
+            self._stop_at = 0
+            return clock()
+        time.sleep(max(0, value - clock()) / SECOND)
+        return int(value)
+
+    def _prepare(self) -> None:
+        self._listen_to_control()
+        for load in self.loads:
+            load.start_schedule(self._started, self.share)
+        if self.plan.messages_per_client is not None:
+            self._window = (self._started, NEVER)
+            self._keep_window(self._started)  # before the first connection, which counts
+        self._next_connect = self._started + round(
+            self._connect_every * self.share.worker / self.plan.workers
+        )
+        self._next_sweep = self._started + self._sweep_every
+        self._next_snapshot = self._started + SNAPSHOT_NS
+
+    def _listen_to_control(self) -> None:
+        fd = self.control.fileno()
+        self._set_handler(fd, ControlLine(self))
+        self._poller.register(fd, READABLE)
+
+    def _turn_over(self) -> None:
+        """Exchange messages until something is due: the hot loop.
+
+        Of about 10 us a message, its two system calls take 8 where this was measured, and the rest
+        is what every message needs. What was tried and made no difference beyond noise: os.read and
+        os.write, recv_into, edge-triggered epoll. Counting a latency takes 140 ns; appending it to
+        a list would take 100 without a bound on memory, and a flat table of fine slots 75, which is
+        too little to keep a second kind of histogram for.
+        """
+        poll, by_fd = self._poller.poll, self._by_fd
+        mask, sub_bits, half_bits, readable = RING - 1, SUB_BITS, HALF.bit_length() - 1, READABLE
+        now = clock()
+        while True:
+            wait = self._deadline - now
+            if wait > FINE_WAIT_NS:
+                events = poll((wait - MILLISECOND) / SECOND, BATCH)
+            elif wait > 0:
+                events = poll(0, BATCH) or self._wait_finely(wait)
+            else:
+                # What has arrived must not wait until the schedule is caught up with.
+                events = poll(0, BATCH_WHEN_LATE)
+            if not events:
+                now = clock()
+            for fd, event in events:
+                client = by_fd[fd]
+                if event != readable or not client.steady:
+                    client.ready(event)
+                    now = clock()
+                    continue
+                try:
+                    data = client.recv(client.room)
+                except OSError as error:
+                    client.fail(error_name(error))
+                    continue
+                if data != client.expected:
+                    client.received(data)
+                    now = clock()
+                    continue
+                # One reading of the clock a message: the end of one is the start of the next.
+                now = clock()
+                elapsed = now - client.sent_at
+                # Histogram.record in place, which saves the call. A message over a socket takes
+                # longer than the 256 ns below which buckets are laid out otherwise.
+                shift = elapsed.bit_length() - sub_bits
+                client.counts[(shift << half_bits) + (elapsed >> shift)] += 1
+                client.answered += 1
+                turn = client.turn
+                client.turn = turn + 1
+                request, client.expected = client.pairs[turn & mask]
+                client.sent_at = now
+                try:
+                    sent = client.send(request)
+                except OSError as error:
+                    client.send_failed(request, error)
+                    continue
+                if sent != client.request_size:
+                    client.sent_in_part(request, sent)
+            if wait <= 0:
+                return
+
+    def _wait_finely(self, wait: int) -> list[tuple[int, int]]:
+        """Wait at most `wait` ns for an event, to the microsecond where there is epoll."""
+        if self._poller_fd is None:
+            return self._poller.poll(wait / SECOND, BATCH)  # type: ignore[no-any-return]
+        select.select((self._poller_fd,), (), (), wait / SECOND)
+        return self._poller.poll(0, BATCH)  # type: ignore[no-any-return]
+
+    def _keep_time(self, now: int) -> None:
+        """Do everything that is due at `now`, and set the next deadline."""
+        self._deadline = NEVER
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            when, _, client = heapq.heappop(timers)
+            if client.wake_at == when:
+                client.wake(now)
+        if self._to_connect and now >= self._next_connect and not self.draining:
+            self._connect_some(now)
+        if not self.draining:
+            self._send_due(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._sweep_every
+            oldest = now - self._timeout_ns
+            for client in self._clients:
+                client.check_time(oldest)
+        self._keep_window(now)
+        if now >= self._next_snapshot:
+            self._next_snapshot = now + SNAPSHOT_NS
+            self._tell("snapshot", self._snapshot())
+        if self.draining:
+            self._keep_draining(now)
+        self._deadline = min(
+            self._deadline,
+            timers[0][0] if timers else NEVER,
+            self._next_connect if self._to_connect and not self.draining else NEVER,
+            *(load.next_due for load in self._open_loads if not self.draining),
+            self._next_sweep,
+            self._next_slice,
+            self._next_snapshot,
+            self._window[0] if not self._opened else NEVER,
+            self._window[1] if not self.draining else NEVER,
+            self._stop_at,
+        )
+
+    def _connect_some(self, now: int) -> None:
+        """Begin the connects whose time has come, a few at a time."""
+        for _ in range(min(CONNECTS_PER_TURN, len(self._to_connect))):
+            if now < self._next_connect:
+                break
+            self._to_connect.popleft().connect()
+            if self._connect_every:
+                self._next_connect += round(self._connect_every)
+
+    def _send_due(self, now: int) -> None:
+        for load in self._open_loads:
+            for _ in range(SENDS_PER_TURN):
+                if load.next_due > now:
+                    break
+                client, due = load.take_due()
+                client.fall_due(due)
+
+    def _keep_window(self, now: int) -> None:
+        opens, closes = self._window
+        if not self._opened and opens <= now and self._stop_at == NEVER:
+            self._opened = now
+            self._cpu = time.process_time_ns()
+            self._next_slice = now + self._slice_ns
+            for load in self.loads:
+                load.open_window()
+        if now >= self._next_slice:
+            self._next_slice += self._slice_ns
+            for load in self.loads:
+                load.cut_slice()
+        if now >= min(closes, self._stop_at) and not self.draining:
+            self._close_window(now)
+
+    def _close_window(self, now: int) -> None:
+        """End the load: no message is begun from here on."""
+        self.draining = True
+        if self._opened:
+            self._closed = now
+            self._cpu = time.process_time_ns() - self._cpu
+        for load in self.loads:
+            # What fell due before the end was intended, though it can no longer be sent.
+            while load.next_due <= min(now, self._window[1]):
+                client, due = load.take_due()
+                client.fall_due(due)
+            load.next_due = NEVER
+            if self._opened:
+                # The timer is late by microseconds: what is left over is no slice of its own.
+                whole = now - (self._next_slice - self._slice_ns) > self._slice_ns // 2
+                load.cut_slice(whole)
+                load.close_window()
+        for client in self._clients:
+            client.steady = False
+        self._next_slice = NEVER
+        self._drain_until = now + DRAIN_NS
+
+    def _keep_draining(self, now: int) -> None:
+        """Finish once no client that is being served waits for a reply, or time is up."""
+        if now >= self._drain_until or not any(
+            client.state == WAITING and client.first_reply_at for client in self._clients
+        ):
+            self._finished = True
+            self._deadline = 0
+        else:
+            self._deadline = now + DRAIN_CHECK_NS
+
+    # The control line
+
+    def _tell(self, kind: str, value: Any) -> None:
+        try:
+            self.control.send((kind, value))
+        except OSError as error:
+            raise ParentGoneError from error
+
+    def _hear(self) -> tuple[str, Any]:
+        try:
+            kind, value = self.control.recv()
+        except (EOFError, OSError) as error:
+            raise ParentGoneError from error
+        return kind, value
+
+    def obey(self) -> None:
+        """Act on a word from the parent: the window's times, an early stop, or a question."""
+        kind, value = self._hear()
+        if kind == "window" and not self.draining:
+            self._window = value
+        elif kind == "stop" and not self.draining:
+            self._cut_short = True
+            self._stop_at = 0
+        elif kind == "ask":
+            self._tell("awaiting", self._awaiting_first_reply())
+        self._deadline = 0
+
+    # Results
+
+    def _awaiting_first_reply(self) -> int:
+        """Clients of closed loops that have sent their first message and have no reply yet."""
+        return sum(
+            client.state == WAITING and not client.first_reply_at
+            for load in self.loads
+            if not load.open_loop
+            for client in load.clients
+        )
+
+    def _snapshot(self) -> WorkerSnapshot:
+        response = Histogram.merged(load.response for load in self.loads)
+        return WorkerSnapshot(
+            answered=sum(client.answered for client in self._clients),
+            connected=sum(load.tally.connected for load in self.loads),
+            served=sum(load.tally.served for load in self.loads),
+            response=response,
+        )
+
+    def _tally(self) -> Tally:
+        measured = bool(self._closed)
+        window_ns = self._closed - self._opened
+        return Tally(
+            groups=[load.finish(self._started, measured) for load in self.loads],
+            started=self._started / SECOND,
+            connecting_seconds=max(0, (self._connected_at or clock()) - self._started) / SECOND,
+            window_started=self._opened / SECOND if measured else None,
+            window_seconds=window_ns / SECOND,
+            cut_short=self._cut_short,
+            engine_cpu_seconds=self._cpu / SECOND if measured else None,
+            engine_memory_bytes=_peak_memory_bytes(),
+            busiest_worker_cpu=self._cpu / window_ns if measured and window_ns else None,
+            stopped_early=self._stopped_early,
+        )
+
+
+def _interleaved(loads: list[GroupLoad]) -> list[Client]:
+    """All clients in the order in which they connect: each group spread evenly over the whole."""
+    placed = [
+        ((place + 0.5) / len(load.clients), client)
+        for load in loads
+        for place, client in enumerate(load.clients)
+    ]
+    return [client for _, client in sorted(placed, key=lambda pair: pair[0])]
+
+
+def _peak_memory_bytes() -> int:
+    """The most memory that this process has had resident.
+
+    From Linux's own mark where there is one: getrusage() there starts with the peak of the process
+    that forked this one (getrusage(2) says so of execve), which may be a large parent.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""What the record means: figures, intervals, audit, verdict, rows, ranks, curves, differences."""

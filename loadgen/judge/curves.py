@@ -1,0 +1,224 @@
+"""Curves over loads that differ in one number: where throughput stops rising, what a client costs.
+
+Pure arithmetic over the rows of a comparison. A curve belongs to one server; its points are its
+rows, by the number that was varied. Nothing is interpolated: a knee is always a load that was
+measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from loadgen.judge.compare import MEMORY, MESSAGES, Row, load_of
+from loadgen.judge.intervals import Estimate
+from loadgen.plan.plan import Group, Plan
+
+# Throughput wavers by some per cent between two loads that are both beyond the knee, so the knee is
+# where it first comes this near to the highest.
+NEAR_HIGHEST: Final = 0.9
+# A wait that people begin to notice: R. B. Miller, "Response time in man-computer conversational
+# transactions", 1968; J. Nielsen, "Usability Engineering", 1993.
+P99_BOUND_SECONDS: Final = 0.1
+
+VARIED: Final = {
+    "clients": "clients",
+    "size_bytes": "bytes per message",
+    "think_seconds": "seconds of think time",
+    "rate_per_second": "messages/s",
+}
+"""What may be varied, and how it is called."""
+
+_BLANK: Final[dict[str, float]] = {
+    "clients": 1, "size_bytes": 0, "think_seconds": 0.0, "rate_per_second": 1.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A straight line through points by ordinary least squares: y = slope * x + intercept.
+
+    `r_squared` is the share of the variance that the line explains, None where there is none to
+    explain; two points always give 1. `points` is how many there were.
+    """
+
+    slope: float
+    intercept: float
+    r_squared: float | None
+    points: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One load on one server: `value` of what was varied, and what came of it.
+
+    Rates and CPU are means over the trials, `p99_seconds` is over all of them (from when messages
+    were due, in an open loop), memory is the peak. None is what was not measured.
+    """
+
+    value: float
+    clients: int
+    served: int | None
+    messages_per_second: Estimate | None
+    p99_seconds: float | None
+    cpu_cores: float | None
+    memory_bytes: float | None
+    bound: str | None
+
+    @property
+    def rate(self) -> float | None:
+        return None if self.messages_per_second is None else self.messages_per_second.mean
+
+    def within(self, seconds: float) -> bool:
+        """Whether every client was served, and 99 of 100 messages within so many seconds."""
+        return (
+            self.p99_seconds is not None
+            and self.p99_seconds <= seconds
+            and self.served is not None
+            and self.served >= self.clients
+        )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One server over several loads.
+
+    `by` names what was varied (a key of `VARIED`), `what` says it in words; `points` rise by it.
+    `knee` is the first load whose throughput comes near the highest of all, `rising` whether that
+    is the last load, so that the real knee may lie beyond. `within_bound` is the last load before
+    the first that is past `p99_bound_seconds` (or leaves clients unserved), `past_bound` that one.
+    Fits are per unit of what was varied and only made for clients: memory over all loads, CPU over
+    those up to the knee, since beyond it more clients get no more of the server.
+    """
+
+    name: str
+    by: str
+    what: str
+    points: tuple[Point, ...]
+    p99_bound_seconds: float
+    knee: float | None = None
+    rising: bool = False
+    within_bound: float | None = None
+    past_bound: float | None = None
+    cpu_cores_per_client: Fit | None = None
+    memory_bytes_per_client: Fit | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def curves(found: Sequence[Row], p99_bound_seconds: float = P99_BOUND_SECONDS) -> list[Curve]:
+    """Every curve that these rows make, each over two loads or more, in the order of the rows.
+
+    Rows that could not be measured or failed their audit are left out.
+    """
+    groups: dict[tuple[Any, ...], tuple[str, str, str, dict[float, Row]]] = {}
+    for row in found:
+        if row.problem is not None or not row.valid:
+            continue
+        for position, group in talking(row.plan):
+            for by, words in VARIED.items():
+                value = getattr(group, by)
+                if value is None:
+                    continue
+                what = words if len(row.plan.groups) == 1 else f"{group.name} {words}"
+                key = (row.name, position, by, load_of(_blanked(row.plan, position, by)))
+                groups.setdefault(key, (row.name, by, what, {}))[3][value] = row
+    return [
+        _curve(name, by, what, rows, p99_bound_seconds)
+        for name, by, what, rows in groups.values()
+        if len(rows) > 1
+    ]
+
+
+def least_squares(xs: Sequence[float], ys: Sequence[float]) -> Fit | None:
+    """The line through points (x, y); None with fewer than two different x."""
+    if len(set(xs)) < 2:
+        return None
+    line = statistics.linear_regression(xs, ys)
+    middle = statistics.fmean(ys)
+    total = sum((y - middle) ** 2 for y in ys)
+    rest = sum((y - line.slope * x - line.intercept) ** 2 for x, y in zip(xs, ys, strict=True))
+    return Fit(line.slope, line.intercept, 1 - rest / total if total else None, len(xs))
+
+
+def knees(found: Sequence[Curve]) -> dict[tuple[str, str], float]:
+    """(what was varied, name of the server) -> the knee, where throughput did stop rising."""
+    return {
+        (curve.what, curve.name): curve.knee
+        for curve in found
+        if curve.knee is not None and not curve.rising
+    }
+
+
+def talking(plan: Plan) -> list[tuple[int, Group]]:
+    """The group, with its place, that a curve may run over; none when several groups talk.
+
+    What a mix of them got together is nobody's curve.
+    """
+    talking = [(place, group) for place, group in enumerate(plan.groups) if not group.silent]
+    return talking if len(talking) == 1 else []
+
+
+def _blanked(plan: Plan, position: int, by: str) -> Plan:
+    """The plan without the number that was varied: the same for all points of a curve."""
+    blank: dict[str, Any] = {by: _BLANK[by]}
+    groups = list(plan.groups)
+    groups[position] = replace(groups[position], **blank)
+    return replace(plan, groups=tuple(groups))
+
+
+def _curve(name: str, by: str, what: str, rows: dict[float, Row], bound_seconds: float) -> Curve:
+    points = tuple(_point(value, rows[value]) for value in sorted(rows))
+    knee = _knee(points)
+    past = next((point for point in points if not point.within(bound_seconds)), None)
+    within = [point.value for point in points if past is None or point.value < past.value]
+    cpu = memory = None
+    if by == "clients":
+        # Up to the knee the server is given more to do by each client; beyond it, it has no more.
+        rising = [point for point in points if knee is None or point.value <= knee]
+        cpu = _fit([(point.value, point.cpu_cores) for point in rising])
+        memory = _fit([(point.value, point.memory_bytes) for point in points])
+    return Curve(
+        name=name,
+        by=by,
+        what=what,
+        points=points,
+        p99_bound_seconds=bound_seconds,
+        knee=knee,
+        rising=knee is not None and knee == points[-1].value,
+        within_bound=max(within, default=None),
+        past_bound=None if past is None else past.value,
+        cpu_cores_per_client=cpu,
+        memory_bytes_per_client=memory,
+    )
+
+
+def _point(value: float, row: Row) -> Point:
+    responses = row.response_seconds or row.latency_seconds
+    served = row.values("served")
+    return Point(
+        value=value,
+        clients=sum(group.clients for group in row.plan.groups if not group.silent),
+        served=None if None in served else int(min(one for one in served if one is not None)),
+        messages_per_second=row.estimate(MESSAGES.path),
+        p99_seconds=responses.p99,
+        cpu_cores=row.mean("server.cpu_cores"),
+        memory_bytes=row.highest(MEMORY.path),
+        bound=row.bound.bound,
+    )
+
+
+def _knee(points: Sequence[Point]) -> float | None:
+    """The first load that comes near the highest throughput; None where none was measured."""
+    highest = max((rate for point in points if (rate := point.rate) is not None), default=None)
+    if not highest:
+        return None
+    return next(point.value for point in points if (point.rate or 0.0) >= NEAR_HIGHEST * highest)
+
+
+def _fit(points: Sequence[tuple[float, float | None]]) -> Fit | None:
+    known = [(x, y) for x, y in points if y is not None]
+    return least_squares([x for x, _ in known], [y for _, y in known])

@@ -1,0 +1,336 @@
+"""From one run's raw counts to its figures: pure arithmetic, nothing judged and nothing printed.
+
+Names end in their unit (seconds, bytes, per_second); counts have none. A figure that was not
+measured is None, never 0. Rates and latencies belong to the measured window; clients, connections
+and the ends of messages belong to the whole run.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from loadgen.plan.plan import Group
+from loadgen.record.histogram import Histogram
+from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """A latency's distribution, in seconds; all None when nothing was counted."""
+
+    count: int = 0
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> "Percentiles":
+        at = histogram.percentile
+        return cls(
+            count=histogram.count,
+            mean=histogram.mean,
+            p50=at(50),
+            p90=at(90),
+            p99=at(99),
+            p999=at(99.9),
+            max=histogram.max,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFigures:
+    """What a group of clients saw, or all of them together.
+
+    Clients: `connected` at least once, `served` with a right reply, `starved` connected and never
+    answered; `refused`, `reset`, `timed_out`, `other_failed` by how they ended; `held` are silent
+    clients that were still connected at the end. Messages over the whole run: `intended` =
+    `answered` + `wrong` + `failed` + `waiting`; `errors` counts the failures by errno name.
+    `messages` were answered in the window.
+
+    `requested_per_second` is the open loop's rate, None in a closed loop. `connections_per_second`
+    counts connections made in the window where clients come and go (churn), and while they
+    connected, otherwise. `fairness` is Jain's index over the clients that were to send: 1 when all
+    were answered equally often, 1/n when one had everything. `latency_seconds` runs from sent to
+    reply (service time), `response_seconds` from the moment the message was due: None in a closed
+    loop, where the two are the same. `lateness_seconds` is how late the engine itself sent.
+    `lost`, `duplicated` and `late` are datagrams, None over TCP.
+    """
+
+    name: str
+    clients: int
+    connected: int | None = None
+    served: int | None = None
+    starved: int | None = None
+    refused: int | None = None
+    reset: int | None = None
+    timed_out: int | None = None
+    other_failed: int | None = None
+    held: int | None = None
+    intended: int | None = None
+    answered: int | None = None
+    wrong: int | None = None
+    failed: int | None = None
+    waiting: int | None = None
+    errors: Mapping[str, int] | None = None
+    lost: int | None = None
+    duplicated: int | None = None
+    late: int | None = None
+    messages: int | None = None
+    messages_per_second: float | None = None
+    requested_per_second: float | None = None
+    payload_bytes_per_second: float | None = None
+    connections: int | None = None
+    connections_per_second: float | None = None
+    fairness: float | None = None
+    least_served: int | None = None
+    most_served: int | None = None
+    connect_seconds: Percentiles = Percentiles()
+    first_reply_seconds: Percentiles = Percentiles()
+    latency_seconds: Percentiles = Percentiles()
+    response_seconds: Percentiles | None = None
+    lateness_seconds: Percentiles | None = None
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """What the server's process tree cost: CPU in the window, peaks over the run.
+
+    `cpu_cores` is CPU seconds per second: 1.0 is one core kept busy. `memory_kind` names the
+    measure behind `memory_bytes` (pss, uss or rss). `fewest_connections` and `most_connections` are
+    those that one of its workers got, None for a server that has no workers.
+    """
+
+    cpu_seconds: float | None = None
+    cpu_cores: float | None = None
+    cpu_seconds_per_message: float | None = None
+    memory_bytes: int | None = None
+    memory_kind: str | None = None
+    threads: int | None = None
+    processes: int | None = None
+    fewest_connections: int | None = None
+    most_connections: int | None = None
+
+
+@dataclass(frozen=True)
+class EngineFigures:
+    """What the load generator itself used.
+
+    `cpu_cores` summed over its workers and `busiest_worker_cpu` (0 to 1), both in the window;
+    `memory_bytes` is the sum of the workers' peaks.
+    """
+
+    workers: int
+    cpu_cores: float | None = None
+    busiest_worker_cpu: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class MachineFigures:
+    """The whole machine in the window, in cores.
+
+    Busy with anything, busy with what is neither server nor engine, and taken by a hypervisor.
+    """
+
+    busy_cores: float | None = None
+    other_cores: float | None = None
+    stolen_cores: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(LoadFigures):
+    """One run's figures: all clients together, the server, the engine and the machine.
+
+    `warmup_seconds` lay between the last connect and the window, as long as it really took.
+    `groups` has each group's figures by its name where there are several; `probe` what a client of
+    an experiment's own counted, `kernel` how far the kernel's counters moved, both by name.
+    """
+
+    window_seconds: float | None = None
+    connecting_seconds: float | None = None
+    warmup_seconds: float | None = None
+    server: ServerFigures = field(default_factory=ServerFigures)
+    engine: EngineFigures
+    machine: MachineFigures = field(default_factory=MachineFigures)
+    groups: Mapping[str, LoadFigures] = field(default_factory=dict)
+    probe: Mapping[str, float] = field(default_factory=dict)
+    kernel: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def figures(run: Run) -> Figures:
+    """Every figure of one run. A run without a tally has its clients counted and all else None."""
+    plan, tally = run.plan, run.tally
+    if tally is None:
+        return Figures(name="all", clients=plan.clients, engine=EngineFigures(plan.workers))
+    window = tally.window_seconds or None
+    parts = list(zip(tally.groups, plan.groups, strict=True))
+    groups = {group.name: _load_figures(count, [(count, group)], run) for count, group in parts}
+    whole = _load_figures(together(tally.groups), parts, run)
+    server = _server_figures(run, whole.messages_per_second)
+    engine_cores = _over(tally.engine_cpu_seconds, window)
+    return Figures(
+        **{item.name: getattr(whole, item.name) for item in fields(LoadFigures)},
+        window_seconds=window,
+        connecting_seconds=tally.connecting_seconds,
+        warmup_seconds=_warmup_seconds(run),
+        server=server,
+        engine=EngineFigures(
+            workers=plan.workers,
+            cpu_cores=engine_cores,
+            busiest_worker_cpu=tally.busiest_worker_cpu,
+            memory_bytes=tally.engine_memory_bytes or None,
+        ),
+        machine=_machine_figures(run, server.cpu_cores, engine_cores),
+        groups=groups if len(groups) > 1 else {},
+        probe=run.probe or {},
+        kernel=run.kernel or {},
+    )
+
+
+def _warmup_seconds(run: Run) -> float | None:
+    tally = run.tally
+    if tally is None or tally.window_started is None or run.plan.messages_per_client is not None:
+        return None
+    return max(0.0, tally.window_started - tally.started - tally.connecting_seconds)
+
+
+def together(groups: Iterable[GroupTally]) -> GroupTally:
+    """All groups' counts added up in a new tally: histograms merged, never averaged."""
+    whole = GroupTally("all")
+    for group in groups:
+        whole.merge(group)
+    return whole
+
+
+def jain(shares: Sequence[int]) -> float | None:
+    """Jain's fairness index, (sum x)^2 / (n * sum x^2): from 1/n to 1, None when nobody got any.
+
+    Source: Jain, Chiu and Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984.
+    """
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else None
+
+
+def flat(result: Figures) -> dict[str, float | None]:
+    """Every figure that is one number, by its path in the JSON, such as "latency_seconds.p99"."""
+    return dict(_leaves("", result.to_json()))
+
+
+def names() -> list[str]:
+    """The paths of all figures that there can be, in order."""
+    spread = Percentiles()
+    full = Figures(
+        name="all",
+        clients=0,
+        engine=EngineFigures(1),
+        response_seconds=spread,
+        lateness_seconds=spread,
+    )
+    return list(flat(full))
+
+
+# None stands for the whole object where it makes no sense.
+_OBJECTS = ("errors", "response_seconds", "lateness_seconds")
+
+
+def _leaves(prefix: str, value: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(f"{prefix}{name}.", item)
+        elif isinstance(item, int | float) or (item is None and name not in _OBJECTS):
+            yield prefix + name, item
+
+
+def _load_figures(
+    count: GroupTally, parts: Sequence[tuple[GroupTally, Group]], run: Run
+) -> LoadFigures:
+    """The figures of `count`, which adds up the tallies in `parts`."""
+    assert run.tally is not None
+    groups = [group for _, group in parts]
+    window = run.tally.window_seconds or None
+    talking = [(tally, group) for tally, group in parts if not group.silent]
+    rates = [group.rate_per_second for _, group in talking]
+    open_loop = any(rate is not None for rate in rates)
+    datagrams = run.endpoint is not None and run.endpoint.transport == "udp"
+    shares = [share for tally, _ in talking for share in tally.answered_per_client]
+    if any(group.messages_per_connection is not None for group in groups):
+        connections_per_second = _over(count.connections_in_window, window)
+    elif datagrams:
+        connections_per_second = None
+    else:
+        connections_per_second = _over(count.connections, run.tally.connecting_seconds)
+    measured = window is not None
+    return LoadFigures(
+        name=count.name,
+        clients=sum(group.clients for group in groups),
+        connected=count.connected,
+        served=count.served,
+        starved=count.starved,
+        refused=count.refused,
+        reset=count.reset,
+        timed_out=count.timed_out,
+        other_failed=count.other_failed,
+        held=count.held,
+        intended=count.intended,
+        answered=count.answered,
+        wrong=count.wrong,
+        failed=count.failed,
+        waiting=count.waiting,
+        errors=dict(sorted(count.errors.items())),
+        lost=count.lost if datagrams else None,
+        duplicated=count.duplicated if datagrams else None,
+        late=count.late if datagrams else None,
+        messages=count.answered_in_window if measured else None,
+        messages_per_second=_over(count.answered_in_window, window) if talking else None,
+        requested_per_second=sum(rate or 0.0 for rate in rates) if open_loop else None,
+        payload_bytes_per_second=_over(count.payload_bytes_in_window, window) if talking else None,
+        connections=None if datagrams else count.connections,
+        connections_per_second=connections_per_second,
+        fairness=jain(shares) if measured else None,
+        least_served=min(shares, default=None) if measured else None,
+        most_served=max(shares, default=None) if measured else None,
+        connect_seconds=Percentiles.of(count.connect),
+        first_reply_seconds=Percentiles.of(count.first_reply),
+        latency_seconds=Percentiles.of(count.service),
+        response_seconds=Percentiles.of(count.response) if open_loop else None,
+        lateness_seconds=None if count.lateness is None else Percentiles.of(count.lateness),
+    )
+
+
+def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigures:
+    cost = run.server
+    cores = _over(cost.cpu_seconds, cost.measured_seconds)
+    return ServerFigures(
+        cpu_seconds=cost.cpu_seconds,
+        cpu_cores=cores,
+        cpu_seconds_per_message=_over(cores, messages_per_second),
+        memory_bytes=cost.memory_bytes,
+        memory_kind=cost.memory_kind,
+        threads=cost.threads,
+        processes=cost.processes,
+        fewest_connections=min(run.connections_by_worker or (), default=None),
+        most_connections=max(run.connections_by_worker or (), default=None),
+    )
+
+
+def _machine_figures(run: Run, server: float | None, engine: float | None) -> MachineFigures:
+    cost = run.server
+    busy = _over(cost.machine_busy_seconds, cost.measured_seconds)
+    known = None not in (busy, server, engine)
+    return MachineFigures(
+        busy_cores=busy,
+        # The three come from clocks with ticks of 10 ms: a little below nothing is nothing.
+        other_cores=max(0.0, (busy or 0.0) - (server or 0.0) - (engine or 0.0)) if known else None,
+        stolen_cores=_over(cost.machine_stolen_seconds, cost.measured_seconds),
+    )
+
+
+def _over(amount: float | None, divisor: float | None) -> float | None:
+    return amount / divisor if amount is not None and divisor else None

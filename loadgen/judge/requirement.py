@@ -1,0 +1,83 @@
+"""What a run must reach, as `--require` takes it: a figure's path, a comparison and a number."""
+
+import difflib
+import operator
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadgen.judge import figures
+from loadgen.judge.compare import Row
+from loadgen.judge.figures import Percentiles
+
+_OPERATORS = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+POOLED = ("connect_seconds", "first_reply_seconds", "latency_seconds", "response_seconds")
+_FORM = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(>=|<=|==|!=|>|<)\s*([-+]?[\d.][\w.+-]*)\s*")
+
+
+class RequirementError(ValueError):
+    """A requirement that cannot be understood; its text is a sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A figure's path in the JSON, such as "latency_seconds.p99", and what it must be."""
+
+    path: str
+    comparison: str
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.comparison} {self.bound:g}"
+
+    def failures(self, found: Sequence[Row]) -> list[str]:
+        """A sentence per row that does not fulfil it.
+
+        A row's figure is the one in the tables: percentiles of all trials' messages together, and
+        otherwise the mean over the trials. One that was not measured fulfils nothing.
+        """
+        said = []
+        for row in found:
+            value = self._value(row)
+            if value is None:
+                said.append(f"{row.name}: {self} cannot be told, {self.path} was not measured")
+            elif not _OPERATORS[self.comparison](value, self.bound):
+                said.append(f"{row.name}: {self} is not met, {self.path} is {value:.6g}")
+        return said
+
+    def _value(self, row: Row) -> float | None:
+        clock, _, percentile = self.path.partition(".")
+        pooled = getattr(row, clock) if clock in POOLED else None
+        if isinstance(pooled, Percentiles):
+            return float(value) if (value := getattr(pooled, percentile)) is not None else None
+        return row.mean(self.path)
+
+
+def parse(text: str) -> Requirement:
+    """The requirement in "FIGURE >= NUMBER". Raises RequirementError with what to write instead."""
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise RequirementError(
+            f"{text!r} is not a requirement; write 'FIGURE >= NUMBER' (or > < <= == !=), such as "
+            "'messages_per_second >= 20000' or 'latency_seconds.p99 < 0.005'"
+        )
+    path, comparison, number = form.groups()
+    try:
+        bound = float(number.replace("_", ""))
+    except ValueError:
+        raise RequirementError(f"{number!r} in {text!r} is not a number") from None
+    names = figures.names()
+    if path not in names and not path.startswith(("groups.", "kernel.")):
+        near = difflib.get_close_matches(path, names, n=3, cutoff=0.4)
+        hint = (
+            f"; did you mean {' or '.join(near)}?" if near else f"; choose from {', '.join(names)}"
+        )
+        raise RequirementError(f"there is no figure {path!r}{hint}")
+    return Requirement(path, comparison, bound)

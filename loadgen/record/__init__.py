@@ -1,0 +1,1 @@
+"""What happened, as data: counts, histograms, surroundings, costs and the saved result."""

@@ -1,0 +1,260 @@
+"""The raw counts of one run: what happened, before anyone says what it means.
+
+A worker fills one Tally; tallies of workers add up to the run's. Nothing here divides or judges.
+Every intended message is in exactly one of answered, wrong, failed and waiting; `Tally.unaccounted`
+says by how much that is untrue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from loadgen.record.histogram import Histogram
+
+LANES = 20
+TIMELINE_SLICE_SECONDS = 0.1
+TIMELINE_SLICES = 1200
+SAME_AS_SERVICE = "service"
+"""Stands in the JSON for response times that are the service times, as in every closed loop: a
+third of a saved result would be their second copy."""
+
+
+@dataclass
+class Lane:
+    """One client's life in seconds since the run started, None for what never came.
+
+    For a picture of who was served when, and who queued meanwhile.
+    """
+
+    client: int
+    connect_started: float | None = None
+    connected: float | None = None
+    first_reply: float | None = None
+    ended: float | None = None
+    messages: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The lane as JSON-able values."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+@dataclass
+class GroupTally:
+    """What became of one group's clients and messages, in one worker or merged.
+
+    Clients: `connected` at least once; of those that were to talk, `served` had a right reply and
+    `starved` never had, so connected == served + starved, and silent ones apart. `refused`,
+    `reset`, `timed_out` and `other_failed` count clients by how they ended, so a starved client
+    that timed out is in both. Messages, over the whole run: intended == answered + wrong + failed +
+    waiting. `service` runs from sent to reply and `response` from due to reply; both hold messages
+    answered in the window. `connect` and `first_reply` run from the call of connect() and hold the
+    whole run. `lost`, `late` and `duplicated` are datagrams: a lost message is in `failed` too, the
+    other two answer nothing.
+    """
+
+    name: str
+    clients: int = 0
+    connected: int = 0
+    served: int = 0
+    starved: int = 0
+    refused: int = 0
+    reset: int = 0
+    timed_out: int = 0
+    other_failed: int = 0
+    held: int = 0
+    connections: int = 0
+    connections_in_window: int = 0
+    intended: int = 0
+    answered: int = 0
+    wrong: int = 0
+    failed: int = 0
+    waiting: int = 0
+    answered_in_window: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    expected_bytes_received: int = 0
+    payload_bytes_in_window: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    late: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    connect: Histogram = field(default_factory=Histogram)
+    first_reply: Histogram = field(default_factory=Histogram)
+    service: Histogram = field(default_factory=Histogram)
+    response: Histogram = field(default_factory=Histogram)
+    lateness: Histogram | None = None
+    answered_per_client: list[int] = field(default_factory=list)
+    timeline: list[int] = field(default_factory=list)
+    timeline_slice_seconds: float = TIMELINE_SLICE_SECONDS
+    lanes: list[Lane] = field(default_factory=list)
+
+    def count_error(self, name: str, times: int = 1) -> None:
+        """Count an error by its errno name; "EOF" is a connection that the server closed early."""
+        self.errors[name] = self.errors.get(name, 0) + times
+
+    def add_slice(self, answered: int) -> None:
+        """Append one slice to the timeline; slices double in length whenever it is full."""
+        self.timeline.append(answered)
+        if len(self.timeline) >= TIMELINE_SLICES:
+            self.coarsen_timeline()
+
+    def coarsen_timeline(self) -> None:
+        """Join slices two by two."""
+        line = self.timeline
+        self.timeline = [sum(line[start : start + 2]) for start in range(0, len(line), 2)]
+        self.timeline_slice_seconds *= 2
+
+    def merge(self, other: GroupTally) -> None:
+        """Add what another worker counted for its share of the same group."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            if isinstance(mine, int):
+                setattr(self, item.name, mine + theirs)
+        for name, times in other.errors.items():
+            self.count_error(name, times)
+        for mine, theirs in (
+            (self.connect, other.connect),
+            (self.first_reply, other.first_reply),
+            (self.service, other.service),
+            (self.response, other.response),
+        ):
+            mine.merge(theirs)
+        if other.lateness is not None:
+            self.lateness = self.lateness or Histogram()
+            self.lateness.merge(other.lateness)
+        self.answered_per_client += other.answered_per_client
+        self.lanes = (self.lanes + other.lanes)[:LANES]
+        self._merge_timeline(other)
+
+    def _merge_timeline(self, other: GroupTally) -> None:
+        theirs = GroupTally(other.name, timeline=list(other.timeline))
+        theirs.timeline_slice_seconds = other.timeline_slice_seconds
+        while self.timeline_slice_seconds < theirs.timeline_slice_seconds:
+            self.coarsen_timeline()
+        while theirs.timeline_slice_seconds < self.timeline_slice_seconds:
+            theirs.coarsen_timeline()
+        longest = max(len(self.timeline), len(theirs.timeline))
+        self.timeline += [0] * (longest - len(self.timeline))
+        for position, answered in enumerate(theirs.timeline):
+            self.timeline[position] += answered
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON-able values, histograms sparse; `from_json` reads them back."""
+        data: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Histogram):
+                value = value.to_json()
+            elif item.name == "lanes":
+                value = [lane.to_json() for lane in value]
+            elif isinstance(value, (list, dict)):
+                value = value.copy()
+            data[item.name] = value
+        if self.response == self.service:
+            data["response"] = SAME_AS_SERVICE
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> GroupTally:
+        """The counts that `to_json` wrote."""
+        values = _known(cls, data)
+        if values.get("response") == SAME_AS_SERVICE:
+            values["response"] = values["service"]
+        for name in ("connect", "first_reply", "service", "response", "lateness"):
+            if values.get(name) is not None:
+                values[name] = Histogram.from_json(values[name])
+        values["lanes"] = [Lane(**_known(Lane, lane)) for lane in data.get("lanes", ())]
+        return cls(**values)
+
+
+@dataclass
+class Tally:
+    """What happened in one run, group by group.
+
+    `started` and `window_started` are time.monotonic() readings, which every process of a machine
+    shares: the first connect issued, and the window's opening. `connecting_seconds` runs from the
+    first connect issued to the last one finished. `window_started` is None when the run ended
+    before its window opened, and then `window_seconds` is 0. The engine's own cost: CPU within the
+    window and peak memory, both summed over workers, and the CPU share (0 to 1) of the busiest
+    worker; None where the window never opened. `stopped_early` says in a sentence why the load
+    ended before its time, where it did other than by Ctrl-C.
+    """
+
+    groups: list[GroupTally]
+    started: float
+    connecting_seconds: float
+    window_started: float | None
+    window_seconds: float
+    cut_short: bool = False
+    engine_cpu_seconds: float | None = None
+    engine_memory_bytes: int = 0
+    busiest_worker_cpu: float | None = None
+    stopped_early: str | None = None
+
+    @property
+    def unaccounted(self) -> int:
+        """Intended messages without exactly one known end, over all groups; 0 in a sound run."""
+        return sum(
+            abs(group.intended - group.answered - group.wrong - group.failed - group.waiting)
+            for group in self.groups
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The tally as JSON-able values; `from_json` reads it back."""
+        data = {item.name: getattr(self, item.name) for item in fields(self)}
+        data["groups"] = [group.to_json() for group in self.groups]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Tally:
+        """The tally that `to_json` wrote."""
+        values = _known(cls, data)
+        values["groups"] = [GroupTally.from_json(group) for group in data["groups"]]
+        return cls(**values)
+
+
+def merge_tallies(tallies: Sequence[Tally]) -> Tally:
+    """One tally of what several workers did side by side, in the order of their shares.
+
+    The groups of the first are taken over.
+
+    The window is one for all of them: it opens and closes by the same clock readings, so the
+    longest one stands.
+    """
+    first = tallies[0]
+    finished = max(tally.started + tally.connecting_seconds for tally in tallies)
+    started = min(tally.started for tally in tallies)
+    for later in tallies[1:]:
+        for mine, theirs in zip(first.groups, later.groups, strict=True):
+            mine.merge(theirs)
+    return Tally(
+        groups=first.groups,
+        started=started,
+        connecting_seconds=finished - started,
+        window_started=min(_present(tally.window_started for tally in tallies), default=None),
+        window_seconds=max(tally.window_seconds for tally in tallies),
+        cut_short=any(tally.cut_short for tally in tallies),
+        engine_cpu_seconds=_total(tally.engine_cpu_seconds for tally in tallies),
+        engine_memory_bytes=sum(tally.engine_memory_bytes for tally in tallies),
+        busiest_worker_cpu=max(
+            _present(tally.busiest_worker_cpu for tally in tallies), default=None
+        ),
+        stopped_early=next((tally.stopped_early for tally in tallies if tally.stopped_early), None),
+    )
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    present = _present(values)
+    return sum(present) if present else None
+
+
+def _known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The entries of `data` that `cls` has a field for: a newer version may have written more."""
+    names = {item.name for item in fields(cls)}
+    return {key: value for key, value in data.items() if key in names}

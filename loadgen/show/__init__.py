@@ -1,0 +1,1 @@
+"""How it is told: tables, sentences, progress, exports and the report."""

@@ -1,0 +1,72 @@
+"""Latencies in the HdrHistogram V2 format, which standard tools read and plot.
+
+Needs the `hdrhistogram` package (extra `hdr`). The file is a histogram log (.hlog): a line per row
+and clock, tagged with both, values in nanoseconds.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from loadgen.judge.compare import Row
+from loadgen.record.histogram import LARGEST_NS, Histogram
+from loadgen.record.result import RecordError, write
+
+# Two significant digits are what our own buckets hold; three keep theirs from adding to the error.
+_DIGITS = 3
+CLOCKS = ("latency", "response", "connect", "first_reply")
+
+
+def missing() -> str | None:
+    """What to install before anything can be exported, or None."""
+    if find_spec("hdrh") is None:
+        return "exporting needs the hdrhistogram package: pip install 'concurrency-models[hdr]'"
+    return None
+
+
+def encode(histogram: Histogram) -> bytes:
+    """One histogram as an HdrHistogram V2 payload: compressed, in base64."""
+    from hdrh.histogram import HdrHistogram  # noqa: PLC0415 - an extra that most runs do without
+
+    target = HdrHistogram(1, LARGEST_NS, _DIGITS)
+    for low, high, times in histogram.buckets():
+        target.record_value(max(1, (low + high) // 2), times)
+    return bytes(target.encode())
+
+
+def hlog(found: Sequence[Row], began_seconds: float) -> str:
+    """A histogram log of every row's clocks; `began_seconds` is the Unix time of the first run.
+
+    The format is that of HdrHistogram's HistogramLogWriter, version 1.3, with tags.
+    """
+    lines = [
+        "#[Histogram log format version 1.3]",
+        f"#[StartTime: {began_seconds:.3f} (seconds since epoch)]",
+        '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
+    ]
+    for row in found:
+        pooled = row.pooled
+        clocks = {
+            "latency": pooled.service,
+            "response": pooled.response,
+            "connect": pooled.connect,
+            "first_reply": pooled.first_reply,
+        }
+        seconds = sum(row.measured("window_seconds"))
+        for clock in CLOCKS:
+            histogram = clocks[clock]
+            if not histogram.count:
+                continue
+            tag = f"{row.name} {clock}".replace(",", ";").replace(" ", "_")
+            longest = (histogram.max or 0.0) * 1e3  # in ms, as the log's writers do
+            lines.append(
+                f"Tag={tag},0.000,{seconds:.3f},{longest:.3f},{encode(histogram).decode()}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def save(path: Path, found: Sequence[Row], began_seconds: float) -> None:
+    """Write the histogram log to `path`. Raises RecordError."""
+    if problem := missing():
+        raise RecordError(problem)
+    write(path, hlog(found, began_seconds))

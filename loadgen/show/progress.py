@@ -1,0 +1,207 @@
+"""What is going on, on stderr: a live table on a terminal, a line per run elsewhere.
+
+Drawn in the parent and never in a load process, and only when there is news: at most four times a
+second, since a redraw costs about 7 ms.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from loadgen.fleet.conductor import Event, Snapshot, WindowClosed, WindowOpened
+from loadgen.judge import units
+from loadgen.judge.figures import figures
+from loadgen.plan.plan import Plan
+from loadgen.record.result import Run
+
+SECONDS_BETWEEN_DRAWINGS = 0.25
+_BARS = " ▁▂▃▄▅▆▇█"
+_SPARK_WIDTH = 24
+
+
+class Subject:
+    """What is known so far about one server: a line of the live table."""
+
+    def __init__(self, name: str, runs: int) -> None:
+        self.name = name
+        self.runs = runs
+        self.state = "waiting"
+        self.done = 0
+        self.rate: float | None = None
+        self.p99: float | None = None
+        self.rates: list[float] = []
+
+
+class Progress:
+    """Shows how far the work is, as a context manager; a `Watcher` of runs.
+
+    `runs` has the servers in the order to list them, and how many runs each will have. `describe`
+    gives a few words on a run's load where several are put on. Nothing is shown when `quiet`.
+    """
+
+    def __init__(
+        self,
+        runs: Mapping[str, int],
+        *,
+        quiet: bool,
+        describe: Callable[[Plan], str] | None = None,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._console = Console(file=self._stream)
+        self._subjects = {name: Subject(name, count) for name, count in runs.items()}
+        self._total = sum(runs.values())
+        self._describe = describe or (lambda _: "")
+        self._finished = 0
+        self.current: Subject | None = None
+        self._plan: Plan | None = None
+        self._opened: float | None = None
+        self._drawn = 0.0
+        self._lines = not quiet and not self._console.is_terminal
+        self._live: Live | None = None
+        if not quiet and self._console.is_terminal:
+            self._live = Live(
+                self._table(), console=self._console, auto_refresh=False, transient=True
+            )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def begin(self, name: str, plan: Plan) -> None:
+        """A run is about to start: first of all its server."""
+        self.current = self._subjects[name]
+        self.current.state = "starting"
+        self.current.rates = []
+        self._plan, self._opened = plan, None
+        self._draw(at_once=True)
+
+    def event(self, event: Event) -> None:
+        """News of the run from the load generator."""
+        subject, plan = self.current, self._plan
+        if subject is None or plan is None:
+            return
+        match event:
+            case WindowOpened():
+                self._opened = time.monotonic()
+            case WindowClosed():
+                subject.state = "finishing"
+            case Snapshot():
+                subject.rate, subject.p99 = event.rate, event.p99
+                subject.rates = [*subject.rates[1 - _SPARK_WIDTH :], event.rate]
+                if subject.state != "finishing":
+                    subject.state = self._state(event, plan)
+        self._draw()
+
+    def end(self, run: Run) -> None:
+        """A run has ended, well or not."""
+        self._finished += 1
+        subject = self.current
+        if subject is None:
+            return
+        found = figures(run)
+        subject.done += 1
+        subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
+        more = subject.done < subject.runs
+        subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
+        if self._lines:
+            said = (
+                "did not run"
+                if run.tally is None
+                else f"{units.rate(subject.rate)} messages/s, p99 {units.seconds(subject.p99)}"
+            )
+            load = self._describe(run.plan)
+            what = subject.name + (f", {load}" if load else "")
+            if subject.runs > 1 and (not load or run.trial > 1):
+                what += f", trial {run.trial}"
+            self.say(f"[{self._finished}/{self._total}] {what}: {said}")
+        self.current = None
+        self._draw(at_once=True)
+
+    def note(self, text: str) -> None:
+        """Say what is done between the runs."""
+        if self._live is not None:
+            self._live.update(self._table(text), refresh=True)
+
+    def say(self, line: str) -> None:
+        """Print a line for good."""
+        print(line, file=self._stream, flush=True)
+
+    def _state(self, now: Snapshot, plan: Plan) -> str:
+        if plan.messages_per_client is not None:
+            talking = sum(group.clients for group in plan.groups if not group.silent)
+            return f"{now.answered / (talking * plan.messages_per_client):.0%} of the messages"
+        if self._opened is not None:
+            passed = min(time.monotonic() - self._opened, plan.duration_seconds or 0)
+            return f"measuring, {passed:.1f} of {plan.duration_seconds:g} s"
+        if now.connected < plan.clients:
+            return f"connecting, {now.connected:,} of {plan.clients:,}"
+        return "warming up"
+
+    def _draw(self, at_once: bool = False) -> None:
+        if self._live is None:
+            return
+        now = time.monotonic()
+        if at_once or now - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
+            self._drawn = now
+            self._live.update(self._table(), refresh=True)
+
+    def _table(self, note: str = "") -> Table:
+        table = Table(
+            box=None,
+            caption=note or self._caption(),
+            caption_justify="left",
+            pad_edge=False,
+        )
+        table.add_column("server")
+        table.add_column("state", min_width=26)
+        table.add_column("messages/s", justify="right", min_width=10)
+        table.add_column("p99", justify="right", min_width=8)
+        if not self._console.options.ascii_only:
+            table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
+        for subject in self._subjects.values():
+            running = subject is self.current
+            cells = [
+                subject.name,
+                subject.state + self._run_of(subject, running),
+                units.rate(subject.rate),
+                units.seconds(subject.p99),
+                spark(subject.rates),
+            ]
+            table.add_row(*cells[: len(table.columns)], style="bold" if running else None)
+        return table
+
+    def _caption(self) -> str:
+        load = self._describe(self._plan) if self._plan is not None else ""
+        run = f"run {min(self._finished + 1, self._total)} of {self._total}"
+        return f"{run}: {load}" if load else run
+
+    def _run_of(self, subject: Subject, running: bool) -> str:
+        if subject.runs == 1 or (subject.done == 0 and not running):
+            return ""
+        number = subject.done + 1 if running else subject.done
+        return f" ({number}/{subject.runs})"
+
+
+def spark(rates: list[float]) -> str:
+    """Rates over time as a line of bars, the highest one full."""
+    highest = max(rates, default=0.0)
+    if highest <= 0:
+        return ""
+    return "".join(_BARS[round(rate / highest * (len(_BARS) - 1))] for rate in rates)

@@ -1,0 +1,32 @@
+"""The report: a saved result, or several side by side, as one HTML page that needs no network.
+
+`views` says what the charts show (pure data), `charts` draws them with Bokeh, `page` puts them into
+the page. Bokeh is an extra and imported only when a report is written.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadgen.record.result import RecordError, Result, write
+
+REPORT_FILE = "report.html"
+
+
+def missing() -> str | None:
+    """What to install before a report can be made, or None when nothing is missing."""
+    if importlib.util.find_spec("bokeh") is None:
+        return "a report needs Bokeh; install it with: pip install 'concurrency-models[report]'"
+    return None
+
+
+def write_report(results: Sequence[Result], path: Path) -> None:
+    """Write the report about one or more results to `path`, replacing what is there.
+
+    Raises RecordError when it cannot be made or written.
+    """
+    if problem := missing():
+        raise RecordError(problem)
+    from loadgen.show.report.page import page  # noqa: PLC0415 - only a report needs Bokeh
+
+    write(path, page(results))

@@ -1,0 +1,221 @@
+"""One plain sentence per row on what stands out: the gravest first, then the most telling ratio.
+
+The figures come from `compare`; here they only become words, and nothing is said that the intervals
+do not bear out.
+"""
+
+from collections.abc import Sequence
+
+from loadgen.judge import units
+from loadgen.judge.audit import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
+from loadgen.judge.compare import (
+    CONNECTIONS,
+    CPU,
+    LATENCY,
+    MEMORY,
+    MESSAGES,
+    RESPONSE,
+    Row,
+    headline,
+    load_of,
+)
+from loadgen.judge.intervals import Estimate, clearly_differs, ratio
+
+# How many times the lowest a cost or latency must be to be worth the one sentence.
+STANDS_OUT = 1.5
+UNFAIR = 0.9
+
+_WORDS = {
+    LATENCY.path: "latency p99",
+    CPU.path: "CPU per message",
+    MEMORY.path: "memory",
+}
+_SHOWN = {LATENCY.path: units.seconds, CPU.path: units.seconds, MEMORY.path: units.size}
+_LIMITS = {
+    SERVER: "the server was the limit",
+    GENERATOR: "the load generator was the limit, the server can do more",
+    MACHINE: "the machine was the limit",
+    WAITING: "waiting was the limit, not work",
+}
+
+
+def sentences(found: Sequence[Row]) -> list[tuple[str, str]]:
+    """A row's name and its sentence, in the order of the rows."""
+    return [(row.name, sentence(row, [one for one in found if _alike(one, row)])) for row in found]
+
+
+def sentence(row: Row, same: Sequence[Row]) -> str:
+    """What stands out about a row among those under the same load, itself included."""
+    return _trouble(row) or _service(row) or _standing(row, same) or _alone(row)
+
+
+def _alike(one: Row, other: Row) -> bool:
+    return load_of(one.plan) == load_of(other.plan)
+
+
+def _trouble(row: Row) -> str | None:
+    """What makes the figures unfit for use."""
+    if row.problem is not None:
+        return f"did not run: {row.problem.splitlines()[0]}"
+    if not row.valid:
+        failed = [check.name for trial in row.trials for check in trial.audit.failures]
+        return f"the run failed its own audit ({', '.join(dict.fromkeys(failed))}): do not use it"
+    intended, wrong, failed_messages = (
+        row.total(name) or 0 for name in ("intended", "wrong", "failed")
+    )
+    if wrong:
+        return (
+            f"{units.count(wrong)} of {units.count(intended)} messages got a wrong reply: it does "
+            "not speak as expected"
+        )
+    errors = ", ".join(f"{name} {times:,}" for name, times in row.errors.items())
+    lost = row.highest("clients") if not row.highest("connected") else None
+    if lost:
+        return f"no client could connect ({errors})"
+    datagrams = row.total("lost")
+    if datagrams:
+        return f"{units.count(datagrams)} of {units.count(intended)} datagrams got no reply in time"
+    if failed_messages:
+        return f"{units.count(failed_messages)} messages failed ({errors})"
+    gone = [
+        f"{units.count(row.highest(path))} {word}"
+        for path, word in (
+            ("refused", "refused"),
+            ("reset", "reset"),
+            ("timed_out", "timed out"),
+            ("other_failed", "lost otherwise"),
+        )
+        if row.highest(path)
+    ]
+    if gone:
+        return f"not every client came through: {', '.join(gone)} ({errors})"
+    return None
+
+
+def _service(row: Row) -> str | None:
+    """Who was served at all."""
+    starved, served = row.highest("starved"), row.highest("served")
+    if not starved:
+        return None
+    clients = units.count(row.highest("connected"))
+    rate = row.estimate(MESSAGES.path)
+    if not served:
+        return f"all {clients} clients connected and none ever got a reply"
+    up_to = "" if row.values("starved").count(starved) == len(row.trials) else "up to "
+    if served > 1:
+        return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
+    said = f"1 client was served, the other {units.count(starved)} connected and starved"
+    return f"{said}: its {units.rate(rate.mean)} messages/s went to that one" if rate else said
+
+
+def _standing(row: Row, same: Sequence[Row]) -> str | None:
+    """Where it stands among those that were ranked with it."""
+    kind = headline(row.plan)
+    ranked = [one for one in same if one.rank is not None]
+    own = row.estimate(kind.path)
+    if row.rank is None or own is None or len(ranked) < 2:
+        return None
+    said = [_ahead(row, ranked) if row.rank == 1 else _behind(row, ranked[0])]
+    if row.bound.bound == GENERATOR:
+        said.append("but the load generator was the limit: it can do more")
+        return ", ".join(said)
+    odd = _oddity(row, ranked)
+    return ", ".join([*said, odd] if odd else said)
+
+
+def _ahead(row: Row, ranked: Sequence[Row]) -> str:
+    kind = headline(row.plan)
+    ties = [name for name in row.ties if any(one.name == name and one.rank == 1 for one in ranked)]
+    if ties:
+        first = row is ranked[0]
+        return (
+            f"{_best(kind.path)}, but no clear difference from {_listed(ties)}"
+            if first
+            else f"no clear difference from {_listed(ties)}"
+        )
+    after = next((one for one in ranked if one.rank != 1), None)
+    if after is None:
+        return _best(kind.path)
+    quotient = ratio(row.values(kind.path), after.values(kind.path))
+    return f"{_best(kind.path)}: {_times(quotient)} {after.name}"
+
+
+def _behind(row: Row, best: Row) -> str:
+    kind = headline(row.plan)
+    quotient = ratio(row.values(kind.path), best.values(kind.path))
+    said = f"{_times(quotient)} {best.name} in {_NAMES[kind.path]}"
+    return f"{said}, no clear difference from {_listed(row.ties)}" if row.ties else said
+
+
+_NAMES = {
+    MESSAGES.path: "messages/s",
+    CONNECTIONS.path: "connections/s",
+    RESPONSE.path: "response time (p99)",
+}
+
+
+def _best(path: str) -> str:
+    return "shortest response time (p99)" if path == RESPONSE.path else f"most {_NAMES[path]}"
+
+
+def _times(quotient: Estimate | None) -> str:
+    if quotient is None:
+        return "not comparable with"
+    said = f"{units.times(quotient.mean)} times"
+    if clearly_differs(quotient) and quotient.low is not None and quotient.high is not None:
+        said += f" ({units.times(quotient.low)} to {units.times(quotient.high)})"
+    return said
+
+
+def _oddity(row: Row, ranked: Sequence[Row]) -> str | None:
+    """The one cost in which it exceeds the lowest of its peers by most, if by enough."""
+    fairness = row.median("fairness")
+    if fairness is not None and fairness < UNFAIR:
+        least, most = row.span("least_served"), row.span("most_served")
+        if least is not None and most is not None:
+            return (
+                f"uneven: the least served client got {least.low:,} messages, "
+                f"the most served {most.high:,}"
+            )
+    worst: tuple[float, str] | None = None
+    for path, words in _WORDS.items():
+        own = row.estimate(path)
+        others = [(found.mean, one.name) for one in ranked if (found := one.estimate(path))]
+        if own is None or not others:
+            continue
+        lowest, name = min(others)
+        times = own.mean / lowest
+        if times >= STANDS_OUT and (worst is None or times > worst[0]):
+            value = _SHOWN[path](own.mean)
+            worst = times, f"{units.times(times)} times the {words} of {name} ({value})"
+    return worst[1] if worst else None
+
+
+def _alone(row: Row) -> str:
+    """A row that nothing is ranked with: what its figures say on their own."""
+    rate, asked = row.estimate(MESSAGES.path), row.median("requested_per_second")
+    if rate is None:
+        held = row.highest("held")
+        if held:
+            return f"held {units.count(held)} silent connections"
+        return "no message was answered in the measured window"
+    response = row.response_seconds
+    if asked is not None and response is not None:
+        share = rate.mean / asked
+        said = (
+            f"kept up with the {units.rate(asked)} messages/s asked for"
+            if share >= RATE_REACHED
+            else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
+        )
+        return (
+            f"{said}; 99 of 100 answered within {units.seconds(response.p99)} of when they were due"
+        )
+    said = f"{units.rate(rate.mean)} messages/s, half of them within "
+    said += f"{units.seconds(row.latency_seconds.p50)}, 99 of 100 within "
+    said += units.seconds(row.latency_seconds.p99)
+    limit = _LIMITS.get(row.bound.bound or "")
+    return f"{said}; {limit} ({row.bound.because})" if limit else said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
