@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from concurrency_models.talk import HEADER_SIZE
-from loadgen.plan.plan import Endpoint
+from loadgen.plan.endpoint import Endpoint
 
 PREFIX = b"received: "
 

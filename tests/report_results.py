@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Claim, ExperimentOutcome, Result, Run
 from loadgen.record.tally import GroupTally, Lane

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run

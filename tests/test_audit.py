@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING, audit, verdict
-from loadgen.plan.plan import Group
+from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Ceiling, Run

@@ -9,7 +9,9 @@ import pytest
 
 from loadgen.judge import compare
 from loadgen.judge.compare import ComparisonError, Row, rows, warnings
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from loadgen.fleet.conductor import run_load
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally
 from tests.known_servers import answering_datagrams
 

@@ -27,7 +27,9 @@ from loadgen.fleet.conductor import Event, WindowClosed, WindowOpened
 from loadgen.fleet.measure import Load
 from loadgen.judge import figures
 from loadgen.judge.compare import load_of
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.result import Claim, Run, load
 from loadgen.record.tally import Tally
 from tests.known_servers import serving, talk

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.judge.figures import figures, flat, jain, names
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Run

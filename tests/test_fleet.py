@@ -27,7 +27,10 @@ from loadgen.fleet.conductor import (
     source_addresses,
     worker_cores,
 )
-from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 from tests.known_servers import Counter, serving, talk
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)

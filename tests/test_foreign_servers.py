@@ -19,7 +19,9 @@ import pytest
 from loadgen.fleet.measure import measure_found
 from loadgen.judge import figures
 from loadgen.judge.figures import Figures
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.servers import target
 from loadgen.show.progress import Progress
 from tests.servers import WAIT_SECONDS

@@ -11,7 +11,8 @@ import pytest
 
 from loadgen.fleet import measure
 from loadgen.judge import audit
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.servers import interpreters
 from loadgen.servers.interpreters import Interpreter, InterpreterError
 from tests.test_measure import Notes

@@ -12,7 +12,9 @@ from loadgen.fleet import measure
 from loadgen.fleet.conductor import Event
 from loadgen.fleet.measure import Task, measure_ceiling, measure_found, measure_model, tasks
 from loadgen.judge import audit, figures
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.result import Ceiling, Run
 from loadgen.servers.target import Found

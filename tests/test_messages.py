@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concurrency_models.talk import Talk, Terms, frame
+from loadgen.plan.group import Group
 from loadgen.plan.messages import RING, RING_BYTES, STRANGE_EXCESS, Messages
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.plan import Plan
 
 
 def messages(group: Group, **plan: str) -> Messages:

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from concurrency_models.backends import MODELS
 from loadgen.command import options
-from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 
 
 def plan(*words: str) -> Plan:

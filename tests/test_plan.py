@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.plan.plan import Endpoint, Group, Plan, PlanError
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 
 GOOD = Plan((Group(10),))
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from loadgen.judge.compare import rows
-from loadgen.plan.plan import Group
+from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.sentences import sentences

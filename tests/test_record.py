@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from loadgen.judge import compare
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record import result as record
 from loadgen.record.result import Ceiling, RecordError, Result, Run
 from tests.runs import result, run, starving, trials

@@ -12,7 +12,8 @@ import pytest
 
 from concurrency_models.backends import MODELS
 from loadgen.command import main as cli
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record import result as record
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import Sample, ServerCost

@@ -9,7 +9,9 @@ import pytest
 
 from concurrency_models.talk import GREETING
 from loadgen.fleet.conductor import run_load
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally
 from tests.known_servers import PREFIX, Counter, framed, read_message, reset, serving, talk
 

@@ -7,7 +7,9 @@ import pytest
 from loadgen.judge import compare, units
 from loadgen.judge.compare import rows
 from loadgen.judge.intervals import Estimate
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadgen.plan.plan import Endpoint
+from loadgen.plan.endpoint import Endpoint
 from loadgen.servers import target
 from loadgen.servers.target import ServerProcess, TargetError, model_command, parse_ready_line
 from tests.known_servers import nobody_listening, serving, talk
@@ -84,7 +84,7 @@ def test_it_ends_when_the_block_fails() -> None:
 
 OUTLIVED = """
 import sys
-from loadgen.target import ServerProcess, model_command
+from loadgen.servers.target import ServerProcess, model_command
 with ServerProcess("thread", model_command("thread", ())) as server:
     print(server.pid, flush=True)
     sys.stdin.read()

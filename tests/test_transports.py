@@ -15,7 +15,9 @@ from loadgen.command import options
 from loadgen.fleet import measure
 from loadgen.judge import audit
 from loadgen.judge.compare import rows
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
 from loadgen.servers import target
 from loadgen.servers.target import TargetError

@@ -15,7 +15,7 @@ from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
 from loadgen.judge import compare
-from loadgen.plan.plan import PlanError
+from loadgen.plan.problem import PlanError
 from loadgen.record import result as record
 from loadgen.record.result import RecordError
 from loadgen.show import report

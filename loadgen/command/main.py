@@ -31,7 +31,9 @@ from loadgen.fleet.measure import (
 from loadgen.judge import compare
 from loadgen.judge.compare import ComparisonError, Row
 from loadgen.judge.curves import curves as find_curves
-from loadgen.plan.plan import Endpoint, Plan, PlanError
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 from loadgen.record import environment
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result, Run

@@ -21,7 +21,10 @@ from concurrency_models.talk import FRAMINGS, TALKS
 from loadgen.judge.curves import P99_BOUND_SECONDS
 from loadgen.judge.requirement import RequirementError
 from loadgen.judge.requirement import parse as parse_requirement
-from loadgen.plan.plan import ARRIVALS, FAMILIES, TRANSPORTS, Endpoint, Group, Plan, PlanError
+from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
+from loadgen.plan.group import ARRIVALS, Group
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 from loadgen.record import environment
 
 USAGE_ERROR = 2

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loadgen.engine.client import SECOND, Client
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
 from loadgen.plan.messages import Messages
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import LANES, GroupTally
 

@@ -15,7 +15,8 @@ from loadgen.experiments.quantity import (
     Figure,
     Quantity,
 )
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 KIB: Final = 1024
 

@@ -24,7 +24,8 @@ from loadgen.fleet.conductor import (
     raise_descriptor_limit,
     run_load,
 )
-from loadgen.plan.plan import Endpoint, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally, Tally
 
 READ_SIZE = 65_536

@@ -4,7 +4,8 @@ from typing import Final
 
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
 from loadgen.experiments.quantity import CPU, P50, P99, RATE, THREADS, Figure
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 # It pauses, so that the others have the server to themselves when its next message comes: without
 # a pause it often gets the GIL back before anyone else has noticed that it was free.

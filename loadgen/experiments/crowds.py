@@ -13,7 +13,8 @@ from loadgen.experiments.quantity import (
     Figure,
     Quantity,
 )
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 
 def idle_crowd() -> Experiment:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking
 from loadgen.experiments.quantity import P50, P99, RATE, Figure
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 
 def who_got_served() -> Experiment:

@@ -22,8 +22,10 @@ from loadgen.fleet.conductor import (
     worker_cores,
 )
 from loadgen.judge.figures import figures
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
 from loadgen.plan.messages import Messages
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.plan import Plan
 from loadgen.record import environment, kernel
 from loadgen.record.monitor import Monitor
 from loadgen.record.result import Ceiling, Run

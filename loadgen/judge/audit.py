@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadgen.judge.figures import Figures, figures
-from loadgen.plan.plan import Group
+from loadgen.plan.group import Group
 from loadgen.record.result import Ceiling, Run
 from loadgen.record.tally import GroupTally
 

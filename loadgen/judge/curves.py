@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from loadgen.judge.compare import MEMORY, MESSAGES, Row, load_of
 from loadgen.judge.intervals import Estimate
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 # Throughput wavers by some per cent between two loads that are both beyond the knee, so the knee is
 # where it first comes this near to the highest.

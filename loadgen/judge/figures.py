@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from loadgen.plan.plan import Group
+from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally

@@ -11,7 +11,8 @@ import random
 
 from concurrency_models.talk import GREETING, HEADER_SIZE, frame
 from concurrency_models.work import perform
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 # A power of two, so that the hot loop finds its place with one `&`. Two clients at different places
 # of the ring never have the same message in flight; of 100 clients, few pairs share a place.

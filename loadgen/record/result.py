@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loadgen.plan.plan import Endpoint, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.plan import Plan
 from loadgen.record.environment import Environment
 from loadgen.record.monitor import ServerCost
 from loadgen.record.tally import Tally

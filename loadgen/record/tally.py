@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from loadgen.plan.problem import known
 from loadgen.record.histogram import Histogram
 
 LANES = 20
@@ -159,13 +160,13 @@ class GroupTally:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> GroupTally:
         """The counts that `to_json` wrote."""
-        values = _known(cls, data)
+        values = known(cls, data)
         if values.get("response") == SAME_AS_SERVICE:
             values["response"] = values["service"]
         for name in ("connect", "first_reply", "service", "response", "lateness"):
             if values.get(name) is not None:
                 values[name] = Histogram.from_json(values[name])
-        values["lanes"] = [Lane(**_known(Lane, lane)) for lane in data.get("lanes", ())]
+        values["lanes"] = [Lane(**known(Lane, lane)) for lane in data.get("lanes", ())]
         return cls(**values)
 
 
@@ -210,7 +211,7 @@ class Tally:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Tally:
         """The tally that `to_json` wrote."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["groups"] = [GroupTally.from_json(group) for group in data["groups"]]
         return cls(**values)
 
@@ -252,9 +253,3 @@ def _present(values: Iterable[float | None]) -> list[float]:
 def _total(values: Iterable[float | None]) -> float | None:
     present = _present(values)
     return sum(present) if present else None
-
-
-def _known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The entries of `data` that `cls` has a field for: a newer version may have written more."""
-    names = {item.name for item in fields(cls)}
-    return {key: value for key, value in data.items() if key in names}

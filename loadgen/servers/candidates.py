@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from concurrency_models.backends import MODELS, Model
-from loadgen.plan.plan import Plan, PlanError
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
 from loadgen.servers.interpreters import Interpreter
 from loadgen.servers.target import TargetError
 

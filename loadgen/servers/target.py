@@ -23,7 +23,7 @@ from types import TracebackType
 
 import psutil
 
-from loadgen.plan.plan import Endpoint
+from loadgen.plan.endpoint import Endpoint
 from loadgen.servers import interpreters
 
 START_SECONDS = 20.0

@@ -29,7 +29,8 @@ from loadgen.judge.compare import (
 )
 from loadgen.judge.figures import Percentiles
 from loadgen.judge.intervals import Estimate
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.environment import Environment
 from loadgen.record.kernel import MEANINGS
 from loadgen.record.result import Result

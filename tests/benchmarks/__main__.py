@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import psutil
 from tabulate import tabulate
 
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 
 from . import sides
 from .sides import MissingError, Running, Server

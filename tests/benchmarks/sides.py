@@ -20,7 +20,9 @@ from pathlib import Path
 import psutil
 
 from loadgen.fleet.conductor import run_load
-from loadgen.plan.plan import Endpoint, Group, Plan
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.tally import Tally
 
 HERE = Path(__file__).parent

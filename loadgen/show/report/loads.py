@@ -11,7 +11,8 @@ from typing import Any
 
 from loadgen.judge import units
 from loadgen.judge.compare import Row, Trial, headline, load_of, rows
-from loadgen.plan.plan import Group, Plan
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.record.result import Result
 from loadgen.show.report.style import Style, style_of
 from loadgen.show.tables import load_text

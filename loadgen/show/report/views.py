@@ -14,7 +14,7 @@ from loadgen.judge import units
 from loadgen.judge.audit import GENERATOR
 from loadgen.judge.compare import CONNECTIONS, MEMORY, MESSAGES, ONE_TRIAL, headline
 from loadgen.judge.figures import jain, together
-from loadgen.plan.plan import Group
+from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Lane
