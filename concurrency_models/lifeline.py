@@ -17,7 +17,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Final, Self
 
-from concurrency_models.server import POLL_SECONDS, Server
+from concurrency_models.self_pipe import POLL_SECONDS
+from concurrency_models.server import Server
 
 SPARE_DESCRIPTORS: Final = 12
 """How many descriptors the start of a process may take for a moment: a fork takes 4, a fork server
@@ -49,6 +50,7 @@ class Lifeline:
         # A handler, though an empty one: only then is the death of a child written to the wake-up
         # descriptor, and the accept loop comes to reap it.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._server.in_service = self.count_children
         self._server.end_at_once = self.kill_children
         return self
 
@@ -95,7 +97,7 @@ class Lifeline:
                 server.stop()
         except (OSError, AttributeError):
             # Not on Linux. A thread does as well, for a quarter more CPU per child.
-            threading.Thread(target=self._wait_for_end, args=(server,), daemon=True).start()
+            threading.Thread(target=self._wait_for_end, daemon=True).start()
 
     def _ends_with_a_signal(self) -> bool:
         """Have the kernel send SIGTERM when the pipe ends; return whether it already has.
@@ -112,9 +114,9 @@ class Lifeline:
         except BlockingIOError:
             return False
 
-    def _wait_for_end(self, server: Server) -> None:
+    def _wait_for_end(self) -> None:
         self._reader.poll(None)
-        server.stop()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def count_children(self) -> int:
         """Reap the children that have ended and return how many have not."""

@@ -13,10 +13,12 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from concurrency_models.arguments import make_parser, settings_of
-from concurrency_models.backends import MODELS
+from concurrency_models.backends import MODELS, RegistryError, without_row
 from concurrency_models.listener import address_text, listening
-from concurrency_models.server import SHORTAGES, Server, say
+from concurrency_models.narration import say
+from concurrency_models.server import Server
 from concurrency_models.settings import FAMILIES, Settings
+from concurrency_models.shortage import SHORTAGES
 
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
@@ -34,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if model is None:
         import difflib  # noqa: PLC0415 - for a mistake alone; forked children need not map it
 
+        if options.model.replace("-", "_") in without_row():
+            parser.error(
+                f"{options.model!r} has a file and no row in the registry: add "
+                f'Model("{options.model}", "how it serves") to MODELS in backends/__init__.py'
+            )
         near = difflib.get_close_matches(options.model, MODELS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODELS)}"
         parser.error(f"there is no model {options.model!r}; {hint} (--list describes them)")
@@ -46,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.family not in model.families:
         parser.error(f"{model.name!r} needs --family {' or '.join(model.families)}")
     multiprocessing.set_start_method(options.start_method)
-    serve = model.load()
+    try:
+        serve = model.import_serve(settings.transport)
+    except RegistryError as error:
+        return complain(str(error))
     with ExitStack() as stack:
         try:
             listener = stack.enter_context(listening(settings, share_port=model.share_port))
@@ -67,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ready = True
             say(line)
 
-        server.on_ready = announce
+        server.when_ready(announce)
         started = time.monotonic()
         try:
             serve(server)
@@ -104,7 +114,7 @@ def stop_on_signals(server: Server) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    signal.set_wakeup_fd(server.wake_descriptor, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(server.self_pipe.writer.fileno(), warn_on_full_buffer=False)
 
 
 def complain(text: str) -> int:

@@ -13,6 +13,9 @@ from concurrency_models import work
 HEADER_SIZE: Final = 4
 """Bytes in front of a message under `length` framing: its size, unsigned, big-endian."""
 
+RECEIVE_SIZE: Final = 65_536
+"""Bytes to ask of one `recv`: as much as a client may make us hold before we look at it."""
+
 LARGEST_LENGTH: Final = 2 ** (8 * HEADER_SIZE) - 1
 """The largest size, in bytes, that such a header can say."""
 

@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from concurrency_models.lifeline import Lifeline
-from concurrency_models.server import AT_ONCE, Client, Server
+from concurrency_models.server import Datagram, Server
 from concurrency_models.settings import Settings
 
 RESTART_SECONDS: Final = 1.0
@@ -82,7 +82,8 @@ class Ledger:
 class WorkerServer(Server):
     """The server of one worker: writes what it counts into the ledger.
 
-    bell: wakes the parent's server. ring: whether it is to know of every client that is released.
+    wake_parent: wakes the parent's server, by a byte sent to it. tell_of_releases: whether the
+    parent is to be woken whenever a client is released.
     """
 
     def __init__(
@@ -91,49 +92,46 @@ class WorkerServer(Server):
         listener: socket.socket,
         number: int,
         ledger: Ledger,
-        bell: socket.socket,
-        ring: bool,
+        wake_parent: socket.socket,
+        tell_of_releases: bool,
     ) -> None:
         super().__init__(settings, listener)
-        self.on_ready = self._report_ready
+        self.when_ready(self._report_ready)
         self._number = number
         self._ledger = ledger
-        self._bell = bell
-        self._ring_at_release = ring
+        self._to_parent = wake_parent
+        self._tell_of_releases = tell_of_releases
 
     def _report_ready(self) -> None:
         self._ledger.ready[self._number] = True
-        self._ring()
+        self._wake_parent()
 
-    def _ring(self) -> None:
-        with suppress(OSError):  # full: the parent will look up; or gone: we shall be told
-            self._bell.send(b"\0")
+    def _wake_parent(self) -> None:
+        with suppress(OSError):  # full: the parent is awake; or gone: we shall be told
+            self._to_parent.send(b"\0")
 
-    def accept_waiting(self, most: int = AT_ONCE) -> Iterator[socket.socket]:
+    def accept(self) -> socket.socket | None:
         room = self._ledger.room
-        for _ in range(most):
-            if room and not room.take():
-                # Whoever makes room again is another process and cannot wake us.
-                self.pause()
-                return
-            client = next(super().accept_waiting(1), None)
-            if client is None:
-                if room:
-                    room.give_back()
-                return
-            yield client
+        if room and not room.take():
+            # Whoever makes room again is another process and cannot wake us.
+            self.shortage.pause()
+            return None
+        client = super().accept()
+        if room and client is None:
+            room.give_back()
+        return client
 
-    def admit(self, client: Client) -> None:
+    def admit(self, client: socket.socket | Datagram) -> None:
         self._ledger.accepted[self._number] += 1
         super().admit(client)
 
-    def release(self, client: Client) -> None:
+    def release(self, client: socket.socket) -> None:
         super().release(client)
         self._ledger.released[self._number] += 1
         if self._ledger.room:
             self._ledger.room.give_back()
-        if self._ring_at_release:
-            self._ring()
+        if self._tell_of_releases:
+            self._wake_parent()
 
     def warn(self, text: str) -> None:
         # Once a second at most, whichever of the workers says it; if one is about to, it does.
@@ -160,7 +158,8 @@ class WorkerPool:
     serve: what each worker does with its server, a function of a module. listeners: one for each
     worker, or the same one several times; the caller closes them. room: how many clients they may
     serve at a time, all together. listener_type: the kind of socket that a worker is to see its
-    listener as. ring: whether to wake the parent's server when a worker has released a client.
+    listener as. tell_of_releases: whether to wake the parent's server when a worker has released a
+    client.
     """
 
     def __init__(
@@ -171,13 +170,13 @@ class WorkerPool:
         *,
         room: int | None = None,
         listener_type: type[socket.socket] = socket.socket,
-        ring: bool = False,
+        tell_of_releases: bool = False,
     ) -> None:
         self._server = server
         self._serve = serve
         self._listener_type = listener_type
-        self._ring = ring
-        self._bell = selectors.DefaultSelector()
+        self._tell_of_releases = tell_of_releases
+        self._events = selectors.DefaultSelector()
         self._lifeline = Lifeline(server)
         self._settings = replace(server.settings, max_clients=None)
         self.ledger = Ledger(len(listeners), room)
@@ -185,7 +184,7 @@ class WorkerPool:
 
     def __enter__(self) -> Self:
         self._lifeline.__enter__()
-        self._bell.register(self._server.wakeup, selectors.EVENT_READ)
+        self._events.register(self._server.self_pipe, selectors.EVENT_READ)
         self._supervise_until(lambda: all(self.ledger.ready))
         return self
 
@@ -196,14 +195,14 @@ class WorkerPool:
         trace: TracebackType | None,
     ) -> None:
         self._server.close_listener()
-        self._bell.close()
+        self._events.close()
         self._lifeline.__exit__(kind, error, trace)
         self._server.accepted_by_worker = list(self.ledger.accepted)
         self._server.accepted = sum(self.ledger.accepted)
 
     def supervise(self) -> None:
         """Keep every worker running until the server stops."""
-        self._server.on_ready()
+        self._server.ready()
         self._supervise_until(lambda: False)
 
     def _supervise_until(self, reached: Callable[[], bool]) -> None:
@@ -211,19 +210,19 @@ class WorkerPool:
             complete = self.fill()
             if reached():
                 return
-            self._bell.select(None if complete else RESTART_SECONDS / 10)
-            self._server.clear_wakeup()
+            self._events.select(None if complete else RESTART_SECONDS / 10)
+            self._server.self_pipe.clear()
 
     def fill(self) -> bool:
         """Start the workers that are not there; return whether all of them are now."""
         for worker in self.workers:
             if worker.process is not None and not worker.process.is_alive():
                 self._server.warn(f"{how_it_ended(worker.process)}; another takes its place")
-                self._bell.unregister(worker.process.sentinel)
+                self._events.unregister(worker.process.sentinel)
                 worker.process = None
                 self._count_out(worker.number)
             due = time.monotonic() - worker.started >= RESTART_SECONDS
-            if worker.process is None and due and not self._server.pause_seconds():
+            if worker.process is None and due and not self._server.shortage:
                 self._start(worker)
         return all(worker.process for worker in self.workers)
 
@@ -242,15 +241,15 @@ class WorkerPool:
                 args=(
                     self._server, self._lifeline, self._serve, self._settings,
                     self._listener_type, worker.listener, worker.number, self.ledger,
-                    self._server.wake_writer, self._ring,
+                    self._server.self_pipe.writer, self._tell_of_releases,
                 ),
             )  # fmt: skip
             self._lifeline.start(process)
         except OSError as error:
-            self._server.pause_after(error)
+            self._server.shortage.pause_after(error)
         else:
             worker.process = process
-            self._bell.register(process.sentinel, selectors.EVENT_READ)
+            self._events.register(process.sentinel, selectors.EVENT_READ)
 
 
 def run_worker(
@@ -262,13 +261,13 @@ def run_worker(
     listener: socket.socket,
     number: int,
     ledger: Ledger,
-    bell: socket.socket,
-    ring: bool,
+    wake_parent: socket.socket,
+    tell_of_releases: bool,
 ) -> None:
     """Be a worker until the parent lets go of the lifeline; runs in the worker's process."""
     own = listener_type(fileno=listener.detach())
     own.setblocking(False)
-    server = WorkerServer(settings, own, number, ledger, bell, ring)
+    server = WorkerServer(settings, own, number, ledger, wake_parent, tell_of_releases)
     lifeline.hold(server)
     parent.close_listener()  # or what our siblings listen to would stay open as long as we live
     serve(server)

@@ -121,7 +121,7 @@ def test_a_room_needs_only_those_below_it(module: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_stands_between_the_server_and_the_command(name: str) -> None:
-    module = f"concurrency_models.backends.{name.replace('-', '_')}"
+    module = f"concurrency_models.backends.{MODELS[name].module}"
     assert "concurrency_models.server" in reachable_from(module)
     assert "concurrency_models.run" not in reachable_from(module)
     assert module not in reachable_from("concurrency_models.run")  # imported on use, by its name
@@ -131,8 +131,8 @@ def test_a_model_stands_between_the_server_and_the_command(name: str) -> None:
 def test_the_servers_need_nothing_but_the_standard_library(module: str) -> None:
     requires = {
         package
-        for name, model in MODELS.items()
-        if module == f"concurrency_models.backends.{name.replace('-', '_')}"
+        for model in MODELS.values()
+        if module == f"concurrency_models.backends.{model.module}"
         for package in model.requires
     }
     allowed = {*sys.stdlib_module_names, "concurrency_models", *requires}

@@ -134,8 +134,8 @@ def test_a_port_that_needs_root() -> None:
     ("arguments", "descriptors"),
     [
         (("--model", "thread"), 5),
-        (("--model", "process"), 8),
-        (("--model", "process", "--start-method", "forkserver"), 8),
+        (("--model", "process"), 7),
+        (("--model", "process", "--start-method", "forkserver"), 7),
         (("--model", "prefork"), 8),
         (("--model", "fd-passing"), 8),
     ],

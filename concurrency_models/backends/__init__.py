@@ -10,6 +10,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from concurrency_models.settings import FAMILIES, POOL_PROCESSES, POOL_THREADS
@@ -26,7 +27,9 @@ class Model:
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
     transports, families: which it serves; UDP means something only to some. at_once: how many
     clients it serves at a time, as it is by default; None for as many as come. share_port: whether
-    it has several listeners at its port. python: the oldest version that it runs under.
+    it has several listeners at its port. python: the oldest version that it runs under. file: its
+    file's name, where the model's own name would hide a module of that name from whatever runs in
+    this folder.
     """
 
     name: str
@@ -38,6 +41,12 @@ class Model:
     at_once: int | None = None
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
+    file: str | None = None
+
+    @property
+    def module(self) -> str:
+        """The name of the module that serves this way, within this package."""
+        return self.file or self.name.replace("-", "_")
 
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
@@ -47,11 +56,32 @@ class Model:
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         return f"pip install {' '.join(missing)}" if missing else None
 
-    def load(self) -> "Callable[[Server], None]":
-        """Import the model's file and return its `serve`; raises ImportError when unavailable."""
-        module = importlib.import_module(f"{__name__}.{self.name.replace('-', '_')}")
-        return cast("Callable[[Server], None]", module.serve)
+    def import_serve(self, transport: str = "tcp") -> "Callable[[Server], None]":
+        """Import the model's file and return its `serve`, or `serve_datagrams` for "udp".
 
+        Raises ImportError when unavailable, RegistryError when file and row do not match.
+        """
+        if not (FOLDER / f"{self.module}.py").is_file():
+            raise RegistryError(
+                f"the model {self.name!r} has a row in the registry and no file; "
+                f"write {FOLDER.name}/{self.module}.py, or take the row out of {FOLDER.name}/"
+                "__init__.py"
+            )
+        name = "serve_datagrams" if transport == "udp" else "serve"
+        serve = getattr(importlib.import_module(f"{__name__}.{self.module}"), name, None)
+        if serve is None:
+            raise RegistryError(
+                f"{FOLDER.name}/{self.module}.py has no function {name}(server), which serves "
+                f"{transport} for the model {self.name!r}"
+            )
+        return cast("Callable[[Server], None]", serve)
+
+
+class RegistryError(Exception):
+    """A row of the registry that does not match the files; its text says what to do."""
+
+
+FOLDER: Final = Path(__file__).parent
 
 TCP_AND_UDP: Final = ("tcp", "udp")
 
@@ -79,12 +109,14 @@ MODELS: Final[dict[str, Model]] = {
             "a thread per client (socketserver.ThreadingTCPServer)",
             "core",
             transports=TCP_AND_UDP,
+            file="socketserver_threads",
         ),
         Model(
             "selectors",
             "one thread, non-blocking sockets (selectors)",
             "core",
             transports=TCP_AND_UDP,
+            file="selectors_loop",
         ),
         Model("selectors-pool", "an event loop, and a pool of threads that answer"),
         Model(
@@ -111,9 +143,28 @@ MODELS: Final[dict[str, Model]] = {
             "extra",
             ("uvloop",),
             transports=TCP_AND_UDP,
+            file="uvloop_protocol",
         ),
-        Model("gevent", "a greenlet per client (gevent)", "extra", ("gevent",)),
-        Model("trio", "a task per client, in a nursery (trio)", "extra", ("trio",)),
+        Model(
+            "gevent",
+            "a greenlet per client (gevent)",
+            "extra",
+            ("gevent",),
+            file="gevent_greenlets",
+        ),
+        Model(
+            "trio",
+            "a task per client, in a nursery (trio)",
+            "extra",
+            ("trio",),
+            file="trio_tasks",
+        ),
     )
 }
 """Every model by name, in the order in which a course meets them."""
+
+
+def without_row() -> list[str]:
+    """Return the names of the files in this folder that no row of the registry knows."""
+    known = {"__init__", "concurrency_models", *(model.module for model in MODELS.values())}
+    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in known)

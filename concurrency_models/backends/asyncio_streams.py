@@ -1,13 +1,13 @@
 """A coroutine per client: reads like a blocking talk, and lets the others run at each await."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from concurrency_models.asyncio_parts import Entrance
-from concurrency_models.conversation import Conversation, Conversations
-from concurrency_models.server import POLL_SECONDS, RECEIVE_SIZE, Server, unconfirmed_size
+from concurrency_models.asyncio_acceptor import Acceptor, look_after
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.server import Server
+from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -17,62 +17,57 @@ def serve(server: Server) -> None:
 
 async def serve_clients(server: Server) -> None:
     """Serve until the server stops and the last conversation has ended."""
-    conversations = Conversations(server)
+    looks = Looks(server)
     async with asyncio.TaskGroup() as tasks:
-        clock = tasks.create_task(keep_time(conversations))
-        await Entrance(server).accept(
-            lambda client: tasks.create_task(converse(conversations, client))
+        tasks.create_task(look_after(server, looks))
+        await Acceptor(server).accept(
+            lambda client: tasks.create_task(talk(Leaving(server, client, looks)))
         )
-        clock.cancel()
-        await keep_time(conversations)
 
 
-async def converse(conversations: Conversations, client: socket.socket) -> None:
+async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
-    with Conversation(conversations, client) as conversation:
-        reader, writer = await asyncio.open_connection(sock=client, limit=RECEIVE_SIZE)
+    with leaving:
+        reader, writer = await asyncio.open_connection(sock=leaving.client, limit=RECEIVE_SIZE)
         writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
-        talk = conversation.talk
         try:
-            async with in_time(conversation):
-                conversation.send()
-                writer.write(talk.open())
-                await writer.drain()
-                while not talk.over:
-                    conversation.listen()
-                    data = await reader.read(RECEIVE_SIZE)
-                    if not data:
-                        conversation.ending = "hung up"
-                        return
-                    conversation.send()
-                    writer.write(talk.receive(data))
-                    await writer.drain()
-            async with in_time(conversation):
-                conversation.leave()
-                while not conversation.server.stopping and await reader.read(RECEIVE_SIZE):
-                    pass
-                while unconfirmed_size(client):
-                    await asyncio.sleep(POLL_SECONDS)
+            async with in_time(leaving):
+                await exchange(leaving, reader, writer)
+            if leaving.all_is_said():
+                leaving.half_close()
+                async with in_time(leaving):
+                    while await reader.read(RECEIVE_SIZE):
+                        pass
         finally:
             writer.transport.abort()
 
 
+async def exchange(
+    leaving: Leaving, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answer every message until the talk is over or the client hangs up."""
+    writer.write(leaving.talk.open())
+    await writer.drain()
+    while not leaving.talk.over:
+        leaving.listen()
+        data = await reader.read(RECEIVE_SIZE)
+        leaving.heard()
+        if not data:
+            leaving.ending = "hung up"
+            return
+        writer.write(leaving.talk.receive(data))
+        await writer.drain()
+
+
 @asynccontextmanager
-async def in_time(conversation: Conversation) -> AsyncIterator[None]:
-    """Leave the block when the conversation's time is up."""
+async def in_time(leaving: Leaving) -> AsyncIterator[None]:
+    """Leave the block when nobody should wait for the client any longer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(None) as timeout:
 
-            def cancel() -> None:
+            def break_off() -> None:
                 if not timeout.expired():
                     timeout.reschedule(0)
 
-            conversation.cancel = cancel
+            leaving.break_off = break_off
             yield
-
-
-async def keep_time(conversations: Conversations) -> None:
-    """Break off the conversations whose time is up."""
-    while seconds := conversations.next_sweep():
-        await asyncio.sleep(seconds)
-        conversations.sweep()

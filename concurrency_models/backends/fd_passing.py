@@ -7,9 +7,10 @@ import errno
 import os
 import socket
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
-from concurrency_models.backends import selectors
+from concurrency_models.backends import selectors_loop
 from concurrency_models.server import Server
 from concurrency_models.workers import WorkerPool, count_cores, pool_size
 
@@ -35,9 +36,11 @@ def serve(server: Server) -> None:
             stack.enter_context(end).setblocking(False)
         outlets, inlets = zip(*pairs, strict=True)
         pool = stack.enter_context(
-            WorkerPool(server, selectors.serve, inlets, listener_type=Inlet, ring=True)
+            WorkerPool(
+                server, selectors_loop.serve, inlets, listener_type=Inlet, tell_of_releases=True
+            )
         )
-        server.leave_narration_to_workers()
+        server.narration.verbose = False  # the worker that serves a client tells all of it
         handed = [0] * size
 
         def clients_of(worker: int) -> int:
@@ -51,10 +54,12 @@ def serve(server: Server) -> None:
             except BlockingIOError:
                 raise OSError(errno.ETOOMANYREFS, "the workers take nobody") from None
             handed[worker] += 1
-            server.release(client)
 
         def in_service() -> int:
             pool.fill()
             return sum(map(clients_of, range(size)))
 
-        server.serve_clients(hand_over, in_service)
+        server.in_service = in_service
+        for client in server.incoming():
+            server.begin(client, partial(hand_over, client))
+            server.release(client)

@@ -3,11 +3,12 @@
 import socketserver
 import sys
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-from concurrency_models.backends.socketserver import SharedListener
+from concurrency_models.backends.socketserver_threads import SharedListener
 from concurrency_models.lifeline import Lifeline
-from concurrency_models.server import Client, Server
+from concurrency_models.server import Server
 
 
 class ForkingServer(SharedListener, socketserver.ForkingTCPServer):
@@ -34,10 +35,7 @@ class ForkingServer(SharedListener, socketserver.ForkingTCPServer):
 
 def serve(server: Server) -> None:
     """Serve every client in a process of its own until the server stops."""
-    with ForkingServer(server) as processes, processes.lifeline as lifeline:
-
-        def start(client: Client) -> None:
-            processes.process_request(client, None)  # type: ignore[arg-type]
-            server.release(client)
-
-        server.serve_clients(start, in_service=lifeline.count_children)
+    with ForkingServer(server) as processes, processes.lifeline:
+        for client in server.incoming():
+            server.begin(client, partial(processes.process_request, client, None))
+            server.release(client)  # the child has a copy

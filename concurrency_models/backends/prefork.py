@@ -1,4 +1,7 @@
-"""Processes started before the clients come: all accept at one listener, each serves one client."""
+"""Processes started before the clients come: all block in accept() at one listener.
+
+Each serves one client at a time. The kernel gives every client to one of those that wait.
+"""
 
 from concurrency_models.backends import iterative
 from concurrency_models.server import Server
@@ -9,5 +12,11 @@ from concurrency_models.workers import WorkerPool, pool_size
 def serve(server: Server) -> None:
     """Serve clients in a fixed number of processes until the server stops."""
     size = pool_size(server.settings, POOL_PROCESSES)
-    with WorkerPool(server, iterative.serve, [server.listener] * size) as pool:
+    with WorkerPool(server, serve_in_worker, [server.listener] * size) as pool:
         pool.supervise()
+
+
+def serve_in_worker(server: Server) -> None:
+    """Accept a client, talk, accept the next; runs in each of the processes."""
+    server.block_in_accept()
+    iterative.serve(server)

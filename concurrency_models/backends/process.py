@@ -1,26 +1,28 @@
 """A process per client: nothing is shared, so nobody computes at another's expense."""
 
 import multiprocessing
+import socket
+from functools import partial
 
+from concurrency_models.blocking import talk
 from concurrency_models.lifeline import Lifeline
-from concurrency_models.server import Client, Server
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
     """Serve every client in a process of its own until the server stops."""
     with Lifeline(server) as lifeline:
-
-        def start(client: Client) -> None:
-            arguments = server, lifeline, client
-            lifeline.start(multiprocessing.Process(target=talk_in_child, args=arguments))
+        for client in server.incoming():
+            arguments = server, client, lifeline
+            process = multiprocessing.Process(target=talk_in_child, args=arguments)
+            server.begin(client, partial(lifeline.start, process))
             # The child has a copy; as long as ours is open, the connection stays open too.
             server.release(client)
+            del process  # or its descriptors would stay until the next client comes
 
-        server.serve_clients(start, in_service=lifeline.count_children)
 
-
-def talk_in_child(server: Server, lifeline: Lifeline, client: Client) -> None:
+def talk_in_child(server: Server, client: socket.socket, lifeline: Lifeline) -> None:
     """Hold one conversation; runs in the child, with the child's own copies of all three."""
     lifeline.hold(server)
     server.close_listener()  # else the port stays taken when the parent is gone
-    server.talk(client)
+    talk(server, client)

@@ -4,7 +4,7 @@ The kernel deals newcomers out by a hash of their addresses: nobody has to choos
 so that one process may get far more of them than another.
 """
 
-from concurrency_models.backends import selectors
+from concurrency_models.backends import selectors_loop
 from concurrency_models.server import Server
 from concurrency_models.workers import WorkerPool, count_cores, pool_size
 
@@ -15,5 +15,5 @@ def serve(server: Server) -> None:
     # All opened here: those who wait at a listener are not lost when its worker dies.
     listeners = [server.listener, *(server.open_twin() for _ in range(1, size))]
     room = server.settings.max_clients
-    with WorkerPool(server, selectors.serve, listeners, room=room) as pool:
+    with WorkerPool(server, selectors_loop.serve, listeners, room=room) as pool:
         pool.supervise()

@@ -4,12 +4,11 @@ While a client's messages are being answered, nothing more is read from it: one 
 its talk, and its answers keep their order.
 """
 
-import selectors
 import socket
 from collections import deque
 from functools import partial
 
-from concurrency_models.backends.selectors import Connection, Loop
+from concurrency_models.backends.selectors_loop import Connection, Loop
 from concurrency_models.pool import ThreadPool
 from concurrency_models.server import Server
 from concurrency_models.settings import POOL_THREADS
@@ -17,23 +16,22 @@ from concurrency_models.settings import POOL_THREADS
 
 def serve(server: Server) -> None:
     """Serve all clients from one event loop and a pool of threads until the server stops."""
-    with selectors.DefaultSelector() as selector:
-        PoolLoop(server, selector).run()
+    PoolLoop(server).run()
 
 
 class PoolLoop(Loop):
     """An event loop to which threads return what it gave them to do."""
 
-    def __init__(self, server: Server, selector: selectors.BaseSelector) -> None:
-        super().__init__(server, selector)
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
         self.pool = ThreadPool(server.settings.workers or POOL_THREADS)
         self.answered: deque[tuple[PoolConnection, bytes]] = deque()
 
     def connect(self, client: socket.socket) -> None:
         PoolConnection(self, client)
 
-    def look_up(self) -> None:
-        super().look_up()
+    def wake_up(self) -> None:
+        super().wake_up()
         while self.answered:
             connection, reply = self.answered.popleft()
             connection.finish(reply)
@@ -56,21 +54,19 @@ class PoolConnection(Connection):
         try:
             self.loop.pool.submit(partial(self.work, data))
         except RuntimeError as error:  # no thread to be had: then the loop does it, and all wait
-            self.server.pause_after(error)
+            self.server.shortage.pause_after(error)
             super().answer(data)
         else:
-            self.in_pool = True
+            self.in_pool = self.leaving.waits_for_us = True
             self.watch(0)
-            if not self.server.stopping:
-                self.loop.deadlines.pop(self, None)  # it waits for us now, and not we for it
 
     def work(self, data: bytes) -> None:
         """Answer messages; runs in a thread of the pool and touches nothing but the talk."""
         self.loop.answered.append((self, self.talk.receive(data)))
-        self.server.wake()
+        self.server.self_pipe.wake()
 
     def finish(self, reply: bytes) -> None:
-        self.in_pool = False
+        self.in_pool = self.leaving.waits_for_us = False
         if self in self.loop.connections:
             self.send(reply)
 

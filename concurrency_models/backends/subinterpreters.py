@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from typing import Any
 
-from concurrency_models.backends import selectors
-from concurrency_models.server import Client, Server
+from concurrency_models.backends import selectors_loop
+from concurrency_models.server import Server
 from concurrency_models.settings import Settings
 from concurrency_models.workers import count_cores, pool_size
 
@@ -36,11 +37,11 @@ def serve(server: Server) -> None:
         worker = interpreters.create()
         worker.exec(f"import sys; sys.path[:] = {sys.path!r}")
         thread = worker.call_in_thread(
-            run_worker, server.settings, inlet, report_to, server.wake_descriptor
+            run_worker, server.settings, inlet, report_to, server.self_pipe.writer.fileno()
         )
         workers.append((worker, thread))
         os.read(reports, 1)  # it is ready
-    server.leave_narration_to_workers()
+    server.narration.verbose = False  # the worker that serves a client tells all of it
     os.set_blocking(reports, False)
     handed = [0] * len(outlets)
     released = 0
@@ -48,7 +49,7 @@ def serve(server: Server) -> None:
 
     def hand_over(client: socket.socket) -> None:
         turn = next(turns)
-        server.clients.remove(client)
+        del server.clients[client]
         os.write(outlets[turn], client.detach().to_bytes(NUMBER_SIZE))
         handed[turn] += 1
 
@@ -59,7 +60,9 @@ def serve(server: Server) -> None:
                 released += len(reported)
         return sum(handed) - released
 
-    server.serve_clients(hand_over, in_service)
+    server.in_service = in_service
+    for client in server.incoming():
+        server.begin(client, partial(hand_over, client))
     for outlet in outlets:
         os.close(outlet)  # the workers see the end of their pipe, and stop
     for worker, thread in workers:
@@ -68,14 +71,14 @@ def serve(server: Server) -> None:
     server.accepted_by_worker = handed
 
 
-def run_worker(settings: Settings, inlet: int, reports: int, bell: int) -> None:
+def run_worker(settings: Settings, inlet: int, reports: int, wake_parent: int) -> None:
     """Serve whoever comes through the inlet until it ends; runs in an interpreter of its own."""
     listener: Any = Inlet(inlet)
     server = WorkerServer(replace(settings, max_clients=None), listener)
-    server.report_to = (reports, bell)
-    server.on_ready = server.report
+    server.report_to = (reports, wake_parent)
+    server.when_ready(server.report)
     listener.on_end = server.stop
-    selectors.serve(server)
+    selectors_loop.serve(server)
 
 
 class Inlet:
@@ -117,6 +120,6 @@ class WorkerServer(Server):
             with suppress(BlockingIOError):  # awake already
                 os.write(descriptor, b"\0")
 
-    def release(self, client: Client) -> None:
+    def release(self, client: socket.socket) -> None:
         super().release(client)
         self.report()

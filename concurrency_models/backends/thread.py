@@ -2,14 +2,21 @@
 
 import threading
 
-from concurrency_models.server import Client, Server
+from concurrency_models.blocking import talk
+from concurrency_models.datagrams import answer
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
-
-    def start(client: Client) -> None:
+    for client in server.incoming():
         # A daemon: at the end of the grace the program does not wait for it.
-        threading.Thread(target=server.talk, args=(client,), daemon=True).start()
+        thread = threading.Thread(target=talk, args=(server, client), daemon=True)
+        server.begin(client, thread.start)
 
-    server.serve_clients(start)
+
+def serve_datagrams(server: Server) -> None:
+    """Answer every datagram in a thread of its own until the server stops."""
+    for datagram in server.datagrams():
+        thread = threading.Thread(target=answer, args=(server, datagram), daemon=True)
+        server.begin(datagram, thread.start)

@@ -3,51 +3,55 @@
 import selectors
 import socket
 import time
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 
-from concurrency_models.server import (
-    DRAIN_SECONDS,
-    RECEIVE_SIZE,
-    Server,
-    is_readable,
-    unconfirmed_size,
-)
-
-SWEEP_SECONDS = 0.1
-"""How often to look for clients whose time is up, while there can be any."""
+from concurrency_models.datagrams import answer
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
     """Serve all clients from one event loop until the server stops."""
-    with selectors.DefaultSelector() as selector:
-        Loop(server, selector).run()
+    Loop(server).run()
+
+
+def serve_datagrams(server: Server) -> None:
+    """Answer all datagrams from one event loop until the server stops."""
+    DatagramLoop(server).run()
 
 
 class Loop:
     """Calls what is registered for a socket whenever that socket is ready."""
 
-    def __init__(self, server: Server, selector: selectors.BaseSelector) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self.selector = selector
+        self.selector = selectors.DefaultSelector()
         self.connections: set[Connection] = set()
-        self.deadlines: dict[Connection, float] = {}
-        self.next_sweep = 0.0
+        self.looks = Looks(server)
+        self.next_look = 0.0
         self.accepting = False
 
     def run(self) -> None:
-        self.selector.register(self.server.wakeup, EVENT_READ, self.look_up)
-        self.server.on_ready()
-        while not self.server.stopping or self.connections:
-            self.watch_listener()
-            hurry = self.deadlines or not self.accepting
-            for key, _ in self.selector.select(SWEEP_SECONDS if hurry else None):
-                key.data()
-            if self.deadlines and time.monotonic() >= self.next_sweep:
-                self.sweep()
+        with self.selector:
+            self.selector.register(self.server.self_pipe, EVENT_READ, self.wake_up)
+            self.server.ready()
+            while not self.server.stopping or self.connections:
+                self.watch_listener()
+                for key, _ in self.selector.select(self.seconds_to_wait()):
+                    key.data()
+                if self.looks.needed() and time.monotonic() >= self.next_look:
+                    self.looks.look()
+                    self.next_look = time.monotonic() + self.looks.pause_seconds()
+
+    def seconds_to_wait(self) -> float | None:
+        """Return how long to wait at the most; None for as long as nothing happens."""
+        if self.looks.needed():
+            return self.looks.pause_seconds()
+        return self.server.shortage.seconds_left() or None
 
     def watch_listener(self) -> None:
-        """Watch for newcomers only while they may come in; one left waiting would make us spin."""
+        """Watch for clients only while they may come in; one left waiting would make us spin."""
         if self.accepting != self.server.may_accept():
             self.accepting = not self.accepting
             if self.accepting:
@@ -56,51 +60,42 @@ class Loop:
                 self.selector.unregister(self.server.listener)
 
     def accept(self) -> None:
-        if self.server.settings.transport == "udp":
-            for datagram in self.server.receive_waiting():
-                self.server.talk(datagram)
-        else:
-            for client in self.server.accept_waiting():
-                self.connect(client)
+        for _ in range(AT_ONCE):
+            client = self.server.accept()
+            if client is None:
+                return
+            self.connect(client)
 
     def connect(self, client: socket.socket) -> None:
         Connection(self, client)
 
-    def look_up(self) -> None:
+    def wake_up(self) -> None:
         """The server stops, or there is room again."""
-        self.server.clear_wakeup()
+        self.server.self_pipe.clear()
         if self.server.stopping:
             self.watch_listener()
             self.server.close_listener()
             for connection in list(self.connections):
                 connection.stop()
 
-    def sweep(self) -> None:
-        """Part with the clients whose time is up."""
-        now = time.monotonic()
-        self.next_sweep = now + SWEEP_SECONDS
-        for connection, deadline in list(self.deadlines.items()):
-            confirmed = connection.leaving and not unconfirmed_size(connection.client)
-            if now >= deadline or (self.server.stopping and confirmed):
-                connection.close("was told goodbye" if connection.leaving else "ran out of time")
-
 
 class Connection:
     """One client of the loop: its talk, and what its pipe would not take yet.
 
-    While anything is unsent we do not read. So a client that does not read its answers can soon
-    send no more either: what it can make us hold is bounded, and nobody waits for it.
+    While anything is unsent we do not read: that is backpressure. A client that does not read its
+    answers can soon send no more either; what it can make us hold is bounded, and nobody waits for
+    it.
     """
 
     def __init__(self, loop: Loop, client: socket.socket) -> None:
         self.loop = loop
         self.server = loop.server
         self.client = client
-        self.talk = loop.server.new_talk(client)
-        self.idle_timeout = loop.server.settings.idle_timeout
+        self.leaving = Leaving(loop.server, client, loop.looks)
+        self.leaving.break_off = self.close
+        self.talk = self.leaving.talk
         self.unsent = b""
         self.watched = 0
-        self.leaving = False  # half-closed: what still comes in is discarded
         client.setblocking(False)
         loop.connections.add(self)
         self.send(self.talk.open())
@@ -114,9 +109,10 @@ class Connection:
         except OSError as error:  # that client's business and nobody else's
             self.close(f"was lost: {error.strerror}")
             return
+        self.leaving.moves += 1
         if not data:
             self.close("hung up")
-        elif not self.leaving:
+        elif not self.leaving.half_closed:
             self.answer(data)
 
     def answer(self, data: bytes) -> None:
@@ -135,8 +131,6 @@ class Connection:
         wanted = EVENT_WRITE if self.unsent else EVENT_READ
         if wanted != self.watched:
             self.watch(wanted)
-        if self.idle_timeout is not None:
-            self.grant_time(self.idle_timeout)
         if self.talk.over or self.server.stopping:
             self.say_goodbye()
 
@@ -153,30 +147,28 @@ class Connection:
 
     def stop(self) -> None:
         """The server stops: answer what has arrived and, until the deadline, a message begun."""
-        self.loop.deadlines[self] = self.server.deadline
         self.receive()
         self.say_goodbye()
 
     def say_goodbye(self) -> None:
         """Half-close, if nothing is left to be sent or answered; the client is to hang up now."""
-        if self.unsent or self.talk.mid_message or self.leaving:
-            return
-        if not self.talk.over and is_readable(self.client):
-            return
-        self.leaving = True
-        self.grant_time(DRAIN_SECONDS)
-        with suppress(OSError):
-            self.client.shutdown(socket.SHUT_WR)
+        if not (self.unsent or self.leaving.half_closed) and self.leaving.all_is_said():
+            self.leaving.half_close()
 
-    def grant_time(self, seconds: float) -> None:
-        self.loop.deadlines[self] = min(time.monotonic() + seconds, self.server.deadline)
-
-    def close(self, ending: str) -> None:
+    def close(self, ending: str | None = None) -> None:
         if self in self.loop.connections:
-            self.leaving = True
             self.loop.connections.remove(self)
-            self.loop.deadlines.pop(self, None)
             if self.watched:
                 self.watch(0)
-            self.server.narrate(self.client, ending)
-            self.server.release(self.client)
+            self.leaving.release(ending)
+
+
+class DatagramLoop(Loop):
+    """The same loop over the one socket that takes all datagrams."""
+
+    def accept(self) -> None:
+        for _ in range(AT_ONCE):
+            datagram = self.server.receive()
+            if datagram is None:
+                return
+            answer(self.server, datagram)

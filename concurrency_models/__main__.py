@@ -1,0 +1,5 @@
+"""`python -m concurrency_models`: the same as `python -m concurrency_models.run`."""
+
+from concurrency_models.run import command
+
+command()

@@ -1,0 +1,91 @@
+"""A trio task per client: a nursery waits for all of them, a scope can cancel what one is at."""
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.talk import RECEIVE_SIZE
+
+
+def serve(server: Server) -> None:
+    """Serve every client in a task of its own until the server stops."""
+    signal.set_wakeup_fd(-1)  # trio sets one of its own and warns where there is another
+    trio.run(serve_clients, server)
+
+
+async def serve_clients(server: Server) -> None:
+    """Serve until the server stops and the last conversation has ended."""
+    looks = Looks(server)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look_after, server, looks)
+        async with trio.open_nursery() as acceptor:
+            waiting = trio.CancelScope()
+
+            async def accept() -> None:
+                nonlocal waiting
+                while True:
+                    with trio.CancelScope() as waiting:
+                        if server.may_accept():
+                            await trio.lowlevel.wait_readable(server.listener)
+                        else:
+                            await trio.sleep(server.shortage.seconds_left() or math.inf)
+                    for _ in range(AT_ONCE):
+                        client = server.accept()
+                        if client is None:
+                            break
+                        nursery.start_soon(talk, Leaving(server, client, looks))
+
+            acceptor.start_soon(accept)
+            server.ready()
+            while not server.stopping:
+                await trio.lowlevel.wait_readable(server.self_pipe)
+                server.self_pipe.clear()
+                waiting.cancel()  # there may be room now
+            acceptor.cancel_scope.cancel()
+        server.close_listener()
+
+
+async def talk(leaving: Leaving) -> None:
+    """Hold one whole conversation and release the client."""
+    with leaving:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(leaving.client))
+        with in_time(leaving):
+            await exchange(leaving, stream)
+        if leaving.all_is_said():
+            leaving.half_close()
+            with in_time(leaving):
+                while await stream.receive_some(RECEIVE_SIZE):
+                    pass
+
+
+async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
+    """Answer every message until the talk is over or the client hangs up."""
+    await stream.send_all(leaving.talk.open())
+    while not leaving.talk.over:
+        leaving.listen()
+        data = await stream.receive_some(RECEIVE_SIZE)
+        leaving.heard()
+        if not data:
+            leaving.ending = "hung up"
+            return
+        await stream.send_all(leaving.talk.receive(data))
+
+
+@contextmanager
+def in_time(leaving: Leaving) -> Iterator[None]:
+    """Leave the block when nobody should wait for the client any longer."""
+    with trio.CancelScope() as scope:
+        leaving.break_off = scope.cancel
+        yield
+
+
+async def look_after(server: Server, looks: Looks) -> None:
+    """Break off the conversations whose time is up, until the server stops and all have left."""
+    while server.clients or not server.stopping:
+        await trio.sleep(looks.pause_seconds())
+        looks.look()

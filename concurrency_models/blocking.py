@@ -1,0 +1,98 @@
+"""The talk over a blocking socket: receive, answer, send, until somebody has nothing more to say.
+
+The loop comes first, as every course writes it. What has to be there besides stands around it and
+not in it, so that a message costs two system calls and nothing else: the kernel keeps the idle
+time, and a thread that is blocked in `recv` learns of the stop by the end of its stream.
+"""
+
+import socket
+import struct
+import time
+from contextlib import suppress
+from functools import partial
+
+from concurrency_models.leaving import Leaving, is_readable, unconfirmed_size
+from concurrency_models.self_pipe import POLL_SECONDS
+from concurrency_models.server import Server
+from concurrency_models.talk import RECEIVE_SIZE, Talk
+
+
+def exchange(client: socket.socket, talk: Talk) -> None:
+    """Answer every message until the talk is over or the client hangs up."""
+    if greeting := talk.open():
+        client.sendall(greeting)
+    while not talk.over:
+        data = client.recv(RECEIVE_SIZE)
+        if not data:
+            return
+        if reply := talk.receive(data):
+            client.sendall(reply)
+
+
+def talk(server: Server, client: socket.socket) -> None:
+    """Hold one whole conversation, blocking, and release the client."""
+    with Leaving(server, client) as leaving:
+        server.clients[client] = partial(interrupt, leaving)
+        limit_silence(client, server.settings.idle_timeout)
+        if not server.stopping:
+            exchange(client, leaving.talk)
+            leaving.ending = "hung up"
+        if server.stopping:
+            finish(leaving)
+        if leaving.all_is_said():
+            linger(leaving)
+
+
+def limit_silence(client: socket.socket, seconds: float | None) -> None:
+    """Have the kernel end a `recv` or a `sendall` in which nothing moves for so long.
+
+    It costs no system call per message; `settimeout` would poll before every `recv` and take a
+    quarter off the throughput.
+    """
+    if seconds is not None:
+        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def interrupt(leaving: Leaving) -> bool:
+    """Wake the thread that is blocked in the conversation, as the server stops.
+
+    Returns whether that is done; if not, it is to be tried again. At the deadline, breaks it off.
+    """
+    client, talk = leaving.client, leaving.talk
+    how = socket.SHUT_RD
+    if time.monotonic() >= leaving.server.deadline:
+        how = socket.SHUT_RDWR
+    elif client.family == socket.AF_UNIX and (talk.mid_message or is_readable(client)):
+        # Over TCP nothing is taken away: the rest of a message still arrives. Here its sender
+        # would fail.
+        return False
+    with suppress(OSError):
+        client.shutdown(how)
+    return True
+
+
+def finish(leaving: Leaving) -> None:
+    """Answer what has arrived and, until the deadline, the rest of a message begun."""
+    client, talk, server = leaving.client, leaving.talk, leaving.server
+    while not leaving.all_is_said() and (left := server.deadline - time.monotonic()) > 0:
+        client.settimeout(left)
+        if data := client.recv(RECEIVE_SIZE):
+            client.sendall(talk.receive(data))
+        else:  # nothing more has arrived yet, or ever will
+            time.sleep(POLL_SECONDS)
+
+
+def linger(leaving: Leaving) -> None:
+    """Half-close, then read and discard until the client hangs up or its time is over."""
+    client = leaving.client
+    leaving.half_close()
+    with suppress(OSError):
+        while (left := leaving.seconds_left()) > 0:
+            client.settimeout(left)
+            if client.recv(RECEIVE_SIZE):
+                continue
+            if not unconfirmed_size(client):
+                return
+            time.sleep(POLL_SECONDS)

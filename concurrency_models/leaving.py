@@ -1,0 +1,216 @@
+"""How a conversation ends: one set of rules, whoever drives it and however it waits.
+
+Silence: with `--idle-timeout`, a client between whom and us nothing has moved for so long is left.
+Slow is not silent: a byte that was sent, or that the client's kernel has confirmed, is a move.
+
+Last words: when the talk is over, or the server stops and the client has been answered all that had
+arrived, we half-close: our side of the connection ends, with everything we said before it.
+
+Lingering close: then we go on reading, and discard, until the client hangs up or `DRAIN_SECONDS`
+are over. Closing a socket with unread input resets the connection, and that destroys whatever we
+have sent and the client's kernel has not yet confirmed.
+
+Grace: when the server stops, a message of which a part has arrived is still waited for, whatever
+the idle timeout; at the server's deadline everything is over. Nobody who was told goodbye is waited
+for longer than it takes to confirm all we said: it may keep its end open for as long as it likes.
+"""
+
+import fcntl
+import socket
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from concurrency_models.self_pipe import POLL_SECONDS
+from concurrency_models.server import Server
+
+DRAIN_SECONDS: Final = 1.0
+"""How long a client that was told goodbye has to hang up."""
+
+LOOK_SECONDS: Final = 0.1
+"""How often to look for clients whose time is up."""
+
+
+class Leaving:
+    """The rules for one client: a context manager around its conversation.
+
+    At the end of the block the client is released. What the client does to its connection ends the
+    conversation, and is no error to anybody else.
+    """
+
+    def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
+        self.server = server
+        self.client = client
+        self.talk = server.new_talk(client)
+        self.ending = "ran out of time"
+        """How the conversation ended, in words for `-v`."""
+        self.moves = 0
+        """How often bytes went either way: drivers that `Looks` looks after count it up."""
+        self.listening = False
+        """Whether a coroutine waits for a message at the moment, see `listen` and `heard`."""
+        self.break_off: Callable[[], object] = lambda: None
+        """Set by drivers that are looked after: ends the wait that is under way."""
+        self.waits_for_us = False
+        """Whether its messages are being answered elsewhere, so that its silence is no fault."""
+        self.half_closed = False
+        """Whether goodbye was said: what still comes in is discarded."""
+        self._looks = looks
+        self._half_closed_until = 0.0
+        self._seen: tuple[int, int] = (0, 0)
+        self._moved_at = time.monotonic()
+        self._quiet_at = -1
+        if looks:
+            looks.active.add(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        cause = error if isinstance(error, OSError) else error and error.__cause__
+        if isinstance(cause, TimeoutError | BlockingIOError):
+            self.ending = "ran out of time"
+        elif isinstance(cause, OSError):
+            self.ending = f"was lost: {cause.strerror or cause}"
+        self.release()
+        return isinstance(cause, OSError)
+
+    def release(self, ending: str | None = None) -> None:
+        """Let the client go, and say how it ended."""
+        self.ending = ending or self.ending
+        if self._looks:
+            self._looks.active.discard(self)
+            self._looks.lingering.discard(self)
+        self.server.narration.tell(self.client, self.ending)
+        self.server.release(self.client)
+
+    def all_is_said(self) -> bool:
+        """Whether to say goodbye, as soon as all answers are sent.
+
+        While the server stops, that is once what has arrived is answered; the rest of a message
+        begun is waited for.
+        """
+        if self.talk.over:
+            return True
+        if not self.server.stopping or self.talk.mid_message:
+            return False
+        return not is_readable(self.client)
+
+    def half_close(self) -> None:
+        """Say goodbye: send no more, and give the client its time to hang up."""
+        self.half_closed = True
+        self._half_closed_until = time.monotonic() + DRAIN_SECONDS
+        self.ending = "was told goodbye"
+        if self._looks:
+            self._looks.lingering.add(self)
+        with suppress(OSError):  # it has gone, and nothing is left to be said
+            self.client.shutdown(socket.SHUT_WR)
+
+    def seconds_left(self) -> float:
+        """Return how long a half-closed client is still waited for, 0.0 or less when no longer."""
+        return min(self._half_closed_until, self.server.deadline) - time.monotonic()
+
+    def is_drained(self) -> bool:
+        """Whether the stopping server need not wait for the client to hang up: it has it all."""
+        return self.server.stopping and not unconfirmed_size(self.client)
+
+    def is_over(self, now: float) -> bool:
+        """Whether nobody should wait for this client any longer; `now` is on the monotonic clock.
+
+        To be asked several times a second.
+        """
+        if now >= self.server.deadline:
+            return True
+        if self.half_closed:
+            return now >= self._half_closed_until or self.is_drained()
+        return not self.server.stopping and self._is_idle(now)
+
+    def _is_idle(self, now: float) -> bool:
+        timeout = self.server.settings.idle_timeout
+        if timeout is None:
+            return False
+        seen = self.moves, unconfirmed_size(self.client)
+        if seen != self._seen or self.waits_for_us:
+            self._seen, self._moved_at = seen, now
+        # What has arrived and was not read yet waits for us, and not we for it.
+        return now - self._moved_at >= timeout and not is_readable(self.client)
+
+    def listen(self) -> None:
+        """Say that a coroutine has answered all it has read, and waits for more."""
+        self.listening = True
+
+    def heard(self) -> None:
+        """Say that it waits no longer: it has something to answer."""
+        self.listening = False
+        self.moves += 1
+
+    def is_quiet(self) -> bool:
+        """Whether a coroutine that listens has heard all, at two looks one after the other.
+
+        At one look alone, its message may be on its way through the event loop.
+        """
+        quiet = self.listening and self.all_is_said()
+        still = quiet and self._quiet_at == self.moves
+        self._quiet_at = self.moves if quiet else -1
+        return still
+
+
+class Looks:
+    """Looks after all conversations of an event loop: breaks off the waits of those who are over.
+
+    One look at all of them, several times a second, spares every message a clock of its own.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.active: set[Leaving] = set()
+        self.lingering: set[Leaving] = set()
+        """Those of them that have half-closed."""
+        self._paired = False
+
+    def needed(self) -> bool:
+        """Whether anybody's time can run out."""
+        idle_timeout = self._server.settings.idle_timeout
+        return self._server.stopping or bool(self.lingering) or idle_timeout is not None
+
+    def pause_seconds(self) -> float:
+        """Return in how many seconds to look; twice in a row while stopping, see `is_quiet`."""
+        if self._server.stopping:
+            return 0.0 if self._paired else POLL_SECONDS
+        return LOOK_SECONDS
+
+    def look(self) -> None:
+        """Break off the waits of those who are over."""
+        now = time.monotonic()
+        stopping = self._server.stopping
+        self._paired = stopping and not self._paired
+        every = stopping or self._server.settings.idle_timeout is not None
+        for leaving in list(self.active if every else self.lingering):
+            if leaving.is_over(now) or (stopping and leaving.is_quiet()):
+                leaving.break_off()
+
+
+def is_readable(client: socket.socket) -> bool:
+    """Whether bytes of the client wait to be received."""
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def unconfirmed_size(client: socket.socket) -> int:
+    """Return how many bytes we sent that the other end's kernel has not confirmed."""
+    queued = bytearray(4)
+    try:
+        fcntl.ioctl(client, termios.TIOCOUTQ, queued)  # SIOCOUTQ of tcp(7): the same number
+    except (OSError, ValueError):  # it is lost, or an event loop has closed it
+        return 0
+    return int.from_bytes(queued, sys.byteorder)

@@ -1,0 +1,77 @@
+"""What `-v` prints: a line for each connection and message, with who serves it."""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from concurrency_models.listener import address_text
+from concurrency_models.talk import Talk, Terms
+
+
+class NarratedTalk(Talk):
+    """A talk that prints a line for each message, as a beginner's `print` would."""
+
+    def __init__(self, terms: Terms, narrate: Callable[[str], None]) -> None:
+        super().__init__(terms)
+        self._narrate = narrate
+
+    def answer(self, message: bytes) -> bytes:
+        shown = (
+            repr(message) if len(message) <= 60 else f"{message[:50]!r}... ({len(message)} bytes)"
+        )
+        self._narrate(f"says {shown}")
+        return super().answer(message)
+
+
+class Narration:
+    """Tells what clients do, if verbose; otherwise costs next to nothing."""
+
+    def __init__(self, verbose: bool) -> None:
+        self.verbose = verbose
+        self._names: dict[socket.socket, str] = {}  # of those of whom something was told
+
+    def tell(self, client: socket.socket | str, text: str) -> None:
+        """Print what a client did, and in which process and thread it is served."""
+        if self.verbose:
+            name = client if isinstance(client, str) else self._name_of(client)
+            who = f"process {os.getpid()}, {threading.current_thread().name}"
+            say(f"[{who}] {name} {text}")
+
+    def forget(self, client: socket.socket) -> None:
+        """Keep nothing of a client that has left."""
+        self._names.pop(client, None)
+
+    def new_talk(self, terms: Terms, client: socket.socket | str) -> Talk:
+        """Return a talk with the client, which is told of if verbose."""
+        if not self.verbose:
+            return Talk(terms)
+        name = client if isinstance(client, str) else self._name_of(client)
+        return NarratedTalk(terms, lambda text: self.tell(name, text))
+
+    def _name_of(self, client: socket.socket) -> str:
+        """Return the address of the other end as text, noted while there was one."""
+        if client not in self._names:
+            self._names[client] = peer_name(client)
+        return self._names[client]
+
+
+def peer_name(client: socket.socket) -> str:
+    """Return the address of the other end as text, also when it has already gone."""
+    try:
+        return address_text(client.getpeername())
+    except OSError:
+        return "(gone)"
+
+
+def say(text: str) -> None:
+    """Print a line; where nobody reads on, as after `| head`, that is no reason to stop serving."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with suppress(OSError):  # what was not written would be tried again, and fail, at the end
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
