@@ -20,12 +20,12 @@ from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import RecordError, Result, Run
 from loadgen.record.tally import Lane
 from loadgen.show.report import missing, write_report
+from loadgen.show.report.fairness import MOST_DOTS, even_shares
+from loadgen.show.report.latency import tail
 from loadgen.show.report.loads import load_labels, loads, parties, sweeps
-from loadgen.show.report.style import Style, style_of
-from loadgen.show.report.views import (
+from loadgen.show.report.over_time import cpu_over_time, rate_over_time
+from loadgen.show.report.panels import (
     CONNECTING,
-    MOST_DOTS,
-    MOST_PANELS,
     SERVED,
     SILENT,
     WAITING,
@@ -34,13 +34,11 @@ from loadgen.show.report.views import (
     Lines,
     Section,
     Stretch,
-    cpu_over_time,
-    even_shares,
-    lanes_of,
-    rate_over_time,
-    sections,
-    tail,
 )
+from loadgen.show.report.parts import MOST_PANELS
+from loadgen.show.report.sections import sections
+from loadgen.show.report.style import Style, style_of
+from loadgen.show.report.swimlanes import lanes_of
 from tests.report_results import HOSTILE, everything, outcome
 from tests.runs import PLAN, group_tally, result, run, starving, tally, trials
 
