@@ -11,7 +11,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.servers import interpreters
 from loadgen.servers.candidates import choose
-from loadgen.servers.target import TargetError
+from loadgen.servers.problem import TargetError
 
 PLAN = Plan((Group(1),))
 FULL = replace(interpreters.own(), version="3.13.0", missing={})

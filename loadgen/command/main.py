@@ -37,8 +37,9 @@ from loadgen.plan.problem import PlanError
 from loadgen.record import environment
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result, Run
-from loadgen.servers import candidates, interpreters, target
-from loadgen.servers.target import Found, TargetError
+from loadgen.servers import candidates, interpreters
+from loadgen.servers.found import Found, find, listens, probe
+from loadgen.servers.problem import TargetError
 from loadgen.show import curve_tables, export, report, tables
 from loadgen.show import sentences as reading
 from loadgen.show.progress import Progress
@@ -207,7 +208,7 @@ class _Session:
             self._compare(options.models_of(names), by_name=names)
             return
         endpoint = options.endpoint_of(asked)
-        if endpoint is None or (asked.connect is None and not target.listens(endpoint)):
+        if endpoint is None or (asked.connect is None and not listens(endpoint)):
             why = "no server is named" if endpoint is None else f"nobody listens on {endpoint}"
             print(
                 f"loadgen: {why}, so the models of the course are started here in turn and "
@@ -282,9 +283,9 @@ class _Session:
 
     def _find(self, endpoint: Endpoint) -> Found:
         """Who listens there, with a note on what to mind. Raises TargetError when nobody does."""
-        found = target.find(endpoint)
+        found = find(endpoint)
         if found.pid is None:
-            target.probe(endpoint)
+            probe(endpoint)
         warnings = (port_warning(plan, endpoint) for plan in self._plans)
         self.notes += dict.fromkeys(warning for warning in warnings if warning)
         if self._plan.pin:

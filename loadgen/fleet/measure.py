@@ -31,15 +31,10 @@ from loadgen.record.monitor import Monitor
 from loadgen.record.result import Ceiling, Run
 from loadgen.record.tally import Tally
 from loadgen.servers import interpreters
+from loadgen.servers.found import Found, converse
 from loadgen.servers.interpreters import Interpreter
-from loadgen.servers.target import (
-    Found,
-    ServerProcess,
-    TargetError,
-    converse,
-    model_command,
-    place_for,
-)
+from loadgen.servers.problem import TargetError
+from loadgen.servers.started import ServerProcess, model_command, place_for
 
 # The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
 # waited for. More clients would mostly measure how long they take to connect.
