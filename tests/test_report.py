@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command import main as cli
+from loadgen.command.main import main
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import result as record
@@ -484,13 +484,13 @@ def test_the_command_writes_beside_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / record.RESULT_FILE).write_text(record.dumps(result(run(plan=PLAN)).to_json()))
-    assert cli.main(["report", str(tmp_path)]) == 0
+    assert main(["report", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size > 100_000
     assert str(tmp_path / "report.html") in capsys.readouterr().err
 
 
 def test_a_missing_result_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["report", str(tmp_path / "none")]) == 1
+    assert main(["report", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -504,5 +504,5 @@ def test_without_bokeh_the_line_says_what_to_install(
 
 
 def test_report_and_no_save_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--report", "--no-save"]) == 2
+    assert main(["--report", "--no-save"]) == 2
     assert "--no-save" in capsys.readouterr().err

@@ -9,7 +9,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from loadgen.command.options import Parser, whole
+from loadgen.command.parser import Parser
+from loadgen.command.status import FAILURE, INTERRUPTED, complain
+from loadgen.command.values import whole
 from loadgen.experiments import predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
@@ -20,9 +22,6 @@ from loadgen.record import result as record
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
-
-FAILURE = 1
-INTERRUPTED = 130
 
 
 def make_parser() -> ArgumentParser:
@@ -156,8 +155,7 @@ def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequenc
             predictions=guess,
         )
     if findings is None:
-        print("loadgen: stopped before anything was measured", file=sys.stderr)
-        return INTERRUPTED
+        return complain("stopped before anything was measured", INTERRUPTED)
     return _present(findings, guess, asked)
 
 
@@ -187,7 +185,7 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     sys.stdout.write("\n" + show.closing(findings, revealed, warnings))
     sys.stdout.flush()
     if trouble is not None:
-        print(f"loadgen: {trouble}", file=sys.stderr)
+        complain(trouble, FAILURE)
     elif saved is not None:
         print(f"saved in {saved}", file=sys.stderr)
         if asked.report and not asked.folder:
