@@ -3,15 +3,14 @@
 Whatever was measured is tabulated and saved, however the command ends.
 """
 
-import random
 import re
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from loadgen.command.parser import make_parser
-from loadgen.command.plans import plans_of
-from loadgen.command.present import present
+from loadgen.command.plans import plans_of, seed_of
+from loadgen.command.present import check_report, present
 from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
 from loadgen.fleet.conductor import descriptor_problem
@@ -20,7 +19,7 @@ from loadgen.plan.problem import PlanError
 from loadgen.record import environment
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result
-from loadgen.show import export, report
+from loadgen.show import export
 
 
 def main(words: Sequence[str]) -> int:
@@ -31,6 +30,7 @@ def main(words: Sequence[str]) -> int:
     """
     asked = make_parser().parse_args(words)
     _check_combinations(asked)
+    check_report(asked)
     if not asked.no_save:
         record.check_folder(Path(asked.results))
     for file in (asked.json, asked.export_hdr):
@@ -38,9 +38,7 @@ def main(words: Sequence[str]) -> int:
             record.check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
         raise RecordError(problem)
-    if asked.report and (problem := report.missing()):
-        raise RecordError(problem)
-    seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
+    seed = seed_of(asked)
     plans = plans_of(asked, seed)
     for plan in plans:
         if problem := descriptor_problem(plan):
@@ -81,8 +79,6 @@ def _check_combinations(asked: Namespace) -> None:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
-    if asked.report and asked.no_save:
-        raise PlanError("--report is written beside the saved result; leave out --no-save")
 
 
 def _slug(text: str) -> str:

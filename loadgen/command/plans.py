@@ -5,12 +5,12 @@ write instead.
 """
 
 import argparse
-import difflib
 import ipaddress
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from loadgen.command.values import escaped, number, size, think, whole
+from loadgen.command.values import escaped, nearest, number, size, think, whole
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -22,6 +22,12 @@ DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3.0
 # What is not answered over TCP is late. A datagram is lost, and its client does nothing meanwhile.
 DEFAULT_TIMEOUTS = {"tcp": 10.0, "udp": 1.0}
+
+
+def seed_of(options: argparse.Namespace) -> int:
+    """The seed that was asked for, else a new one."""
+    seed: int | None = options.seed
+    return random.SystemRandom().randrange(2**32) if seed is None else seed
 
 
 def plans_of(options: argparse.Namespace, seed: int) -> list[Plan]:
@@ -125,8 +131,8 @@ def parse_group(text: str, usual: Group) -> Group:
     for pair in text.split(","):
         key, sign, value = pair.strip().partition("=")
         if not sign or key not in _GROUP_KEYS:
-            near = difflib.get_close_matches(key, _GROUP_KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"keys are {', '.join(_GROUP_KEYS)}"
+            near = nearest(key, _GROUP_KEYS)
+            hint = f"did you mean {near}?" if near else f"keys are {', '.join(_GROUP_KEYS)}"
             raise PlanError(f"--group: cannot read {pair!r}; write key=value, {hint}")
         try:
             found = _GROUP_KEYS[key](found, value)

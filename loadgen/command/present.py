@@ -10,10 +10,19 @@ from loadgen.command.status import FAILURE, INTERRUPTED, complain
 from loadgen.judge import compare
 from loadgen.judge.compare import Row
 from loadgen.judge.curves import curves as find_curves
+from loadgen.plan.problem import PlanError
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result
 from loadgen.show import curve_tables, export, report, tables
 from loadgen.show import sentences as reading
+
+
+def check_report(asked: Namespace) -> None:
+    """Refuse a report that could not be written. Raises PlanError or RecordError."""
+    if asked.report and asked.no_save:
+        raise PlanError("--report is written beside the saved result; leave out --no-save")
+    if asked.report and (problem := report.missing()):
+        raise RecordError(problem)
 
 
 def present(asked: Namespace, result: Result) -> int:

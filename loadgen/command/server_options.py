@@ -1,11 +1,11 @@
 """Servers of ours for a plan: which models, and what they are told so that they answer it."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from concurrency_models.backends import MODELS
+from loadgen.command.values import nearest
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 
@@ -25,8 +25,8 @@ def models_of(names: Sequence[str]) -> list[str]:
         elif name in MODELS:
             wanted.add(name)
         else:
-            near = difflib.get_close_matches(name, [*MODELS, *MODEL_GROUPS], n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODELS)}"
+            near = nearest(name, [*MODELS, *MODEL_GROUPS])
+            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(MODELS)}"
             raise PlanError(f"there is no model {name!r}; {hint}")
     return [name for name in MODELS if name in wanted]
 

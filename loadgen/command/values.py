@@ -1,10 +1,11 @@
 """Types for argparse: what the text of one option means, or a line that says what to write."""
 
 import argparse
+import difflib
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from loadgen.judge.requirement import RequirementError
@@ -18,6 +19,12 @@ _ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
 _SIZE = re.compile(r"(\d+)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that a word was probably meant to be, None when none is like it."""
+    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None
 
 
 def endpoint(text: str) -> Endpoint:
