@@ -2,6 +2,7 @@
 
 import pytest
 
+from loadgen.command.main import COMMANDS
 from loadgen.command.parser import make_parser
 from loadgen.command.status import USAGE_ERROR
 
@@ -44,4 +45,24 @@ def test_nonsense_is_one_line_and_a_usage_error(
     assert end.value.code == USAGE_ERROR
     said = capsys.readouterr().err
     assert said.startswith("loadgen: ")
+    assert said.count("\n") == 1
+
+
+def test_the_help_names_every_command() -> None:
+    said = make_parser().format_help()
+    for name in COMMANDS:
+        assert f"python -m loadgen {name} " in said
+        assert f"\n  {name} " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nonsense_after_a_command_is_one_line_that_names_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[command](["--nonsense"])
+    assert end.value.code == USAGE_ERROR
+    said = capsys.readouterr().err
+    assert said.startswith(f"loadgen {command}: ")
+    assert said.endswith("(--help explains the options)\n")
     assert said.count("\n") == 1

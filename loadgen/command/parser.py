@@ -47,7 +47,11 @@ def make_parser() -> argparse.ArgumentParser:
         description=(
             "Put the load of many clients on a server and tabulate what they and the server saw.\n"
             "Without --connect and --model it drives the server on 127.0.0.1:8008, and where there "
-            "is\nnone, starts the five models of the course in turn and compares them."
+            "is\nnone, starts the five models of the course in turn and compares them.\n\n"
+            "other commands, each with a --help of its own:\n"
+            "  experiment NAME...    measure what a lesson is about, and check what is expected\n"
+            "  diff A B              two saved results side by side\n"
+            "  report RESULT...      saved results as one HTML page with charts"
         ),
         epilog=(
             "examples:\n"
@@ -63,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
             "--label theirs\n"
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
+            "  python -m loadgen report results/A\n"
             "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
             "not met,\n2 usage, 130 cut short by Ctrl-C"
         ),
