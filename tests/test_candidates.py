@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command.options import models_of
+from loadgen.command.server_options import models_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.servers import interpreters
 from loadgen.servers.candidates import choose
-from loadgen.servers.target import TargetError
+from loadgen.servers.problem import TargetError
 
 PLAN = Plan((Group(1),))
 FULL = replace(interpreters.own(), version="3.13.0", missing={})

@@ -22,7 +22,7 @@ from loadgen.judge.figures import Figures
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.servers import target
+from loadgen.servers.found import find
 from loadgen.show.progress import Progress
 from tests.servers import WAIT_SECONDS
 
@@ -62,7 +62,7 @@ def drive(endpoint: Endpoint, group: Group, prefix: bytes = b"received: ") -> Fi
         messages_per_client=MESSAGES,
         family=endpoint.family,
     )
-    found = target.find(endpoint)
+    found = find(endpoint)
     assert found.pid is not None
     watcher = Progress({found.name: 1}, quiet=True)
     return figures.figures(measure_found(found, endpoint, plan, watcher, threading.Event()))
@@ -125,7 +125,7 @@ def test_an_echo_made_with_socat_is_verified_byte_for_byte() -> None:
         ready=r"listening on AF=2 127\.0\.0\.1:(\d+)",
     ) as line:  # fmt: skip
         endpoint = Endpoint("inet", "127.0.0.1", int(line[1]))
-        assert target.find(endpoint).name == "socat"
+        assert find(endpoint).name == "socat"
         found = drive(endpoint, Group(CLIENTS, size_bytes=3000), prefix=b"")
     assert found.answered == CLIENTS * MESSAGES
     assert (found.wrong, found.failed) == (0, 0)

@@ -19,7 +19,7 @@ import pytest
 
 from concurrency_models.backends import MODELS as ALL
 from loadgen.plan.endpoint import Endpoint
-from loadgen.servers.target import listens
+from loadgen.servers.found import listens
 from tests.known_servers import answering_datagrams, nobody_listening, read_exactly, serving, talk
 from tests.servers import ROOT, WAIT_SECONDS
 

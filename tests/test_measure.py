@@ -17,7 +17,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.result import Ceiling, Run
-from loadgen.servers.target import Found
+from loadgen.servers.found import Found
 from tests.known_servers import Conversation, read_exactly, serving, talk
 from tests.runs import run as a_run
 from tests.runs import tally

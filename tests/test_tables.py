@@ -15,6 +15,7 @@ from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show import sentences as reading
 from loadgen.show import tables
+from loadgen.show.wrapping import WIDTH
 from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
 
 
@@ -86,7 +87,7 @@ def spoilt(model: str) -> Run:
     ids=["core", "single", "spoilt", "closed", "open", "churn", "broken", "notes"],
 )
 def test_no_line_that_can_be_broken_is_wider_than_100_columns(found: Result) -> None:
-    too_wide = [line for line in shown(found).splitlines() if len(line) > tables.WIDTH]
+    too_wide = [line for line in shown(found).splitlines() if len(line) > WIDTH]
     assert [line for line in too_wide if " " in line.strip()] == []
 
 
@@ -122,7 +123,7 @@ def under(python: str, gil: str, trial: int) -> Run:
 def test_many_rows_and_long_names_fit_as_well(found: Result) -> None:
     # What is too wide is folded: no table is wider, and no name is cut.
     lines = shown(found).splitlines()
-    assert max(map(len, lines)) <= tables.WIDTH
+    assert max(map(len, lines)) <= WIDTH
     words = " ".join(lines).split()
     for row in rows(found):
         assert set(row.name.split()) <= set(words)
@@ -311,7 +312,7 @@ def test_diff_as_text() -> None:
     assert "A: one" in text
     assert "better" in text
     assert "1.50" in text
-    assert max(map(len, text.splitlines())) <= tables.WIDTH
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command import options
+from loadgen.command.server_options import server_options
 from loadgen.fleet import measure
 from loadgen.judge import audit
 from loadgen.judge.compare import rows
@@ -19,8 +19,9 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
-from loadgen.servers import target
-from loadgen.servers.target import TargetError
+from loadgen.servers.found import find, listens, probe
+from loadgen.servers.problem import TargetError
+from loadgen.servers.started import parse_ready_line
 from loadgen.show.tables import heading
 from tests.known_servers import answering_datagrams
 from tests.runs import result
@@ -37,7 +38,7 @@ CORE = [name for name in HERE if MODELS[name].group == "core"]
 def put_on(plan: Plan, model: str) -> Run:
     """One run of a model that is started for it; everything that comes back has to be right."""
     plan.validate()
-    told = tuple(options.server_options(plan, ()))
+    told = tuple(server_options(plan, ()))
     run = measure.measure_model(measure.Task(model, plan, options=told), Notes(), threading.Event())
     assert (run.problem, run.notes) == (None, ())
     assert audit.audit(run).valid
@@ -97,12 +98,12 @@ def already_there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Se
 
 def test_a_server_that_runs_already_is_found_and_watched(already_there: ServerProcess) -> None:
     line = next(line for line in already_there.out.lines if "listening on" in line)
-    endpoint = target.parse_ready_line(line)
+    endpoint = parse_ready_line(line)
     assert endpoint is not None
     plan = replace(PLAN, family=endpoint.family, transport=endpoint.transport)
-    assert target.listens(endpoint)
-    target.probe(endpoint)
-    found = target.find(endpoint)
+    assert listens(endpoint)
+    probe(endpoint)
+    found = find(endpoint)
     assert (found.pid, found.name) == (already_there.process.pid, "thread")
     run = measure.measure_found(found, endpoint, plan, Notes(), threading.Event())
     assert run.tally is not None
@@ -136,17 +137,17 @@ def nobody(family: str, transport: str, folder: Path) -> Iterator[Endpoint]:
 )
 def test_nobody_is_there(family: str, transport: str, advice: str, tmp_path: Path) -> None:
     with nobody(family, transport, tmp_path) as endpoint:
-        assert not target.listens(endpoint)
+        assert not listens(endpoint)
         with pytest.raises(TargetError, match=f"nobody listens at .*{advice}"):
-            target.probe(endpoint)
+            probe(endpoint)
 
 
 def test_a_datagram_server_that_says_nothing_may_be_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(target, "DATAGRAM_PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("loadgen.servers.found.DATAGRAM_PROBE_SECONDS", 0.05)
     with answering_datagrams(lambda _, __: []) as endpoint:
-        target.probe(endpoint)
+        probe(endpoint)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_a_server_that_was_started_otherwise(plan: Plan, says: str) -> None:
     with serving("--model", "selectors") as server:
         assert isinstance(server.address, tuple)
         endpoint = Endpoint("inet", *server.address)
-        found = target.find(endpoint)
+        found = find(endpoint)
         run = measure.measure_found(found, endpoint, plan, Notes(), threading.Event())
     assert says in " ".join(run.notes)
 

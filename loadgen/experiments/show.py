@@ -1,7 +1,6 @@
 """An experiment as text: the question before, the table, claims and reading after it."""
 
 import shlex
-import textwrap
 from collections.abc import Sequence
 
 from loadgen.experiments.conduct import Findings
@@ -10,7 +9,8 @@ from loadgen.experiments.quantity import kind_of, shown
 from loadgen.judge.compare import Row
 from loadgen.record.result import Claim
 from loadgen.show import tables
-from loadgen.show.tables import WIDTH, Table
+from loadgen.show.tables import Table
+from loadgen.show.wrapping import points, wrapped
 
 _VERDICTS = {True: "as expected", False: "surprise", None: "not measured"}
 
@@ -28,7 +28,7 @@ def listing(experiments: Sequence[Experiment]) -> str:
 
 def opening(experiment: Experiment) -> str:
     """What is asked and what will be done: no word of what is expected."""
-    lines = [f"{experiment.name}: {experiment.question}", _wrapped(experiment.load, "  ")]
+    lines = [f"{experiment.name}: {experiment.question}", wrapped(experiment.load, "  ")]
     return "\n".join(lines) + "\n"
 
 
@@ -37,20 +37,20 @@ def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -
     outcome = findings.outcome
     parts = [tables.text(table_of(findings))]
     if guess:
-        parts.append("\n".join(["Your prediction", *(_wrapped(line, "  ") for line in guess)]))
+        parts.append("\n".join(["Your prediction", *(wrapped(line, "  ") for line in guess)]))
     parts.append(
         "\n".join(
             [
                 "Expected",
-                _wrapped(outcome.expectation, "  "),
-                _wrapped(f"({outcome.source})", "  "),
+                wrapped(outcome.expectation, "  "),
+                wrapped(f"({outcome.source})", "  "),
             ]
         )
     )
     parts.append("\n".join(["Claims", *(_claim(claim) for claim in outcome.claims)]))
-    parts.append("\n".join(["Reading", _wrapped(outcome.reading, "  ")]))
+    parts.append("\n".join(["Reading", wrapped(outcome.reading, "  ")]))
     if warnings:
-        parts.append("\n".join(["Mind", *(_wrapped(one, "    ", "  - ") for one in warnings)]))
+        parts.append(points("Mind", warnings))
     return "\n\n".join(parts) + "\n"
 
 
@@ -107,17 +107,5 @@ def table_of(findings: Findings) -> Table:
 def _claim(claim: Claim) -> str:
     verdict = _VERDICTS[claim.as_expected]
     indent = " " * 16
-    said = _wrapped(claim.text, indent, f"  {verdict:<14}")
-    return f"{said}\n{_wrapped(claim.numbers, indent)}"
-
-
-def _wrapped(line: str, indent: str, first: str | None = None) -> str:
-    spaces = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(
-        line.strip(),
-        WIDTH,
-        initial_indent=(indent if first is None else first) + spaces,
-        subsequent_indent=indent + spaces,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    said = wrapped(claim.text, indent, f"  {verdict:<14}")
+    return f"{said}\n{wrapped(claim.numbers, indent)}"

@@ -18,6 +18,7 @@ from loadgen.fleet.conductor import (
     Stop,
     WindowClosed,
     WindowOpened,
+    ignore,
     run_load,
     worker_cores,
 )
@@ -31,15 +32,10 @@ from loadgen.record.monitor import Monitor
 from loadgen.record.result import Ceiling, Run
 from loadgen.record.tally import Tally
 from loadgen.servers import interpreters
+from loadgen.servers.found import Found, converse
 from loadgen.servers.interpreters import Interpreter
-from loadgen.servers.target import (
-    Found,
-    ServerProcess,
-    TargetError,
-    converse,
-    model_command,
-    place_for,
-)
+from loadgen.servers.problem import TargetError
+from loadgen.servers.started import ServerProcess, model_command, place_for
 
 # The ceiling's own run: long enough for the engine to reach its stride, short enough not to be
 # waited for. More clients would mostly measure how long they take to connect.
@@ -210,7 +206,7 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
             ServerProcess("null server", [*command, *place], server_cores(plan)) as server,
         ):
             run = Run("null server", load, endpoint=server.endpoint)
-            run = _measure(run, server.pid, None, _ignore, stop)
+            run = _measure(run, server.pid, None, ignore, stop)
     except TargetError:
         return None
     found = figures(run)
@@ -244,10 +240,6 @@ def _at_full_speed(group: Group) -> Group:
         size_bytes=group.size_bytes if group.request is None else len(group.request),
         messages_per_connection=group.messages_per_connection,
     )
-
-
-def _ignore(event: Event) -> None:
-    pass
 
 
 def _measure(

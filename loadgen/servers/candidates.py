@@ -10,7 +10,7 @@ from concurrency_models.backends import MODELS, Model
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.servers.interpreters import Interpreter
-from loadgen.servers.target import TargetError
+from loadgen.servers.problem import TargetError
 
 
 @dataclass(frozen=True)

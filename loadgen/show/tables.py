@@ -34,8 +34,8 @@ from loadgen.plan.plan import Plan
 from loadgen.record.environment import Environment
 from loadgen.record.kernel import MEANINGS
 from loadgen.record.result import Result
+from loadgen.show.wrapping import WIDTH, points, wrapped
 
-WIDTH = 100
 # Two lines of a header stand flush right only if their spaces are kept, and 100 columns leave no
 # room for padding.
 tabulate.PRESERVE_WHITESPACE = True
@@ -77,7 +77,7 @@ def render(
     take the place of the usual ones, which would be long with that many loads.
     """
     title, *lines = heading(result, found)
-    parts = ["\n".join([title, *(_wrapped(line, "  ") for line in lines)])]
+    parts = ["\n".join([title, *(wrapped(line, "  ") for line in lines)])]
     parts += [text(table) for table in curves or tables(found)]
     if sentences:
         width = max(len(name) for name, _ in sentences)
@@ -85,15 +85,13 @@ def render(
             "\n".join(
                 ["What stands out"]
                 + [
-                    _wrapped(say, " " * (width + 4), f"  {name:<{width}}  ")
+                    wrapped(say, " " * (width + 4), f"  {name:<{width}}  ")
                     for name, say in sentences
                 ]
             )
         )
     if warnings:
-        parts.append(
-            "\n".join(["Mind", *(_wrapped(warning, "    ", "  - ") for warning in warnings)])
-        )
+        parts.append(points("Mind", warnings))
     return "\n\n".join(parts) + "\n"
 
 
@@ -227,7 +225,7 @@ def tables(found: Sequence[Row]) -> list[Table]:
 
 def text(table: Table) -> str:
     """A table as plain text under its title, with its notes below."""
-    notes = [_wrapped(note, "  ") for note in table.notes]
+    notes = [wrapped(note, "  ") for note in table.notes]
     if not table.headers:
         return "\n".join([table.title, *notes])
     drawn = _drawn(table)
@@ -284,9 +282,7 @@ def differences(
     """Two results side by side as text; `names` say which results A and B are."""
     parts = [f"A: {names[0]}\nB: {names[1]}", text(difference_table(found))]
     if warnings:
-        parts.append(
-            "\n".join(["Mind", *(_wrapped(warning, "    ", "  - ") for warning in warnings)])
-        )
+        parts.append(points("Mind", warnings))
     return "\n\n".join(parts) + "\n"
 
 
@@ -652,14 +648,3 @@ def _errors(row: Row) -> str:
 
 def _quoted(data: bytes | None) -> str:
     return repr(data)[1:]
-
-
-def _wrapped(line: str, indent: str, first: str | None = None) -> str:
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -1,7 +1,8 @@
 """The report: a saved result, or several side by side, as one HTML page that needs no network.
 
-`views` says what the charts show (pure data), `charts` draws them with Bokeh, `page` puts them into
-the page. Bokeh is an extra and imported only when a report is written.
+`loads` says who stands under which load; a file per picture, such as `throughput` or `swimlanes`,
+says as pure data (`panels`) what it shows; `sections` puts them in order, `charts` draws them with
+Bokeh, `page` puts them into the page. Bokeh is an extra, imported only when a report is written.
 """
 
 import importlib.util

@@ -30,7 +30,7 @@ from bokeh.plotting import figure
 from bokeh.themes import Theme
 
 from loadgen.judge import units
-from loadgen.show.report.views import (
+from loadgen.show.report.panels import (
     STATES,
     WAITING,
     Axis,

@@ -40,8 +40,9 @@ from loadgen.record.result import ExperimentOutcome, Result
 from loadgen.show import sentences as reading
 from loadgen.show.report.charts import THEME, Drawn, draw
 from loadgen.show.report.loads import Load, Subject, letter, loads, parties
+from loadgen.show.report.panels import Section
+from loadgen.show.report.sections import sections
 from loadgen.show.report.style import MARKERS, Style
-from loadgen.show.report.views import Section, sections
 from loadgen.show.tables import Table, difference_table, heading
 
 MOST_TITLE = 80  # letters of names in a title; two lines on a desktop's screen

@@ -1,20 +1,18 @@
-"""Servers that are started are stopped, whatever happens; those that are there are found."""
+"""Servers that are started are stopped, whatever happens."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from loadgen.plan.endpoint import Endpoint
-from loadgen.servers import target
-from loadgen.servers.target import ServerProcess, TargetError, model_command, parse_ready_line
-from tests.known_servers import nobody_listening, serving, talk
+from loadgen.servers import started
+from loadgen.servers.problem import TargetError
+from loadgen.servers.started import ServerProcess, model_command, parse_ready_line
 from tests.servers import ROOT, WAIT_SECONDS
 
 
@@ -84,7 +82,7 @@ def test_it_ends_when_the_block_fails() -> None:
 
 OUTLIVED = """
 import sys
-from loadgen.servers.target import ServerProcess, model_command
+from loadgen.servers.started import ServerProcess, model_command
 with ServerProcess("thread", model_command("thread", ())) as server:
     print(server.pid, flush=True)
     sys.stdin.read()
@@ -114,7 +112,7 @@ def test_a_server_that_ends_at_once_is_quoted() -> None:
 
 
 def test_a_server_that_does_not_get_ready_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "START_SECONDS", 0.2)
+    monkeypatch.setattr(started, "START_SECONDS", 0.2)
     server = ServerProcess("s", [sys.executable, "-c", "import signal; signal.pause()"])
     with pytest.raises(TargetError, match="was not ready"), server:
         pass
@@ -145,72 +143,3 @@ def test_files_of_the_current_folder_do_not_get_in_its_way(
     monkeypatch.chdir(tmp_path)
     with ServerProcess("selectors", model_command("selectors", ())) as server:
         assert server.running
-
-
-@pytest.fixture(scope="module")
-def ours() -> Iterator[ServerProcess]:
-    with ServerProcess("socketserver", model_command("socketserver", ())) as server:
-        yield server
-
-
-def test_one_of_our_servers_is_found_by_its_model(ours: ServerProcess) -> None:
-    found = target.find(ours.endpoint)
-    assert (found.pid, found.name, found.note) == (ours.pid, "socketserver", None)
-    assert target.listens(ours.endpoint)
-
-
-def test_a_process_per_client_is_found_by_its_parent() -> None:
-    server = ServerProcess("process", model_command("process", ()))
-    with server, socket.socket() as client:
-        client.connect(server.endpoint.sockaddr)
-        client.sendall(b"\0\0\0\2hi")
-        assert client.recv(100)
-        assert len(psutil.Process(server.pid).children()) == 1
-        assert target.find(server.endpoint).pid == server.pid
-
-
-def test_any_server_is_found_and_named() -> None:
-    with serving(talk()) as endpoint:
-        found = target.find(endpoint)
-    assert found.pid == os.getpid()
-    assert found.name
-
-
-def test_a_unix_socket_is_found(tmp_path: Path) -> None:
-    with serving(talk(), "unix", tmp_path / "s") as endpoint:
-        assert target.find(endpoint).pid == os.getpid()
-
-
-def test_nobody_there_says_what_to_do() -> None:
-    with nobody_listening() as endpoint:
-        assert not target.listens(endpoint)
-        assert target.find(endpoint).pid is None
-        with pytest.raises(TargetError, match=r"nobody listens.*--model thread"):
-            target.probe(endpoint)
-
-
-def test_a_process_that_may_not_be_seen_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(kind: str) -> None:
-        raise psutil.AccessDenied
-
-    with serving(talk()) as endpoint:
-        monkeypatch.setattr(psutil, "net_connections", refuse)
-        found = target.find(endpoint)
-        assert found.pid is None
-        assert found.note is not None
-        assert "run as the server's user or as root" in found.note
-        assert target.listens(endpoint)  # by connecting
-
-
-def test_another_machine_is_said_to_be_one() -> None:
-    found = target.find(Endpoint("inet", "192.0.2.1", 80))  # TEST-NET-1, RFC 5737
-    assert found.pid is None
-    assert found.note is not None
-    assert "another machine" in found.note
-
-
-def test_what_a_server_says_to_a_message() -> None:
-    with serving(talk()) as endpoint:
-        assert target.converse(endpoint, b"\0\0\0\2hi", 16) == b"\0\0\0\x0creceived: hi"
-    with nobody_listening() as endpoint:
-        assert target.converse(endpoint, b"hi", 5) is None

@@ -1,8 +1,8 @@
-"""The server under load: one that is started here as a subprocess, or one that is there already.
+"""A server that is started here as a subprocess, and always stopped.
 
-A server that was started here is always stopped: it is asked to, given its grace, and then killed
-with all its descendants; should this program be killed instead, the kernel (Linux) asks it to stop.
-What it printed is kept, and shown when it does not start.
+It is asked to stop, given its grace, and then killed with all its descendants; should this program
+be killed instead, the kernel (Linux) asks it to stop. What it printed is kept, and shown when it
+does not start.
 """
 
 import contextlib
@@ -10,14 +10,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -25,13 +23,11 @@ import psutil
 
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers import interpreters
+from loadgen.servers.problem import TargetError
 
 START_SECONDS = 20.0
 # The server's own grace is 5 s; then it ends by itself or not at all.
 STOP_SECONDS = 8.0
-PROBE_SECONDS = 3.0
-# For the kernel's word that nobody takes datagrams at a port; silence says nothing.
-DATAGRAM_PROBE_SECONDS = 0.3
 _KEPT_LINES = 200
 _READY = re.compile(
     r"listening on (?:unix:(?P<path>.+?)(?: \(|\s*$)"
@@ -40,10 +36,6 @@ _READY = re.compile(
 _BY_WORKER = re.compile(r"served .*\(by worker: ([0-9 ]+)\)")
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
-
-
-class TargetError(Exception):
-    """A server that cannot be reached or started; its text is for a person and says what to do."""
 
 
 class ServerProcess:
@@ -213,114 +205,6 @@ def model_command(model: str, options: Sequence[str], python: str = sys.executab
     return [python, "-P", "-m", "concurrency_models.run", "--model", model, "--port", "0", *options]
 
 
-@dataclass(frozen=True)
-class Found:
-    """A server that was there already, and what to call it.
-
-    `pid` is the root of its process tree; None where it cannot be watched, and `note` says why.
-    """
-
-    pid: int | None
-    name: str
-    note: str | None = None
-
-
-def find(endpoint: Endpoint) -> Found:
-    """The process that listens at `endpoint`, as far as it can be seen from here."""
-    if not endpoint.is_loopback and endpoint.host not in _own_addresses():
-        return Found(
-            None,
-            str(endpoint),
-            f"the server's cost is left out: {endpoint.host} is another machine",
-        )
-    try:
-        pids = _listeners(endpoint)
-    except psutil.AccessDenied:
-        pids = set()
-    roots = sorted(pid for pid in pids if _parent(pid) not in pids)
-    if not roots:
-        return Found(
-            None,
-            str(endpoint),
-            f"the server's cost is left out: this user may not see which process listens at "
-            f"{endpoint}; run as the server's user or as root",
-        )
-    return Found(roots[0], _name_of(roots[0]) or str(endpoint))
-
-
-def listens(endpoint: Endpoint) -> bool:
-    """Whether somebody listens at a local endpoint: by looking, else by connecting once."""
-    with contextlib.suppress(psutil.Error):
-        if _listeners(endpoint):
-            return True
-    try:
-        probe(endpoint)
-    except TargetError:
-        return False
-    return True
-
-
-def probe(endpoint: Endpoint) -> None:
-    """Connect once and close again, or send one empty datagram.
-
-    Raises TargetError, saying what to do, when that fails. A datagram that nobody answers is no
-    failure: it may have been lost.
-    """
-    datagrams = endpoint.transport == "udp"
-    kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
-    try:
-        with socket.socket(endpoint.address_family, kind) as client:
-            client.settimeout(DATAGRAM_PROBE_SECONDS if datagrams else PROBE_SECONDS)
-            client.connect(endpoint.sockaddr)
-            if datagrams:
-                client.send(b"")
-                with contextlib.suppress(TimeoutError):
-                    client.recv(1)
-    except TimeoutError:
-        raise TargetError(
-            f"no answer from {endpoint} within {PROBE_SECONDS:g} s: check the address, or a "
-            "firewall on the way"
-        ) from None
-    except (ConnectionRefusedError, FileNotFoundError):
-        raise TargetError(
-            f"nobody listens at {endpoint}: start a server there, such as "
-            f"'python -m concurrency_models.run --model thread {_where(endpoint)}', "
-            "or have one started with --model thread"
-        ) from None
-    except OSError as error:
-        raise TargetError(f"cannot connect to {endpoint}: {error.strerror or error}") from None
-
-
-def _where(endpoint: Endpoint) -> str:
-    """What to tell a server of ours, so that it listens at `endpoint`."""
-    if endpoint.family == "unix":
-        return f"--family unix --path {endpoint.path}"
-    family = "" if endpoint.family == "inet" else f"--family {endpoint.family} "
-    transport = "" if endpoint.transport == "tcp" else f"--transport {endpoint.transport} "
-    return f"{family}{transport}--port {endpoint.port}"
-
-
-def converse(endpoint: Endpoint, request: bytes, reply_size: int) -> bytes | None:
-    """Send a request and return what comes back; None when there is no connection.
-
-    That is up to `reply_size` bytes, or what came until the server hung up or fell silent for a
-    second.
-    """
-    received = b""
-    with socket.socket(endpoint.address_family, socket.SOCK_STREAM) as client:
-        client.settimeout(PROBE_SECONDS)
-        try:
-            client.connect(endpoint.sockaddr)
-        except OSError:
-            return None
-        client.settimeout(1.0)
-        with contextlib.suppress(OSError):
-            client.sendall(request)
-            while len(received) < reply_size and (data := client.recv(reply_size - len(received))):
-                received += data
-    return received
-
-
 # Ties the server's life to ours and then becomes the server. A program of its own, since what runs
 # between fork and exec in this process must not be Python while other threads run.
 _LAUNCHER = """
@@ -350,51 +234,3 @@ def _descendants(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
-
-
-def _listeners(endpoint: Endpoint) -> set[int]:
-    """The processes that hold a listening socket at `endpoint`; raises psutil.AccessDenied."""
-    kind = "unix" if endpoint.family == "unix" else endpoint.transport
-    found = set()
-    for one in psutil.net_connections(kind=kind):
-        if one.pid is None:
-            continue
-        if endpoint.family == "unix":
-            if str(one.laddr) == endpoint.path:
-                found.add(one.pid)
-        elif one.laddr and one.laddr.port == endpoint.port:
-            listening = endpoint.transport == "udp" or one.status == psutil.CONN_LISTEN
-            if listening and one.laddr.ip in (endpoint.host, "0.0.0.0", "::"):
-                found.add(one.pid)
-    return found
-
-
-def _parent(pid: int) -> int | None:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).ppid()
-    return None
-
-
-def _name_of(pid: int) -> str | None:
-    """The model when it is one of our servers, else the program's name."""
-    try:
-        process = psutil.Process(pid)
-        words = process.cmdline()
-        if "concurrency_models.run" in words:
-            for position, word in enumerate(words):
-                if word == "--model" and position + 1 < len(words):
-                    return words[position + 1]
-                if word.startswith("--model="):
-                    return word.partition("=")[2]
-            return "iterative"
-        name = process.name()
-        script = next((word for word in words[1:] if word.endswith(".py")), None)
-        return Path(script).name if script and name.startswith("python") else name
-    except psutil.Error:
-        return None
-
-
-def _own_addresses() -> set[str]:
-    return {
-        address.address for addresses in psutil.net_if_addrs().values() for address in addresses
-    }

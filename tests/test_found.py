@@ -1,0 +1,84 @@
+"""A server that is there already is found, named and spoken to."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadgen.plan.endpoint import Endpoint
+from loadgen.servers.found import converse, find, listens, probe
+from loadgen.servers.problem import TargetError
+from loadgen.servers.started import ServerProcess, model_command
+from tests.known_servers import nobody_listening, serving, talk
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[ServerProcess]:
+    with ServerProcess("socketserver", model_command("socketserver", ())) as server:
+        yield server
+
+
+def test_one_of_our_servers_is_found_by_its_model(ours: ServerProcess) -> None:
+    found = find(ours.endpoint)
+    assert (found.pid, found.name, found.note) == (ours.pid, "socketserver", None)
+    assert listens(ours.endpoint)
+
+
+def test_a_process_per_client_is_found_by_its_parent() -> None:
+    server = ServerProcess("process", model_command("process", ()))
+    with server, socket.socket() as client:
+        client.connect(server.endpoint.sockaddr)
+        client.sendall(b"\0\0\0\2hi")
+        assert client.recv(100)
+        assert len(psutil.Process(server.pid).children()) == 1
+        assert find(server.endpoint).pid == server.pid
+
+
+def test_any_server_is_found_and_named() -> None:
+    with serving(talk()) as endpoint:
+        found = find(endpoint)
+    assert found.pid == os.getpid()
+    assert found.name
+
+
+def test_a_unix_socket_is_found(tmp_path: Path) -> None:
+    with serving(talk(), "unix", tmp_path / "s") as endpoint:
+        assert find(endpoint).pid == os.getpid()
+
+
+def test_nobody_there_says_what_to_do() -> None:
+    with nobody_listening() as endpoint:
+        assert not listens(endpoint)
+        assert find(endpoint).pid is None
+        with pytest.raises(TargetError, match=r"nobody listens.*--model thread"):
+            probe(endpoint)
+
+
+def test_a_process_that_may_not_be_seen_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: str) -> None:
+        raise psutil.AccessDenied
+
+    with serving(talk()) as endpoint:
+        monkeypatch.setattr(psutil, "net_connections", refuse)
+        found = find(endpoint)
+        assert found.pid is None
+        assert found.note is not None
+        assert "run as the server's user or as root" in found.note
+        assert listens(endpoint)  # by connecting
+
+
+def test_another_machine_is_said_to_be_one() -> None:
+    found = find(Endpoint("inet", "192.0.2.1", 80))  # TEST-NET-1, RFC 5737
+    assert found.pid is None
+    assert found.note is not None
+    assert "another machine" in found.note
+
+
+def test_what_a_server_says_to_a_message() -> None:
+    with serving(talk()) as endpoint:
+        assert converse(endpoint, b"\0\0\0\2hi", 16) == b"\0\0\0\x0creceived: hi"
+    with nobody_listening() as endpoint:
+        assert converse(endpoint, b"hi", 5) is None
