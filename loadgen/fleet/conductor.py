@@ -25,9 +25,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from loadgen.engine.client import SECOND
-from loadgen.engine.group_load import Share
-from loadgen.engine.loop import Engine, ParentGoneError, WorkerSnapshot
+from loadgen.engine.clock import SECOND
+from loadgen.engine.control import ParentGoneError, WorkerSnapshot
+from loadgen.engine.loop import Engine
+from loadgen.engine.share import Share
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
