@@ -23,8 +23,8 @@ from loadgen.experiments.conduct import conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Case, Experiment, Hypothesis, Ranking
 from loadgen.experiments.quantity import Figure, Look, kind_of, shown
 from loadgen.experiments.specimens import SPECIMENS
-from loadgen.fleet.conductor import Event, WindowClosed, WindowOpened
-from loadgen.fleet.measure import Load
+from loadgen.fleet.events import Event, WindowClosed, WindowOpened
+from loadgen.fleet.task import Driver
 from loadgen.judge import figures
 from loadgen.judge.compare import load_of
 from loadgen.plan.endpoint import Endpoint
@@ -57,7 +57,7 @@ def test_an_experiment_says_all_that_it_has_to(experiment: Experiment) -> None:
 @pytest.mark.parametrize("experiment", EVERY, ids=names)
 def test_its_cases_are_models_or_specimens_under_sound_plans(experiment: Experiment) -> None:
     for case in experiment.cases:
-        assert case.model in MODELS or case.model in SPECIMENS
+        assert case.server in MODELS or case.server in SPECIMENS
         for scale in (QUICK, FULL):
             plan = case.plan_at(scale)
             plan.validate()
@@ -71,7 +71,7 @@ def test_its_cases_are_told_apart(experiment: Experiment) -> None:
     assert len({case.name for case in experiment.cases}) == len(experiment.cases)
     for scale in (QUICK, FULL):
         rows = {
-            (load_of(case.plan_at(scale)), case.model, case.shown_as) for case in experiment.cases
+            (load_of(case.plan_at(scale)), case.server, case.shown_as) for case in experiment.cases
         }
         assert len(rows) == len(experiment.cases), "two cases would share a row"
 
@@ -249,7 +249,7 @@ def test_how_well_somebody_did() -> None:
 
 
 def put_on(
-    client: Load, plan: Plan, endpoint: Endpoint
+    client: Driver, plan: Plan, endpoint: Endpoint
 ) -> tuple[Tally, dict[str, float], list[Event]]:
     events: list[Event] = []
     tally, counted = client.put_on(plan, endpoint, on_event=events.append, stop=threading.Event())

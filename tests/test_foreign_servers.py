@@ -16,7 +16,9 @@ from typing import IO
 
 import pytest
 
-from loadgen.fleet.measure import measure_found
+from loadgen.fleet.measure import measure
+from loadgen.fleet.server import FoundServer
+from loadgen.fleet.task import Task
 from loadgen.judge import figures
 from loadgen.judge.figures import Figures
 from loadgen.plan.endpoint import Endpoint
@@ -65,7 +67,8 @@ def drive(endpoint: Endpoint, group: Group, prefix: bytes = b"received: ") -> Fi
     found = find(endpoint)
     assert found.pid is not None
     watcher = Progress({found.name: 1}, quiet=True)
-    return figures.figures(measure_found(found, endpoint, plan, watcher, threading.Event()))
+    task = Task(found.name, FoundServer(found, endpoint), plan)
+    return figures.figures(measure(task, watcher, threading.Event()))
 
 
 @pytest.fixture

@@ -53,21 +53,23 @@ def modules() -> dict[str, ast.Module]:
 MODULES: Final = modules()
 
 
-def statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports that are ever carried out; those for type checkers alone are not."""
+def statements(node: ast.AST, for_types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports that are ever carried out, with those for type checkers alone on demand."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child
-        elif not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
-            yield from statements(child)
+        elif (
+            for_types or not isinstance(child, ast.If) or ast.unparse(child.test) != "TYPE_CHECKING"
+        ):
+            yield from statements(child, for_types)
 
 
 @cache
-def imported_by(module: str) -> frozenset[str]:
+def imported_by(module: str, for_types: bool = False) -> frozenset[str]:
     """Return what a module imports: modules of the project, and names of others as written."""
     is_package = any(other.startswith(f"{module}.") for other in MODULES)
     found = set()
-    for statement in statements(MODULES[module]):
+    for statement in statements(MODULES[module], for_types):
         if isinstance(statement, ast.Import):
             found |= {alias.name for alias in statement.names}
             continue
@@ -82,12 +84,12 @@ def imported_by(module: str) -> frozenset[str]:
 
 
 @cache
-def reachable_from(module: str) -> frozenset[str]:
+def reachable_from(module: str, for_types: bool = False) -> frozenset[str]:
     """Return the modules of the project that a module needs, directly or through others."""
     reached: set[str] = set()
     to_visit = [module]
     while to_visit:
-        for name in imported_by(to_visit.pop()) & MODULES.keys() - reached:
+        for name in imported_by(to_visit.pop(), for_types) & MODULES.keys() - reached:
             reached.add(name)
             to_visit.append(name)
     return frozenset(reached)
@@ -96,6 +98,11 @@ def reachable_from(module: str) -> frozenset[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_needs_itself(module: str) -> None:
     assert module not in reachable_from(module)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("loadgen")])
+def test_no_module_of_the_load_generator_needs_itself_for_its_types(module: str) -> None:
+    assert module not in reachable_from(module, for_types=True)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_a_room_needs_only_those_below_it(module: str) -> None:
         return
     assert room_of(module) in ROOMS
     above = ROOMS[ROOMS.index(room_of(module)) + 1 :]
-    needed = {name for name in imported_by(module) if name.startswith("loadgen.")}
+    needed = {n for n in imported_by(module, for_types=True) if n.startswith("loadgen.")}
     assert not {name for name in needed if room_of(name) in above}
 
 

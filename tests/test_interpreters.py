@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.fleet import measure
+from loadgen.fleet.measure import measure
+from loadgen.fleet.server import ModelServer
+from loadgen.fleet.task import Task
 from loadgen.judge import audit
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -122,8 +124,8 @@ def test_two_of_one_version_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("python", INSTALLED, ids=lambda one: one.version)
 @pytest.mark.parametrize("model", ["thread", "process", "asyncio-streams"])
 def test_models_run_under_every_interpreter_there_is(python: Interpreter, model: str) -> None:
-    task = measure.Task(model, PLAN, python=python)
-    run = measure.measure_model(task, Notes(), threading.Event())
+    task = Task(model, ModelServer(model, python=python), PLAN)
+    run = measure(task, Notes(), threading.Event())
     assert (run.problem, run.notes) == (None, ())
     assert (run.python, run.gil) == (python.version, python.gil)
     assert audit.audit(run).valid

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -290,6 +291,30 @@ def test_stopped_early_it_keeps_what_was_measured_and_leaves_nobody_behind(
     assert data["runs"][0]["figures"]["answered"] > 0
     _, alive = psutil.wait_procs(family, WAIT_SECONDS)
     assert alive == []
+
+
+def test_stopped_while_a_server_that_is_there_has_its_turn_it_starts_no_other(
+    tmp_path: Path,
+) -> None:
+    came = threading.Event()
+
+    def note(client: socket.socket) -> None:
+        came.set()
+        talk()(client)
+
+    # By this seed, the one that is there comes first.
+    words = ("--model", "thread", "--label", "theirs", "--seed", "1", "--duration", "60")
+    with (
+        serving(note) as endpoint,
+        started(*address(endpoint), *words, "--trials", "1", "--no-ceiling") as process,
+    ):
+        assert came.wait(WAIT_SECONDS)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LONGEST)
+    assert process.returncode == 130
+    [folder] = (tmp_path / "results").iterdir()
+    runs = json.loads((folder / "run.json").read_text())["runs"]
+    assert [run["label"] for run in runs] == ["theirs"]
 
 
 def test_killed_outright_it_leaves_no_server_and_no_worker_behind() -> None:

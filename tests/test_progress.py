@@ -3,7 +3,7 @@
 import io
 from dataclasses import replace
 
-from loadgen.fleet.conductor import Snapshot, WindowClosed, WindowOpened
+from loadgen.fleet.events import Snapshot, WindowClosed, WindowOpened
 from loadgen.record.result import Run
 from loadgen.show.progress import Progress, spark
 from tests.runs import PLAN, run

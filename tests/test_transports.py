@@ -12,7 +12,9 @@ import pytest
 
 from concurrency_models.backends import MODELS
 from loadgen.command.server_options import server_options
-from loadgen.fleet import measure
+from loadgen.fleet.measure import measure
+from loadgen.fleet.server import FoundServer, ModelServer
+from loadgen.fleet.task import Task
 from loadgen.judge import audit
 from loadgen.judge.compare import rows
 from loadgen.plan.endpoint import Endpoint
@@ -39,7 +41,8 @@ def put_on(plan: Plan, model: str) -> Run:
     """One run of a model that is started for it; everything that comes back has to be right."""
     plan.validate()
     told = tuple(server_options(plan, ()))
-    run = measure.measure_model(measure.Task(model, plan, options=told), Notes(), threading.Event())
+    task = Task(model, ModelServer(model, told), plan)
+    run = measure(task, Notes(), threading.Event())
     assert (run.problem, run.notes) == (None, ())
     assert audit.audit(run).valid
     assert run.tally is not None
@@ -105,7 +108,8 @@ def test_a_server_that_runs_already_is_found_and_watched(already_there: ServerPr
     probe(endpoint)
     found = find(endpoint)
     assert (found.pid, found.name) == (already_there.process.pid, "thread")
-    run = measure.measure_found(found, endpoint, plan, Notes(), threading.Event())
+    task = Task(found.name, FoundServer(found, endpoint), plan)
+    run = measure(task, Notes(), threading.Event())
     assert run.tally is not None
     assert (run.tally.groups[0].answered, run.tally.groups[0].errors) == (12, {})
 
@@ -164,7 +168,8 @@ def test_a_server_that_was_started_otherwise(plan: Plan, says: str) -> None:
         assert isinstance(server.address, tuple)
         endpoint = Endpoint("inet", *server.address)
         found = find(endpoint)
-        run = measure.measure_found(found, endpoint, plan, Notes(), threading.Event())
+        task = Task(found.name, FoundServer(found, endpoint), plan)
+        run = measure(task, Notes(), threading.Event())
     assert says in " ".join(run.notes)
 
 

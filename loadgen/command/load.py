@@ -13,7 +13,7 @@ from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
 from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
-from loadgen.fleet.conductor import descriptor_problem
+from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
 from loadgen.plan.problem import PlanError
 from loadgen.record import environment

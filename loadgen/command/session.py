@@ -4,29 +4,25 @@ import contextlib
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from loadgen.command.parser import DEFAULT_TRIALS
 from loadgen.command.plans import endpoint_of
 from loadgen.command.server_options import models_of, server_options, without_request
-from loadgen.fleet.conductor import port_warning
-from loadgen.fleet.measure import (
-    Task,
-    ceiling_needed,
-    measure_ceiling,
-    measure_found,
-    measure_model,
-    server_cores,
-    tasks,
-)
+from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
+from loadgen.fleet.cores import server_cores
+from loadgen.fleet.limits import port_warning
+from loadgen.fleet.measure import measure
+from loadgen.fleet.server import FoundServer, ModelServer, Server
+from loadgen.fleet.task import Task, tasks
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.record import result as record
 from loadgen.record.result import Run
 from loadgen.servers import candidates, interpreters
-from loadgen.servers.found import Found, find, listens, probe
+from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
 from loadgen.show import curve_tables
 from loadgen.show.progress import Progress
@@ -96,41 +92,46 @@ class Session:
             self.notes += said
         able, said = candidates.choose(models, by_name, self._plan, pythons, label)
         self.notes += said
-        servers = {one.name: one for one in able}
-        names = list(servers)
-        found = None
+        servers: dict[str, Server] = {
+            one.name: ModelServer(one.model, python=one.python) for one in able
+        }
         if beside is not None:
-            found = self._find(beside)
-            names.append(asked.label or found.name)
-            if names[-1] in servers:
+            name, found = self._find(beside)
+            if name in servers:
                 raise PlanError(
-                    f"the server at {beside} would be called {names[-1]} as well; give it a --label"
+                    f"the server at {beside} would be called {name} as well; give it a --label"
                 )
-        trials = asked.trials or (DEFAULT_TRIALS if len(names) > 1 else 1)
-        self.what = names[0] if len(names) == 1 else "compare"
+            servers[name] = found
         self._hint_at_cores()
-        with self._keeping(), self._progress(names, trials) as progress:
-            for task in tasks(names, self._plans, trials, self._seed):
-                if found is not None and beside is not None and task.model == names[-1]:
-                    self._measure_found(found, beside, task, progress)
-                    continue
-                server = servers[task.model]
-                # A request for somebody else's server says nothing to ours.
-                plan = without_request(task.plan)
-                more = server_options(plan, asked.server_options)
-                one = replace(
-                    task,
-                    plan=plan,
-                    model=server.model,
-                    python=server.python,
-                    shown=server.name,
-                    label=label,
-                    options=tuple(more),
-                )
-                measure_model(one, _Keeper(self.runs, progress), self._stop)
+        self._measure(servers)
+
+    def _drive(self, endpoint: Endpoint) -> None:
+        """Measure a server that is there already."""
+        name, found = self._find(endpoint)
+        self._measure({name: found})
+
+    def _measure(self, servers: Mapping[str, Server]) -> None:
+        """Every server under every plan, in turn; they have the names that they are to go by."""
+        several = len(servers) > 1
+        trials = self._asked.trials or (DEFAULT_TRIALS if several else 1)
+        self.what = "compare" if several else next(iter(servers))
+        with self._keeping(), self._progress(servers, trials) as progress:
+            for task in tasks(servers, self._plans, trials, self._seed):
+                measure(self._fitted(task), _Keeper(self.runs, progress), self._stop)
                 if self._stop.is_set():
                     break
             self._find_ceiling(progress)
+
+    def _fitted(self, task: Task) -> Task:
+        """A task with what was asked for its kind of server."""
+        asked, server = self._asked, task.server
+        if not isinstance(server, ModelServer):
+            return replace(task, label=asked.label)
+        # A request is for somebody else's server, as is a label where there is one.
+        plan = without_request(task.plan)
+        told = tuple(server_options(plan, asked.server_options))
+        label = None if asked.connect else asked.label
+        return replace(task, plan=plan, server=replace(server, options=told), label=label)
 
     def _allowed(self, endpoint: Endpoint | None) -> Endpoint:
         """The endpoint as a number, if it may be loaded. Raises PlanError."""
@@ -144,45 +145,22 @@ class Session:
             )
         return endpoint
 
-    def _find(self, endpoint: Endpoint) -> Found:
-        """Who listens there, with a note on what to mind. Raises TargetError when nobody does."""
+    def _find(self, endpoint: Endpoint) -> tuple[str, FoundServer]:
+        """Who listens there and what to call it, with a note on what to mind.
+
+        Raises TargetError when nobody does.
+        """
         found = find(endpoint)
         if found.pid is None:
             probe(endpoint)
         warnings = (port_warning(plan, endpoint) for plan in self._plans)
         self.notes += dict.fromkeys(warning for warning in warnings if warning)
+        name = self._asked.label or found.name
         if self._plan.pin:
-            self.notes.append(
-                f"{self._asked.label or found.name} is not pinned: it was started by someone else"
-            )
-        return found
+            self.notes.append(f"{name} is not pinned: it was started by someone else")
+        return name, FoundServer(found, endpoint)
 
-    def _drive(self, endpoint: Endpoint) -> None:
-        asked = self._asked
-        found = self._find(endpoint)
-        trials = asked.trials or 1
-        self.what = asked.label or found.name
-        with self._keeping(), self._progress([self.what], trials) as progress:
-            for task in tasks([found.name], self._plans, trials, self._seed):
-                self._measure_found(found, endpoint, task, progress)
-                if self._stop.is_set():
-                    break
-            self._find_ceiling(progress)
-
-    def _measure_found(
-        self, found: Found, endpoint: Endpoint, task: Task, progress: Progress
-    ) -> None:
-        measure_found(
-            found,
-            endpoint,
-            task.plan,
-            _Keeper(self.runs, progress),
-            self._stop,
-            trial=task.trial,
-            label=self._asked.label,
-        )
-
-    def _progress(self, names: Sequence[str], trials: int) -> Progress:
+    def _progress(self, names: Iterable[str], trials: int) -> Progress:
         return Progress(
             dict.fromkeys(names, trials * len(self._plans)),
             quiet=self._asked.quiet,

@@ -11,25 +11,16 @@ from __future__ import annotations
 
 import errno
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
+from loadgen.engine.clock import MILLISECOND, SECOND, clock
+from loadgen.engine.group_state import GroupState
+from loadgen.engine.poller import READABLE, WRITABLE
 from loadgen.plan.messages import RING
 from loadgen.plan.plan import Plan
 from loadgen.record.tally import Lane
-
-if TYPE_CHECKING:
-    from loadgen.engine.group_load import GroupLoad
-
-# CLOCK_MONOTONIC: one clock for every process of a machine, and no steps in it.
-clock = time.monotonic_ns
-SECOND = 1_000_000_000
-MILLISECOND = 1_000_000
-
-# The values of poll(2) and epoll(7) are the same for these.
-READABLE, WRITABLE = 1, 4
 
 BACKOFF_FIRST_NS = 10 * MILLISECOND
 BACKOFF_LONGEST_NS = SECOND // 2
@@ -43,12 +34,44 @@ REFUSED = frozenset({"ECONNREFUSED", "ENOENT"})
 LOST = frozenset({"ECONNRESET", "EPIPE", "EOF"})
 
 
+class Loop(Protocol):
+    """What a client asks of the loop that it is in."""
+
+    @property
+    def sockaddr(self) -> tuple[str, int] | str:
+        """Where the server is, as `socket.connect` takes it."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the load has ended: no message is begun any more, replies may still come."""
+
+    def open_socket(self) -> socket.socket:
+        """A non-blocking socket for one connection. Raises OSError."""
+
+    def register(self, sock: socket.socket, client: Client, events: int) -> None:
+        """Call the client's `ready` on these events of its socket."""
+
+    def modify(self, sock: socket.socket, events: int) -> None:
+        """Have a registered socket's client hear of other events."""
+
+    def unregister(self, sock: socket.socket) -> None:
+        """Tell no more of a socket that is about to be closed, be it registered or not."""
+
+    def wake(self, client: Client, when: int) -> None:
+        """Call the client's `wake` at that time, unless it asks for another one before."""
+
+    def settled(self) -> None:
+        """A client's first attempt to connect came to an end."""
+
+    def ended(self, client: Client) -> None:
+        """The client will do no more."""
+
+
 class Client:
     """One client over TCP or a unix socket: it connects, talks, waits, and says how it ended."""
 
     __slots__ = (
         "answered",
-        "answered_before_window",
         "backoff",
         "connect_started",
         "connected_at",
@@ -59,7 +82,8 @@ class Client:
         "first_reply_at",
         "first_started",
         "first_turn",
-        "load",
+        "group",
+        "loop",
         "number",
         "on_connection",
         "pairs",
@@ -86,25 +110,26 @@ class Client:
     recv: Callable[[int], bytes]
     send: Callable[[bytes], int]
 
-    def __init__(self, load: GroupLoad, number: int) -> None:
-        self.load = load
+    def __init__(self, loop: Loop, group: GroupState, number: int) -> None:
+        self.loop = loop
+        self.group = group
         self.number = number
         self.sock: socket.socket | None = None
         self.state = NEW
         # May the hot loop send this client's next message by itself?
         self.steady = False
-        self.pairs = load.messages.pairs
+        self.pairs = group.messages.pairs
         # Begun messages, from a place in the ring of the client's own.
         self.turn = self.first_turn = number
         self.expected = b""
-        self.request_size = load.messages.request_size
-        self.room = load.room
-        self.counts = load.service.counts
+        self.request_size = group.messages.request_size
+        self.room = group.room
+        self.counts = group.service.counts
         self.partial: bytearray | None = None
         self.unsent: memoryview | None = None
         self.queue: deque[int] | None = None
         self.sent_at = self.due = 0
-        self.answered = self.answered_before_window = self.on_connection = 0
+        self.answered = self.on_connection = 0
         self.backoff = BACKOFF_FIRST_NS
         # Why the last connection failed, while another is to come.
         self.trouble = ""
@@ -123,27 +148,26 @@ class Client:
 
     def connect(self) -> None:
         """Begin a connection; one over loopback is nearly always complete when this returns."""
-        engine = self.load.engine
         self.state = CONNECTING
         self.connect_started = now = clock()
         self.first_started = self.first_started or now
         try:
-            self.sock = engine.open_socket()
+            self.sock = self.loop.open_socket()
         except OSError as error:
             self.fail(error_name(error))
             return
         self._try_connect()
 
     def _try_connect(self) -> None:
-        engine, sock = self.load.engine, self.sock
+        loop, sock = self.loop, self.sock
         assert sock is not None
         try:
-            error = sock.connect_ex(engine.sockaddr)
+            error = sock.connect_ex(loop.sockaddr)
         except OSError as problem:
             self.fail(error_name(problem))
             return
         if error == errno.EAGAIN:
-            engine.wake(self, clock() + UNIX_RETRY_NS)
+            loop.wake(self, clock() + UNIX_RETRY_NS)
             return
         if error not in (0, errno.EINPROGRESS):
             self.fail(errno.errorcode.get(error, str(error)))
@@ -154,20 +178,20 @@ class Client:
                 # gives the time of this connect rather than that of a burst of connects.
                 sock.getpeername()
             except OSError:
-                engine.register(sock, self, READABLE | WRITABLE)
+                loop.register(sock, self, READABLE | WRITABLE)
                 return
-        engine.register(sock, self, READABLE)
+        loop.register(sock, self, READABLE)
         self._connected()
 
     def _connected(self) -> None:
-        load, sock = self.load, self.sock
+        group, sock = self.group, self.sock
         assert sock is not None
         now = clock()
-        load.tally.connect.record(now - self.connect_started)
-        load.tally.connections += 1
+        group.tally.connect.record(now - self.connect_started)
+        group.tally.connections += 1
         if not self.connected_at:
             self.connected_at = now
-            load.tally.connected += 1
+            group.tally.connected += 1
         self.settle()
         self.recv = sock.recv
         self.send = sock.send
@@ -176,30 +200,30 @@ class Client:
         self.next_message(now)
 
     def settle(self) -> None:
-        """Tell the engine, once, that the first attempt to connect is over."""
+        """Tell the loop, once, that the first attempt to connect is over."""
         if not self.settled:
             self.settled = True
-            self.load.engine.one_settled()
+            self.loop.settled()
 
     # Talking
 
     def next_message(self, now: int) -> None:
         """Do what comes after a connect or a reply, at the time `now`."""
-        load = self.load
-        if self.turn - self.first_turn >= load.last_message:
+        group = self.group
+        if self.turn - self.first_turn >= group.last_message:
             self.end(now)
-        elif load.engine.draining or load.group.silent:
+        elif self.loop.draining or group.silent:
             pass
-        elif self.on_connection >= load.per_connection:
+        elif self.on_connection >= group.per_connection:
             self.close()
-            if load.think_ns:
+            if group.think_ns:
                 self._pause(now)
             else:
                 self.connect()
-        elif load.open_loop:
+        elif group.open_loop:
             if self.queue:
                 self.begin(self.queue.popleft())
-        elif load.think_ns and self.on_connection:
+        elif group.think_ns and self.on_connection:
             self._pause(now)
         else:
             self.begin(now)
@@ -207,7 +231,7 @@ class Client:
     def _pause(self, now: int) -> None:
         """Think, with a connection or without one."""
         self.state = PAUSING
-        self.load.engine.wake(self, now + self.load.think())
+        self.loop.wake(self, now + self.group.think())
 
     def request_at(self, turn: int) -> tuple[bytes, bytes]:
         """The message of that turn and the reply to expect."""
@@ -233,7 +257,7 @@ class Client:
         if isinstance(error, BlockingIOError):
             self.sent_in_part(request, 0)
         else:
-            self.load.tally.bytes_sent -= len(request)
+            self.group.tally.bytes_sent -= len(request)
             self.fail(error_name(error))
 
     def sent_in_part(self, request: bytes, sent: int) -> None:
@@ -241,16 +265,16 @@ class Client:
         assert self.sock is not None
         self.unsent = memoryview(request)[sent:]
         self.steady = False
-        self.load.engine.modify(self.sock, READABLE | WRITABLE)
+        self.loop.modify(self.sock, READABLE | WRITABLE)
 
     def fall_due(self, due: int) -> None:
         """A message of the open loop is due: send it now, or as soon as the client is free."""
-        load = self.load
+        group = self.group
         if self.state == ENDED or not self.connected_at:
             return
-        load.due_messages += 1
-        if self.state == FREE and not self.queue and not load.engine.draining:
-            load.lateness.record(clock() - due)
+        group.due_messages += 1
+        if self.state == FREE and not self.queue and not self.loop.draining:
+            group.lateness.record(clock() - due)
             self.begin(due)
         else:
             if self.queue is None:
@@ -267,7 +291,7 @@ class Client:
             if error:
                 self.fail(errno.errorcode.get(error, str(error)))
                 return
-            self.load.engine.modify(sock, READABLE)
+            self.loop.modify(sock, READABLE)
             self._connected()
             return
         if event & WRITABLE and self.unsent is not None:
@@ -293,15 +317,15 @@ class Client:
             return
         self.unsent = unsent[sent:] or None
         if self.unsent is None:
-            self.load.engine.modify(self.sock, READABLE)
+            self.loop.modify(self.sock, READABLE)
 
     def received(self, data: bytes) -> None:
         """Take what one recv() returned, b"" for the end of the stream."""
         if not data:
             self.fail("EOF")
             return
-        load = self.load
-        load.bytes_received += len(data)
+        group = self.group
+        group.bytes_received += len(data)
         if self.state != WAITING:
             # Nobody asked. No message is wrong, but the connection is of no more use.
             self.fail("EPROTO")
@@ -314,12 +338,12 @@ class Client:
             self.partial = None
             self.answer_came(clock())
             return
-        end = load.messages.reply_end(reply)
+        end = group.messages.reply_end(reply)
         if end is None:
             self.partial = bytearray(data) if self.partial is None else self.partial
             return
         self.partial = None
-        load.tally.wrong += 1
+        group.tally.wrong += 1
         self.state = FREE
         if end != len(reply) or self.unsent is not None:
             self.fail("EPROTO")
@@ -329,29 +353,31 @@ class Client:
 
     def answer_came(self, now: int) -> None:
         """Count the right reply that came at the time `now`, and go on."""
-        load = self.load
-        load.service.record(now - self.sent_at)
-        if load.open_loop:
-            load.response.record(now - self.due)
-        load.answered_slowly += 1
+        group = self.group
+        group.service.record(now - self.sent_at)
+        if group.open_loop:
+            group.response.record(now - self.due)
+        group.answered_slowly += 1
         self.answered += 1
         self.on_connection += 1
         self.backoff = BACKOFF_FIRST_NS
         self.state = FREE
         if not self.first_reply_at:
             self.first_reply_at = now
-            load.tally.first_reply.record(now - self.first_started)
-            load.tally.served += 1
+            group.tally.first_reply.record(now - self.first_started)
+            group.tally.served += 1
         self.next_message(now)
-        self.steady = load.endless and self.state == WAITING and self.unsent is None
+        self.steady = (
+            group.endless and self.steadies and self.state == WAITING and self.unsent is None
+        )
 
     # Time
 
     def wake(self, now: int) -> None:
-        """The time that `Engine.wake` was asked for has come."""
+        """The time that `Loop.wake` was asked for has come."""
         if self.state == PAUSING:
             self.state = FREE
-            if self.load.engine.draining:
+            if self.loop.draining:
                 return
             if self.sock is None:
                 self.connect()
@@ -359,7 +385,7 @@ class Client:
                 self.begin(now)
         elif self.state == CONNECTING:
             self._try_connect()
-        elif self.state == RETRYING and not self.load.engine.draining:
+        elif self.state == RETRYING and not self.loop.draining:
             self.connect()
 
     def check_time(self, oldest: int) -> None:
@@ -372,7 +398,7 @@ class Client:
 
     def fail(self, name: str) -> None:
         """The connection is lost, or never came to be, for the reason `name`."""
-        load, tally = self.load, self.load.tally
+        group, tally = self.group, self.group.tally
         failed = 0
         if self.state == WAITING:
             if self._mismatched():
@@ -382,10 +408,10 @@ class Client:
                 failed = 1
         self.close()
         self.settle()
-        if load.backs_off:
+        if group.backs_off:
             self.state = RETRYING
             self.trouble = name
-            load.engine.wake(self, clock() + self.backoff)
+            self.loop.wake(self, clock() + self.backoff)
             self.backoff = min(2 * self.backoff, BACKOFF_LONGEST_NS)
         else:
             # Nobody is left to send what was due.
@@ -397,7 +423,7 @@ class Client:
         tally.count_error(name, max(failed, 1))
 
     def _count_end(self, name: str) -> None:
-        tally = self.load.tally
+        tally = self.group.tally
         if name in REFUSED:
             tally.refused += 1
         elif name in LOST:
@@ -416,9 +442,9 @@ class Client:
         if self.sock is None:
             return
         if self.unsent is not None:
-            self.load.tally.bytes_sent -= len(self.unsent)
+            self.group.tally.bytes_sent -= len(self.unsent)
             self.unsent = None
-        self.load.engine.unregister(self.sock)
+        self.loop.unregister(self.sock)
         self.sock.close()
         self.sock = None
         self.partial = None
@@ -430,18 +456,18 @@ class Client:
             self.close()
             self.state = ENDED
             self.ended_at = now
-            self.load.engine.one_ended(self.load)
+            self.loop.ended(self)
 
     def finish(self) -> None:
         """The run is over: say what is still open, and close."""
-        tally = self.load.tally
+        tally = self.group.tally
         tally.waiting += len(self.queue or ())
         if self.state == WAITING:
             if self._mismatched():
                 tally.wrong += 1
             else:
                 tally.waiting += 1
-        elif self.load.group.silent and self.state == FREE:
+        elif self.group.silent and self.state == FREE:
             tally.held += 1
         elif self.state == RETRYING:
             self._count_end(self.trouble)

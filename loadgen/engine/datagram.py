@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from loadgen.engine.client import FREE, READABLE, WAITING, Client, clock, error_name
+from loadgen.engine.client import FREE, WAITING, Client, error_name
+from loadgen.engine.clock import clock
+from loadgen.engine.poller import READABLE
 from loadgen.plan.plan import Plan
 
 # Digits of the number at the start of a payload, as far as the payload has room.
@@ -35,24 +37,23 @@ class DatagramClient(Client):
 
     def connect(self) -> None:
         """Open a socket that talks to the server alone; no packet is sent for this."""
-        load = self.load
-        group = load.group
+        planned = self.group.planned
         # Someone else's messages, and work, have no room for a number.
-        verbatim = group.request is not None or group.work is not None
-        self._digits = 0 if verbatim else min(NUMBER_DIGITS, group.size_bytes)
+        verbatim = planned.request is not None or planned.work is not None
+        self._digits = 0 if verbatim else min(NUMBER_DIGITS, planned.size_bytes)
         self._numbers = int(10**self._digits)
-        self._prefix = load.engine.plan.reply_prefix
+        self._prefix = self.group.reply_prefix
         self._lost: dict[bytes, None] = {}
         now = clock()
         self.first_started = self.connect_started = self.connected_at = now
         try:
-            self.sock = load.engine.open_socket()
-            self.sock.connect(load.engine.sockaddr)
+            self.sock = self.loop.open_socket()
+            self.sock.connect(self.loop.sockaddr)
         except OSError as error:
             self.fail(error_name(error))
             return
-        load.engine.register(self.sock, self, READABLE)
-        load.tally.connected += 1
+        self.loop.register(self.sock, self, READABLE)
+        self.group.tally.connected += 1
         self.settle()
         self.send = self.sock.send
         self.state = FREE
@@ -68,8 +69,8 @@ class DatagramClient(Client):
 
     def received(self, data: bytes) -> None:
         """Take one datagram."""
-        tally = self.load.tally
-        self.load.bytes_received += len(data)
+        tally = self.group.tally
+        self.group.bytes_received += len(data)
         if self.state == WAITING and data == self.expected:
             self.answer_came(clock())
             return
@@ -91,7 +92,7 @@ class DatagramClient(Client):
         """Count a datagram whose reply is overdue as lost, and go on."""
         if self.state != WAITING or self.sent_at >= oldest:
             return
-        tally = self.load.tally
+        tally = self.group.tally
         tally.lost += 1
         tally.failed += 1
         tally.count_error("ETIMEDOUT")

@@ -11,20 +11,22 @@ import contextlib
 import gc
 import heapq
 import resource
-import select
 import socket
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from loadgen.engine.client import MILLISECOND, READABLE, SECOND, WAITING, Client, clock, error_name
+from loadgen.engine.client import WAITING, Client, error_name
+from loadgen.engine.clock import MILLISECOND, NEVER, SECOND, clock
+from loadgen.engine.control import Control, ControlLine, WorkerSnapshot
 from loadgen.engine.datagram import DatagramClient
-from loadgen.engine.group_load import NEVER, GroupLoad, Share
+from loadgen.engine.group_load import GroupLoad
+from loadgen.engine.poller import READABLE, Poller
+from loadgen.engine.share import Share
 from loadgen.engine.short_talk import ShortTalkClient
 from loadgen.plan.messages import RING
 from loadgen.record.histogram import HALF, SUB_BITS, Histogram
@@ -52,101 +54,32 @@ DRAIN_CHECK_NS = 5 * MILLISECOND
 IP_BIND_ADDRESS_NO_PORT = 24
 
 
-class Control(Protocol):
-    """The line to whoever started the worker: in use, a multiprocessing Connection."""
-
-    def fileno(self) -> int: ...
-    def send(self, obj: Any) -> None: ...
-    def recv(self) -> Any: ...
-
-
-class ParentGoneError(Exception):
-    """The other end of the control line is gone; nobody wants the result."""
-
-
-@dataclass(frozen=True)
-class WorkerSnapshot:
-    """How one worker is doing: counts of the whole run, and response times of the window so far."""
-
-    answered: int
-    connected: int
-    served: int
-    response: Histogram
-
-
-class Nobody:
-    """Stands for a descriptor that was closed while events of it were still in the batch."""
-
-    __slots__ = ()
-    steady = False
-
-    def ready(self, _event: int) -> None:
-        """Nobody cares."""
-
-
-NOBODY = Nobody()
-
-
-class ControlLine:
-    """The parent's line, in the clients' poller, so that it costs the hot loop nothing."""
-
-    steady = False
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def ready(self, _event: int) -> None:
-        """The parent said something, or is gone."""
-        self._engine.obey()
-
-
-class PollPoller:
-    """select.poll in the manner of select.epoll, for systems without the latter."""
-
-    def __init__(self) -> None:
-        self._poll = select.poll()
-        self.register = self._poll.register
-        self.modify = self._poll.modify
-        self.unregister = self._poll.unregister
-
-    def poll(self, timeout: float, _maxevents: int) -> list[tuple[int, int]]:
-        """What is ready within so many seconds; only epoll can bound how much that is."""
-        return self._poll.poll(timeout * 1000)
-
-    def close(self) -> None:
-        """Nothing to close: poll(2) keeps no descriptor."""
-
-
 class Engine:
     """Runs one worker's share. Make one, call `run` once."""
 
     def __init__(self, share: Share, control: Control) -> None:
-        self.share = share
-        self.plan = share.plan
-        self.control = control
         self.draining = False
         self.sockaddr = share.endpoint.sockaddr
+        self._share, self._plan = share, share.plan
+        self._line = ControlLine(control, self._obey)
         self._family = share.endpoint.address_family
         self._sources: Iterator[int] = count(share.worker * 7)
-        self._poller: Any = select.epoll() if hasattr(select, "epoll") else PollPoller()
-        self._poller_fd = self._poller.fileno() if hasattr(self._poller, "fileno") else None
-        # A closed descriptor leaves an epoll set by itself, which saves churn a system call.
-        self._unregisters = self._poller_fd is None
-        # By descriptor: a list, since indexing one is quicker than a dict's look-up.
-        self._by_fd: list[Any] = [NOBODY] * 1024
+        self._poller = Poller()
         self._timers: list[tuple[int, int, Client]] = []
         self._order = count()
-        self._timeout_ns = round(self.plan.timeout_seconds * SECOND)
+        self._timeout_ns = round(self._plan.timeout_seconds * SECOND)
         self._sweep_every = max(10 * MILLISECOND, min(SECOND, self._timeout_ns // 16))
         self._datagrams = share.endpoint.transport == "udp"
         kind = self._kind_of_client()
-        self.loads = [GroupLoad(self, group, share, kind) for group in self.plan.groups]
-        self._clients = [client for load in self.loads for client in load.clients]
-        self._open_loads = [load for load in self.loads if load.open_loop and load.clients]
-        self._to_connect = deque(_interleaved(self.loads))
+        self._groups = [GroupLoad(self, group, share, kind) for group in self._plan.groups]
+        self._clients = [client for group in self._groups for client in group.clients]
+        self._open_loops = [
+            (group.schedule, group.clients) for group in self._groups if group.schedule is not None
+        ]
+        self._to_connect = deque(_interleaved(self._groups))
         self._connect_every = self._connect_interval()
         self._unsettled = len(self._clients)
-        talking = sum(len(load.clients) for load in self.loads if not load.group.silent)
+        talking = sum(not client.group.silent for client in self._clients)
         self._only_silent = not talking
         self._alive = talking or len(self._clients)
         self._slice_ns = round(TIMELINE_SLICE_SECONDS * SECOND)
@@ -161,16 +94,16 @@ class Engine:
     def _kind_of_client(self) -> type[Client]:
         if self._datagrams:
             return DatagramClient
-        return Client if self.plan.talk == "loop" else ShortTalkClient
+        return Client if self._plan.talk == "loop" else ShortTalkClient
 
     def _connect_interval(self) -> float:
         """Between two connects of this worker, in ns; 0 for as fast as they go."""
-        plan = self.plan
+        plan = self._plan
         if plan.connect_rate is not None:
             return SECOND / plan.connect_rate * plan.clients / len(self._clients)
         return plan.ramp_seconds * SECOND / len(self._clients)
 
-    # What clients ask of the engine
+    # What clients ask of their loop
 
     def open_socket(self) -> socket.socket:
         """A non-blocking socket for one connection, bound to a source address if there are any."""
@@ -179,7 +112,7 @@ class Engine:
         try:
             if self._family != socket.AF_UNIX and not self._datagrams:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sources = self.share.source_addresses
+            sources = self._share.source_addresses
             if sources:
                 # The port is then chosen at connect(), when the kernel knows the whole pair of
                 # addresses: one range of ports per source, instead of one for all.
@@ -191,27 +124,16 @@ class Engine:
         return sock
 
     def register(self, sock: socket.socket, client: Client, events: int) -> None:
-        """Hear of these events on the client's socket."""
-        fd = sock.fileno()
-        self._set_handler(fd, client)
-        self._poller.register(fd, events)
-
-    def _set_handler(self, fd: int, handler: Any) -> None:
-        while fd >= len(self._by_fd):
-            self._by_fd.extend([NOBODY] * len(self._by_fd))
-        self._by_fd[fd] = handler
+        """Call the client's `ready` on these events of its socket."""
+        self._poller.register(sock.fileno(), client, events)
 
     def modify(self, sock: socket.socket, events: int) -> None:
-        """Hear of other events on a registered socket."""
+        """Have a registered socket's client hear of other events."""
         self._poller.modify(sock.fileno(), events)
 
     def unregister(self, sock: socket.socket) -> None:
-        """Hear no more of a socket that is about to be closed."""
-        fd = sock.fileno()
-        if fd < len(self._by_fd) and self._by_fd[fd] is not NOBODY:
-            self._by_fd[fd] = NOBODY
-            if self._unregisters:
-                self._poller.unregister(fd)
+        """Tell no more of a socket that is about to be closed, be it registered or not."""
+        self._poller.unregister(sock.fileno())
 
     def wake(self, client: Client, when: int) -> None:
         """Call the client's `wake` at that time, unless it asks for another one before."""
@@ -219,20 +141,20 @@ class Engine:
         heapq.heappush(self._timers, (when, next(self._order), client))
         self._deadline = min(self._deadline, when)
 
-    def one_settled(self) -> None:
+    def settled(self) -> None:
         """A client's first attempt to connect came to an end."""
         self._unsettled -= 1
         if not self._unsettled:
             self._connected_at = clock()
-            self._tell("connected", self._connected_at)
+            self._line.tell("connected", self._connected_at)
 
-    def one_ended(self, load: GroupLoad) -> None:
-        """A client will do no more; without any that could still talk, the run is over."""
-        if load.group.silent and not self._only_silent:
+    def ended(self, client: Client) -> None:
+        """The client will do no more; without any that could still talk, the run is over."""
+        if client.group.silent and not self._only_silent:
             return
         self._alive -= 1
         if not self._alive and not self.draining:
-            if self.plan.messages_per_client is None:
+            if self._plan.messages_per_client is None:
                 self._stopped_early = (
                     "no client was left: all lost their connection or never got one"
                 )
@@ -245,7 +167,7 @@ class Engine:
 
         Raises ParentGoneError when the control line breaks. Leaves no socket open.
         """
-        self._tell("ready", None)
+        self._line.tell("ready", None)
         self._started = self._hear_start()
         # Nothing below makes reference cycles, and a collection among 10,000 clients would hold up
         # every reply for milliseconds.
@@ -266,7 +188,7 @@ class Engine:
         return self._tally()
 
     def _hear_start(self) -> int:
-        kind, value = self._hear()
+        kind, value = self._line.hear()
         if kind == "stop":
             self._cut_short = True
             self._stop_at = 0
@@ -275,22 +197,17 @@ class Engine:
         return int(value)
 
     def _prepare(self) -> None:
-        self._listen_to_control()
-        for load in self.loads:
-            load.start_schedule(self._started, self.share)
-        if self.plan.messages_per_client is not None:
+        self._poller.register(self._line.fileno(), self._line, READABLE)
+        for schedule, _ in self._open_loops:
+            schedule.start(self._started)
+        if self._plan.messages_per_client is not None:
             self._window = (self._started, NEVER)
             self._keep_window(self._started)  # before the first connection, which counts
         self._next_connect = self._started + round(
-            self._connect_every * self.share.worker / self.plan.workers
+            self._connect_every * self._share.worker / self._plan.workers
         )
         self._next_sweep = self._started + self._sweep_every
         self._next_snapshot = self._started + SNAPSHOT_NS
-
-    def _listen_to_control(self) -> None:
-        fd = self.control.fileno()
-        self._set_handler(fd, ControlLine(self))
-        self._poller.register(fd, READABLE)
 
     def _turn_over(self) -> None:
         """Exchange messages until something is due: the hot loop.
@@ -301,7 +218,7 @@ class Engine:
         a list would take 100 without a bound on memory, and a flat table of fine slots 75, which is
         too little to keep a second kind of histogram for.
         """
-        poll, by_fd = self._poller.poll, self._by_fd
+        poll, by_fd = self._poller.poll, self._poller.by_fd
         mask, sub_bits, half_bits, readable = RING - 1, SUB_BITS, HALF.bit_length() - 1, READABLE
         now = clock()
         while True:
@@ -309,7 +226,7 @@ class Engine:
             if wait > FINE_WAIT_NS:
                 events = poll((wait - MILLISECOND) / SECOND, BATCH)
             elif wait > 0:
-                events = poll(0, BATCH) or self._wait_finely(wait)
+                events = poll(0, BATCH) or self._poller.wait_finely(wait, BATCH)
             else:
                 # What has arrived must not wait until the schedule is caught up with.
                 events = poll(0, BATCH_WHEN_LATE)
@@ -352,13 +269,6 @@ class Engine:
             if wait <= 0:
                 return
 
-    def _wait_finely(self, wait: int) -> list[tuple[int, int]]:
-        """Wait at most `wait` ns for an event, to the microsecond where there is epoll."""
-        if self._poller_fd is None:
-            return self._poller.poll(wait / SECOND, BATCH)  # type: ignore[no-any-return]
-        select.select((self._poller_fd,), (), (), wait / SECOND)
-        return self._poller.poll(0, BATCH)  # type: ignore[no-any-return]
-
     def _keep_time(self, now: int) -> None:
         """Do everything that is due at `now`, and set the next deadline."""
         self._deadline = NEVER
@@ -379,14 +289,14 @@ class Engine:
         self._keep_window(now)
         if now >= self._next_snapshot:
             self._next_snapshot = now + SNAPSHOT_NS
-            self._tell("snapshot", self._snapshot())
+            self._line.tell("snapshot", self._snapshot())
         if self.draining:
             self._keep_draining(now)
         self._deadline = min(
             self._deadline,
             timers[0][0] if timers else NEVER,
             self._next_connect if self._to_connect and not self.draining else NEVER,
-            *(load.next_due for load in self._open_loads if not self.draining),
+            *(schedule.next_due for schedule, _ in self._open_loops),
             self._next_sweep,
             self._next_slice,
             self._next_snapshot,
@@ -405,12 +315,12 @@ class Engine:
                 self._next_connect += round(self._connect_every)
 
     def _send_due(self, now: int) -> None:
-        for load in self._open_loads:
+        for schedule, clients in self._open_loops:
             for _ in range(SENDS_PER_TURN):
-                if load.next_due > now:
+                if schedule.next_due > now:
                     break
-                client, due = load.take_due()
-                client.fall_due(due)
+                place, due = schedule.take()
+                clients[place].fall_due(due)
 
     def _keep_window(self, now: int) -> None:
         opens, closes = self._window
@@ -418,12 +328,12 @@ class Engine:
             self._opened = now
             self._cpu = time.process_time_ns()
             self._next_slice = now + self._slice_ns
-            for load in self.loads:
-                load.open_window()
+            for group in self._groups:
+                group.open_window()
         if now >= self._next_slice:
             self._next_slice += self._slice_ns
-            for load in self.loads:
-                load.cut_slice()
+            for group in self._groups:
+                group.state.cut_slice()
         if now >= min(closes, self._stop_at) and not self.draining:
             self._close_window(now)
 
@@ -433,17 +343,18 @@ class Engine:
         if self._opened:
             self._closed = now
             self._cpu = time.process_time_ns() - self._cpu
-        for load in self.loads:
+        for schedule, clients in self._open_loops:
             # What fell due before the end was intended, though it can no longer be sent.
-            while load.next_due <= min(now, self._window[1]):
-                client, due = load.take_due()
-                client.fall_due(due)
-            load.next_due = NEVER
-            if self._opened:
-                # The timer is late by microseconds: what is left over is no slice of its own.
-                whole = now - (self._next_slice - self._slice_ns) > self._slice_ns // 2
-                load.cut_slice(whole)
-                load.close_window()
+            while schedule.next_due <= min(now, self._window[1]):
+                place, due = schedule.take()
+                clients[place].fall_due(due)
+            schedule.end()
+        if self._opened:
+            # The timer is late by microseconds: what is left over is no slice of its own.
+            whole = now - (self._next_slice - self._slice_ns) > self._slice_ns // 2
+            for group in self._groups:
+                group.state.cut_slice(whole)
+                group.close_window()
         for client in self._clients:
             client.steady = False
         self._next_slice = NEVER
@@ -459,31 +370,15 @@ class Engine:
         else:
             self._deadline = now + DRAIN_CHECK_NS
 
-    # The control line
-
-    def _tell(self, kind: str, value: Any) -> None:
-        try:
-            self.control.send((kind, value))
-        except OSError as error:
-            raise ParentGoneError from error
-
-    def _hear(self) -> tuple[str, Any]:
-        try:
-            kind, value = self.control.recv()
-        except (EOFError, OSError) as error:
-            raise ParentGoneError from error
-        return kind, value
-
-    def obey(self) -> None:
+    def _obey(self, kind: str, value: Any) -> None:
         """Act on a word from the parent: the window's times, an early stop, or a question."""
-        kind, value = self._hear()
         if kind == "window" and not self.draining:
             self._window = value
         elif kind == "stop" and not self.draining:
             self._cut_short = True
             self._stop_at = 0
         elif kind == "ask":
-            self._tell("awaiting", self._awaiting_first_reply())
+            self._line.tell("awaiting", self._awaiting_first_reply())
         self._deadline = 0
 
     # Results
@@ -491,26 +386,24 @@ class Engine:
     def _awaiting_first_reply(self) -> int:
         """Clients of closed loops that have sent their first message and have no reply yet."""
         return sum(
-            client.state == WAITING and not client.first_reply_at
-            for load in self.loads
-            if not load.open_loop
-            for client in load.clients
+            client.state == WAITING and not client.first_reply_at and not client.group.open_loop
+            for client in self._clients
         )
 
     def _snapshot(self) -> WorkerSnapshot:
-        response = Histogram.merged(load.response for load in self.loads)
+        states = [group.state for group in self._groups]
         return WorkerSnapshot(
             answered=sum(client.answered for client in self._clients),
-            connected=sum(load.tally.connected for load in self.loads),
-            served=sum(load.tally.served for load in self.loads),
-            response=response,
+            connected=sum(state.tally.connected for state in states),
+            served=sum(state.tally.served for state in states),
+            response=Histogram.merged(state.response for state in states),
         )
 
     def _tally(self) -> Tally:
         measured = bool(self._closed)
         window_ns = self._closed - self._opened
         return Tally(
-            groups=[load.finish(self._started, measured) for load in self.loads],
+            groups=[group.finish(self._started, measured) for group in self._groups],
             started=self._started / SECOND,
             connecting_seconds=max(0, (self._connected_at or clock()) - self._started) / SECOND,
             window_started=self._opened / SECOND if measured else None,
@@ -523,12 +416,12 @@ class Engine:
         )
 
 
-def _interleaved(loads: list[GroupLoad]) -> list[Client]:
+def _interleaved(groups: list[GroupLoad]) -> list[Client]:
     """All clients in the order in which they connect: each group spread evenly over the whole."""
     placed = [
-        ((place + 0.5) / len(load.clients), client)
-        for load in loads
-        for place, client in enumerate(load.clients)
+        ((place + 0.5) / len(group.clients), client)
+        for group in groups
+        for place, client in enumerate(group.clients)
     ]
     return [client for _, client in sorted(placed, key=lambda pair: pair[0])]
 

@@ -7,7 +7,8 @@ that a client does to get one.
 
 from __future__ import annotations
 
-from loadgen.engine.client import WAITING, Client, clock
+from loadgen.engine.client import WAITING, Client
+from loadgen.engine.clock import clock
 
 
 class ShortTalkClient(Client):
@@ -34,7 +35,7 @@ class ShortTalkClient(Client):
         if self.state != WAITING:
             super().received(data)
         elif data:
-            self.load.bytes_received += len(data)
+            self.group.bytes_received += len(data)
             if self.partial is None:
                 self.partial = bytearray()
             self.partial += data

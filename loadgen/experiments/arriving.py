@@ -32,7 +32,7 @@ def sticky() -> Experiment:
             messages_per_client=messages,
         )
         options = ("--framing", framing)
-        return Case(f"{framing}, {words}", "thread", plan, options, load=BackToBack())
+        return Case(f"{framing}, {words}", "thread", plan, options, driver=BackToBack())
 
     small = [case(framing, 64, 2000, "small") for framing in ("raw", "line", "length")]
     large = [case(framing, 512 * KIB, 8, "large") for framing in ("raw", "length")]
@@ -191,7 +191,7 @@ def churn() -> Experiment:
         Case(model, model, plan)
         for model in ("iterative", "thread", "thread-pool", "prefork", "selectors")
     ]
-    held = Case("iterative, one holder", "iterative", plan, load=Holders(1))
+    held = Case("iterative, one holder", "iterative", plan, driver=Holders(1))
     thread = Figure("thread", CONNECTIONS)
     return Experiment(
         name="churn",

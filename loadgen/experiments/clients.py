@@ -1,6 +1,6 @@
 """Clients that the engine does not have, since nobody measures with them: they are here to be seen.
 
-Each is a `Load` (see `measure`): it stands in for the engine or acts beside it, counts what the
+Each is a `Driver` (see `task`): it stands in for the engine or acts beside it, counts what the
 engine has no name for, and is bounded in time and bytes.
 """
 
@@ -15,15 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from concurrency_models.talk import HEADER_SIZE, frame
-from loadgen.fleet.conductor import (
-    Event,
-    LoadError,
-    Stop,
-    WindowClosed,
-    WindowOpened,
-    raise_descriptor_limit,
-    run_load,
-)
+from loadgen.fleet.conductor import LoadError, Stop, run_load
+from loadgen.fleet.events import Event, WindowClosed, WindowOpened
+from loadgen.fleet.limits import raise_descriptor_limit
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally, Tally

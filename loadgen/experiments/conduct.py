@@ -14,13 +14,17 @@ from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale
 from loadgen.experiments.quantity import Look
 from loadgen.experiments.specimens import SPECIMENS
-from loadgen.fleet.conductor import Stop, descriptor_problem
-from loadgen.fleet.measure import Task, Watcher, measure_model, now
+from loadgen.fleet.conductor import Stop
+from loadgen.fleet.limits import descriptor_problem
+from loadgen.fleet.measure import Watcher, measure, now
+from loadgen.fleet.server import ModelServer, ProgramServer, Server
+from loadgen.fleet.task import Task
 from loadgen.judge import compare
 from loadgen.judge.compare import Row
 from loadgen.judge.figures import figures
 from loadgen.record import environment
 from loadgen.record.result import ExperimentOutcome, Result, Run
+from loadgen.servers import interpreters
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,11 @@ class Findings:
 
 def unavailable(case: Case, scale: Scale) -> str | None:
     """Why a case cannot be measured here, or None."""
-    model = MODELS.get(case.model)
+    model = MODELS.get(case.server)
     if model is None:
-        if case.model in SPECIMENS:
+        if case.server in SPECIMENS:
             return descriptor_problem(case.plan_at(scale))
-        return f"there is no model {case.model!r} in this version"
+        return f"there is no model {case.server!r} in this version"
     if reason := model.unavailable():
         return f"the model cannot run here: {reason}"
     if case.open_files is not None and not sys.platform.startswith("linux"):
@@ -80,7 +84,7 @@ def conduct(
     cut_short = False
     try:
         for case, task in _in_order(experiment, scale, seed, missing):
-            run = measure_model(task, watcher, stop)
+            run = measure(task, watcher, stop)
             runs.append(run)
             by_case.setdefault(case.name, []).append(run)
             if stop.is_set():
@@ -135,20 +139,21 @@ def _in_order(
 
 
 def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
-    plan = replace(case.plan_at(scale), seed=seed)
-    specimen = case.model not in MODELS
-    command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.model)
     return Task(
-        case.model,
-        plan,
+        case.name,
+        _server(case),
+        replace(case.plan_at(scale), seed=seed),
         trial,
-        label=None if case.shown_as == case.model else case.shown_as,
-        shown=case.name,
-        options=case.options,
-        command=command if specimen else None,
-        open_files=case.open_files,
-        load=case.load_at(scale),
+        label=None if case.shown_as == case.server else case.shown_as,
+        driver=case.driver_at(scale),
     )
+
+
+def _server(case: Case) -> Server:
+    if case.server in MODELS:
+        return ModelServer(case.server, case.options, open_files=case.open_files)
+    command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.server)
+    return ProgramServer(case.server, command, interpreters.own(), case.open_files)
 
 
 def _rows(result: Result, by_case: dict[str, list[Run]]) -> tuple[dict[str, Row], dict[str, str]]:

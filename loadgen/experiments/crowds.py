@@ -31,8 +31,8 @@ def idle_crowd() -> Experiment:
             label=f"{model}, {words} idle",
             # The parent of a process keeps two descriptors for it, and nobody is to run short here.
             open_files=(2 if model == "process" else 1) * idle + 200,
-            load=Holders(idle, asks=True),
-            quick_load=Holders(quick, asks=True),
+            driver=Holders(idle, asks=True),
+            quick_driver=Holders(quick, asks=True),
         )
 
     def pair(model: str, many: int, quick: int) -> tuple[Case, Case]:
@@ -127,7 +127,7 @@ def pool_starvation() -> Experiment:
     plan = Plan((Group(10),))
 
     def case(name: str, model: str, *options: str) -> Case:
-        return Case(name, model, plan, options, load=Holders(workers))
+        return Case(name, model, plan, options, driver=Holders(workers))
 
     size = ("--workers", str(workers))
     cases = (
@@ -205,7 +205,7 @@ def slow_reader() -> Experiment:
     models = ("thread", "process", "selectors", "asyncio-streams")
     quiet = tuple(Case(f"{model}, alone", model, plan, label=model) for model in models)
     loud = tuple(
-        Case(f"{model}, with one", model, plan, label=f"{model} with one", load=NeverReads())
+        Case(f"{model}, with one", model, plan, label=f"{model} with one", driver=NeverReads())
         for model in models
     )
     greedy = (
@@ -215,7 +215,7 @@ def slow_reader() -> Experiment:
             "greedy-loop",
             plan,
             label="greedy loop with one",
-            load=NeverReads(),
+            driver=NeverReads(),
         ),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loadgen.experiments.quantity import Quantity
-from loadgen.fleet.measure import Load
+from loadgen.fleet.task import Driver
 from loadgen.plan.plan import Plan
 
 
@@ -18,7 +18,7 @@ from loadgen.plan.plan import Plan
 class Scale:
     """How thoroughly to measure: the window of each run, what is left out before it, repetitions.
 
-    `quick` takes a case's `quick_load`, where it has one.
+    `quick` takes a case's `quick_driver`, where it has one.
     """
 
     seconds: float
@@ -35,20 +35,21 @@ FULL = Scale(seconds=3.0, warmup_seconds=0.5, trials=3)
 class Case:
     """One server under one load.
 
-    `name` is unique in its experiment; `model` is one of ours or, where the registry has none of
-    that name, a specimen. `options` go to the server. `open_files` limits its descriptors. `load`
-    puts the load on in place of the engine; `quick_load` is the one for a lesson, where that takes
-    too long. `fixed` keeps the plan's own times, where the server acts by the clock.
+    `name` is unique in its experiment; `server` names a model of ours or, where the registry has
+    none of that name, a specimen. `options` go to the model. `open_files` limits the server's
+    descriptors. `driver` puts the load on in place of the engine; `quick_driver` is the one for a
+    lesson, where that takes too long. `fixed` keeps the plan's own times, where the server acts by
+    the clock.
     """
 
     name: str
-    model: str
+    server: str
     plan: Plan
     options: tuple[str, ...] = ()
     label: str | None = None
     open_files: int | None = None
-    load: Load | None = None
-    quick_load: Load | None = None
+    driver: Driver | None = None
+    quick_driver: Driver | None = None
     fixed: bool = False
 
     @property
@@ -64,9 +65,9 @@ class Case:
             self.plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds
         )
 
-    def load_at(self, scale: Scale) -> Load | None:
+    def driver_at(self, scale: Scale) -> Driver | None:
         """What puts the load on at that scale, None for the engine."""
-        return self.quick_load if scale.quick and self.quick_load is not None else self.load
+        return self.quick_driver if scale.quick and self.quick_driver is not None else self.driver
 
 
 @dataclass(frozen=True)

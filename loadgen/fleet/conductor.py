@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from loadgen.engine.client import SECOND
-from loadgen.engine.group_load import Share
-from loadgen.engine.loop import Engine, ParentGoneError, WorkerSnapshot
+from loadgen.engine.clock import SECOND
+from loadgen.engine.control import WorkerSnapshot
+from loadgen.engine.share import Share
+from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
+from loadgen.fleet.limits import descriptor_problem, source_addresses
+from loadgen.fleet.worker import Worker
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
@@ -46,20 +41,7 @@ LONGER_WARMUP_SECONDS = 5.0
 # Those who wait are starved, and not about to be served, once nobody's wait has ended for so long:
 # less than the usual warm-up, which they then do not prolong.
 STARVED_SECONDS = 0.4
-# A worker has this long to hand in its tally after the load has ended.
-HAND_IN_SECONDS = 10.0
 START_SECONDS = 60.0
-# Descriptors of a worker beside its clients': standard streams, control line, poller, imports.
-OTHER_DESCRIPTORS = 32
-# What Linux leaves unused of a range when all clients come from one address: the server's own port
-# and whatever else runs on the machine.
-USABLE_PORTS = 0.9
-# Connections closed by the client keep their port for 60 s (TIME_WAIT); on loopback Linux takes it
-# again after 1 s (tcp_tw_reuse). So many connections/s are reckoned with under churn.
-CHURN_PER_SECOND = 50_000
-TIME_WAIT_SECONDS = 60
-REUSE_SECONDS = 2
-MOST_SOURCES = 64
 
 
 class LoadError(Exception):
@@ -71,40 +53,6 @@ class Stop(Protocol):
 
     def is_set(self) -> bool: ...
     def set(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class WindowOpened:
-    """The measured window is open. `monotonic` is its time.monotonic()."""
-
-    monotonic: float
-
-
-@dataclass(frozen=True)
-class WindowClosed:
-    """The measured window is over. `monotonic` is its time.monotonic()."""
-
-    monotonic: float
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """How the run is doing.
-
-    `seconds` since the load started; `answered`, `connected` and `served` since then; `rate` in
-    messages/s since the snapshot before; `p99` of the response time in seconds, of the window so
-    far (of the warm-up before it), or None.
-    """
-
-    seconds: float
-    answered: int
-    rate: float
-    p99: float | None
-    connected: int
-    served: int
-
-
-Event = WindowOpened | WindowClosed | Snapshot
 
 
 def run_load(
@@ -145,78 +93,6 @@ def run_load(
 
 def ignore(event: Event) -> None:
     """Take note of nothing."""
-
-
-class Worker:
-    """A worker process as its parent sees it."""
-
-    def __init__(self, share: Share) -> None:
-        self.number = share.worker
-        self.connected_at: int | None = None
-        self.awaiting: int | None = None
-        self.snapshot: WorkerSnapshot | None = None
-        self.tally: Tally | None = None
-        self.failure: str | None = None
-        self.line, theirs = Pipe()
-        with theirs:
-            # A plain interpreter rather than multiprocessing's: nothing of the caller's program is
-            # imported again, and a session of its own keeps the terminal's Ctrl-C from it.
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER_PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-        self.tell("share", share)
-
-    @property
-    def done(self) -> bool:
-        """True when nothing more will come from it."""
-        return self.tally is not None or self.failure is not None
-
-    def tell(self, kind: str, value: Any = None) -> None:
-        """Send a word; one that is gone is noticed when it is listened to."""
-        with contextlib.suppress(OSError):
-            self.line.send((kind, value))
-
-    def hear(self) -> str | None:
-        """Take in one word and return its kind, or None when there was none to come."""
-        try:
-            kind, value = self.line.recv()
-        except (EOFError, OSError):
-            self.failure = f"load worker {self.number + 1} {self._how_it_ended()}"
-            return None
-        if kind == "connected":
-            self.connected_at = value
-        elif kind == "awaiting":
-            self.awaiting = value
-        elif kind == "snapshot":
-            self.snapshot = value
-        elif kind == "tally":
-            self.tally = value
-        elif kind == "failure":
-            self.failure = f"load worker {self.number + 1} failed: {value}"
-        return str(kind)
-
-    def _how_it_ended(self) -> str:
-        try:
-            code = self.process.wait(timeout=HAND_IN_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "closed its line and went on"
-        if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"ended before its time with exit status {code}"
-
-    def end(self) -> None:
-        """End the process, if it has not ended, and reap it."""
-        self.line.close()
-        try:
-            # Its line is gone, so it ends by itself unless it is stuck.
-            self.process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class _Conductor:
@@ -398,121 +274,3 @@ def _interrupt_sets(stop: Stop) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-# In the worker
-
-WORKER_PROGRAM = "import sys; from loadgen.fleet.conductor import work; work(int(sys.argv[1]))"
-
-
-def work(descriptor: int) -> None:
-    """Be a worker: take a share from the line at `descriptor`, run it, hand in the tally."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Connection(descriptor) as line:
-        try:
-            _, share = line.recv()
-            raise_descriptor_limit()
-            _wake_precisely()
-            if share.plan.pin:
-                _pin(share.worker)
-            line.send(("tally", Engine(share, line).run()))
-        except (ParentGoneError, EOFError, BrokenPipeError):
-            return
-        except Exception:  # noqa: BLE001 - the parent says what it was, and ends the run
-            with contextlib.suppress(OSError):
-                line.send(("failure", traceback.format_exc(limit=-4).strip()))
-            raise SystemExit(1) from None
-
-
-def raise_descriptor_limit() -> None:
-    """Raise the soft limit of open files to the hard one, for this process."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _wake_precisely() -> None:
-    """Ask Linux not to add its usual 50 us to a sleep, which an open loop would show."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/timerslack_ns").write_text("1")
-
-
-def _pin(worker: int) -> None:
-    cores = worker_cores(worker + 1)
-    if cores:
-        os.sched_setaffinity(0, {cores[worker]})
-
-
-def worker_cores(workers: int) -> list[int]:
-    """The core of each worker under `pin`, from the last one down; [] where none can be set."""
-    if not hasattr(os, "sched_getaffinity"):
-        return []
-    cores = sorted(os.sched_getaffinity(0), reverse=True)
-    return [cores[number % len(cores)] for number in range(workers)]
-
-
-# Before the run
-
-
-def descriptor_problem(plan: Plan) -> str | None:
-    """Why the limit of open files does not allow the plan and what to do about it, or None."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(Share(plan, Endpoint("inet"), number).clients for number in range(plan.workers))
-    needed = most + OTHER_DESCRIPTORS
-    if hard == resource.RLIM_INFINITY or needed <= hard:
-        return None
-    return (
-        f"{plan.clients} clients over {plan.workers} workers need {needed} open files in a "
-        f"process, but the hard limit is {hard}: raise it with `ulimit -Hn {needed}` (as root), "
-        f"use fewer clients, or more workers"
-    )
-
-
-def ephemeral_ports() -> tuple[int, int]:
-    """The range of ports that the kernel takes for clients, both ends included."""
-    try:
-        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-    except (OSError, ValueError):
-        # RFC 6335: the range for dynamic ports where the kernel says no other.
-        return 49152, 65535
-    return int(low), int(high)
-
-
-def ports_needed(plan: Plan, endpoint: Endpoint) -> int:
-    """Ports held at the busiest moment, those in TIME_WAIT included; an estimate under churn."""
-    lasting = plan.clients
-    if all(group.messages_per_connection is None for group in plan.groups):
-        return lasting
-    held_for = REUSE_SECONDS if endpoint.is_loopback else TIME_WAIT_SECONDS
-    return lasting + CHURN_PER_SECOND * held_for
-
-
-def source_addresses(plan: Plan, endpoint: Endpoint) -> tuple[str, ...]:
-    """Addresses of 127.0.0.0/8 to connect from when one address has too few ports; else ()."""
-    if endpoint.family != "inet" or endpoint.transport != "tcp" or not endpoint.is_loopback:
-        return ()
-    if not sys.platform.startswith("linux"):
-        # Elsewhere only 127.0.0.1 is configured.
-        return ()
-    low, high = ephemeral_ports()
-    per_source = int((high - low + 1) * USABLE_PORTS)
-    sources = -(-ports_needed(plan, endpoint) // per_source)
-    if sources <= 1:
-        return ()
-    return tuple(f"127.0.1.{number + 1}" for number in range(min(sources * 2, MOST_SOURCES)))
-
-
-def port_warning(plan: Plan, endpoint: Endpoint) -> str | None:
-    """Why connects may fail for want of ports, and what to do about it, or None."""
-    if endpoint.family == "unix":
-        return None
-    low, high = ephemeral_ports()
-    available = high - low + 1
-    needed = ports_needed(plan, endpoint)
-    if source_addresses(plan, endpoint) or needed <= available * USABLE_PORTS:
-        return None
-    return (
-        f"up to {needed} client ports may be held at once, those in TIME_WAIT included, and this "
-        f"machine has {available} for one address ({low} to {high}): connections may fail with "
-        "EADDRNOTAVAIL; "
-        "use fewer clients or a lower rate, or widen net.ipv4.ip_local_port_range"
-    )

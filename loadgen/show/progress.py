@@ -1,6 +1,6 @@
 """What is going on, on stderr: a live table on a terminal, a line per run elsewhere.
 
-Drawn in the parent and never in a load process, and only when there is news: at most four times a
+Drawn in the parent and never in a worker, and only when there is news: at most four times a
 second, since a redraw costs about 7 ms.
 """
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from loadgen.fleet.conductor import Event, Snapshot, WindowClosed, WindowOpened
+from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
 from loadgen.judge import units
 from loadgen.judge.figures import figures
 from loadgen.plan.plan import Plan

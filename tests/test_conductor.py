@@ -1,32 +1,17 @@
 """Workers start together, add up, stop early, and never leave a run hanging or a process behind."""
 
-import os
-import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import psutil
 import pytest
 
-from loadgen.fleet import conductor as fleet
-from loadgen.fleet.conductor import (
-    Event,
-    LoadError,
-    Snapshot,
-    WindowClosed,
-    WindowOpened,
-    descriptor_problem,
-    port_warning,
-    run_load,
-    source_addresses,
-    worker_cores,
-)
+from loadgen.fleet import conductor
+from loadgen.fleet.conductor import LoadError, run_load
+from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -41,7 +26,7 @@ def workers_of_this_process() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if any("loadgen.fleet.conductor" in argument for argument in child.cmdline())
+        if any("loadgen.fleet.worker" in argument for argument in child.cmdline())
     ]
 
 
@@ -88,8 +73,8 @@ def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
 
 
 def test_the_warm_up_goes_on_until_all_have_had_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "STARVED_SECONDS", WAIT_SECONDS)
-    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(conductor, "STARVED_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", WAIT_SECONDS)
     numbers, release = Counter(), threading.Event()
     released_at_opening: list[bool] = []
 
@@ -115,9 +100,9 @@ def test_the_warm_up_goes_on_until_all_have_had_a_reply(monkeypatch: pytest.Monk
 def test_starved_clients_do_not_prolong_the_warm_up_for_ever(
     ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
-    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
-    monkeypatch.setattr(fleet, ending, 0.1)
+    monkeypatch.setattr(conductor, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", 1000)
+    monkeypatch.setattr(conductor, ending, 0.1)
     plan = Plan((Group(3),), duration_seconds=0.2, warmup_seconds=0.05)
     with serving(talk(), one_at_a_time=True) as endpoint:
         tally = run_load(plan, endpoint)
@@ -128,8 +113,8 @@ def test_starved_clients_do_not_prolong_the_warm_up_for_ever(
 def test_idle_clients_and_open_loops_do_not_prolong_the_warm_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
-    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", 1000)
     groups = Group(2, "idle", silent=True), Group(2, "by the clock", rate_per_second=100)
 
     def say_nothing(client: socket.socket) -> None:
@@ -143,8 +128,8 @@ def test_idle_clients_and_open_loops_do_not_prolong_the_warm_up(
 
 
 def test_a_stop_ends_a_prolonged_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "STARVED_SECONDS", 1000)
-    monkeypatch.setattr(fleet, "LONGER_WARMUP_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", 1000)
     stop = threading.Event()
 
     def stop_soon(event: Event) -> None:
@@ -245,43 +230,6 @@ def test_without_any_worker_left_there_is_a_clear_error() -> None:
         run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=kill_all)
 
 
-def test_a_worker_that_cannot_start_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "WORKER_PROGRAM", "raise SystemExit(3)")
-    with pytest.raises(LoadError, match="exit status 3"):
-        run_load(Plan((Group(1),)), LOOPBACK)
-
-
-def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import loadgen.fleet.conductor as f, sys; f.Engine = None; f.work(int(sys.argv[1]))"
-    monkeypatch.setattr(fleet, "WORKER_PROGRAM", program)
-    with pytest.raises(LoadError, match="'NoneType' object is not callable"):
-        run_load(Plan((Group(1),)), LOOPBACK)
-
-
-def test_workers_end_with_their_parent() -> None:
-    program = (
-        "import sys; from loadgen.fleet.conductor import run_load\n"
-        "from loadgen.plan.plan import *\n"
-        "run_load(Plan((Group(2),), duration_seconds=600.0, warmup_seconds=0.0),\n"
-        "    Endpoint('inet', '127.0.0.1', int(sys.argv[1])),\n"
-        "    on_event=lambda event: print(event, flush=True))\n"
-    )
-    with serving(talk()) as endpoint:
-        parent = subprocess.Popen(
-            [sys.executable, "-c", program, str(endpoint.port)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
-        )
-        with parent:
-            assert parent.stdout is not None
-            parent.stdout.readline()
-            children = psutil.Process(parent.pid).children()
-            parent.kill()
-        assert children
-        _, alive = psutil.wait_procs(children, timeout=WAIT_SECONDS)
-        assert not alive
-
-
 def test_a_name_is_resolved_before_the_load() -> None:
     plan = Plan((Group(1),), duration_seconds=None, messages_per_client=1)
     with serving(talk()) as endpoint:
@@ -307,30 +255,6 @@ def test_the_snapshots_come_at_most_four_times_a_second() -> None:
     assert min(gaps) > 0.2499
 
 
-def test_too_few_descriptors_are_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1024))
-    problem = descriptor_problem(Plan((Group(3000),), workers=2))
-    assert problem is not None
-    assert "hard limit is 1024" in problem
-    assert "ulimit -Hn 1532" in problem
-    assert descriptor_problem(Plan((Group(3000),), workers=4)) is None
-
-
-def test_more_source_addresses_only_where_one_is_not_enough() -> None:
-    few, many = Plan((Group(100),)), Plan((Group(60_000),))
-    churn = Plan((Group(100, messages_per_connection=1),))
-    remote = Endpoint("inet", "192.0.2.1", 80)
-    assert source_addresses(few, LOOPBACK) == ()
-    assert len(set(source_addresses(many, LOOPBACK))) >= 2
-    assert source_addresses(churn, LOOPBACK)
-    assert source_addresses(many, remote) == ()
-    assert port_warning(many, LOOPBACK) is None
-    assert port_warning(few, remote) is None
-    warning = port_warning(churn, remote)
-    assert warning is not None
-    assert "EADDRNOTAVAIL" in warning
-
-
 def test_churn_runs_from_several_addresses() -> None:
     plan = Plan(
         (Group(3, messages_per_connection=1),), duration_seconds=None, messages_per_client=5
@@ -338,33 +262,3 @@ def test_churn_runs_from_several_addresses() -> None:
     with serving(talk()) as endpoint:
         group = run_load(plan, endpoint).groups[0]
     assert (group.answered, group.connections, group.errors) == (15, 15, {})
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
-def test_workers_are_pinned_from_the_last_core_down() -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    assert worker_cores(1) == [cores[-1]]
-    seen: list[set[int]] = []
-
-    def look(event: Event) -> None:
-        if isinstance(event, WindowOpened):
-            seen.extend(set(worker.cpu_affinity() or ()) for worker in workers_of_this_process())
-
-    with serving(talk()) as endpoint:
-        run_load(Plan((Group(1),), pin=True, duration_seconds=0.1), endpoint, on_event=look)
-    assert seen == [{cores[-1]}]
-
-
-def test_systems_without_epoll_use_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = f"import select; del select.epoll; {fleet.WORKER_PROGRAM}"
-    monkeypatch.setattr(fleet, "WORKER_PROGRAM", program)
-    groups = (Group(3), Group(2, "churn", messages_per_connection=2), Group(1, "idle", silent=True))
-    plan = Plan(groups, duration_seconds=None, messages_per_client=6)
-    with serving(talk()) as endpoint:
-        lasting, churn, idle = run_load(plan, endpoint).groups
-    assert (lasting.answered, churn.answered, churn.connections, idle.held) == (18, 12, 6, 1)
-    with serving(talk()) as endpoint:
-        paced = run_load(
-            Plan((Group(2, rate_per_second=100),), duration_seconds=0.3, warmup_seconds=0), endpoint
-        )
-    assert paced.groups[0].answered_in_window == pytest.approx(30, abs=10)
