@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING, Audit, Verdict, audit, verdict
+from loadgen.judge.audit import Audit, audit
 from loadgen.judge.figures import Figures, Percentiles, figures, flat, together
 from loadgen.judge.intervals import Estimate, clearly_differs, estimate, ratio
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, Verdict, verdict
 from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.result import Result, Run

@@ -7,7 +7,6 @@ do not bear out.
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
 from loadgen.judge.compare import (
     CONNECTIONS,
     CPU,
@@ -20,6 +19,7 @@ from loadgen.judge.compare import (
     load_of,
 )
 from loadgen.judge.intervals import Estimate, clearly_differs, ratio
+from loadgen.judge.verdict import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5

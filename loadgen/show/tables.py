@@ -13,7 +13,6 @@ from functools import partial
 import tabulate
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR
 from loadgen.judge.compare import (
     CONNECTIONS,
     CPU,
@@ -29,6 +28,7 @@ from loadgen.judge.compare import (
 )
 from loadgen.judge.figures import Percentiles
 from loadgen.judge.intervals import Estimate
+from loadgen.judge.verdict import GENERATOR
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.environment import Environment

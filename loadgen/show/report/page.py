@@ -20,7 +20,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING
 from loadgen.judge.compare import (
     CONNECTIONS,
     MESSAGES,
@@ -35,6 +34,7 @@ from loadgen.judge.compare import (
     warnings,
 )
 from loadgen.judge.curves import curves, knees
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
 from loadgen.record.result import ExperimentOutcome, Result
 from loadgen.show import sentences as reading

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR
 from loadgen.judge.compare import CONNECTIONS, MESSAGES, ONE_TRIAL, headline
+from loadgen.judge.verdict import GENERATOR
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Bar, Bars, Section
 from loadgen.show.report.parts import MOST_PANELS, Part, parts_of, some_of
