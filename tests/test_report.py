@@ -12,17 +12,19 @@ import pytest
 
 from concurrency_models.backends import MODELS
 from loadgen.command import main as cli
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import result as record
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import Sample, ServerCost
-from loadgen.record.result import RecordError, Result, Run
+from loadgen.record.result import RecordError, Result
 from loadgen.record.tally import Lane
 from loadgen.show.report import missing, write_report
+from loadgen.show.report.curves import bundles
 from loadgen.show.report.fairness import MOST_DOTS, even_shares
 from loadgen.show.report.latency import tail
-from loadgen.show.report.loads import load_labels, loads, parties, sweeps
+from loadgen.show.report.loads import load_labels, loads, parties
 from loadgen.show.report.over_time import cpu_over_time, rate_over_time
 from loadgen.show.report.panels import (
     CONNECTING,
@@ -45,8 +47,18 @@ from tests.runs import PLAN, group_tally, result, run, starving, tally, trials
 LOOK = style_of("thread")
 
 
+def told(*results: Result) -> list[Section]:
+    analyses = [analyse(one) for one in results]
+    every = loads(analyses)
+    return sections(every, bundles(analyses, every))
+
+
 def section(anchor: str, *results: Result) -> Section:
-    return next(one for one in sections(loads(results)) if one.anchor == anchor)
+    return next(one for one in told(*results) if one.anchor == anchor)
+
+
+def report_on(path: Path, *results: Result) -> None:
+    write_report([analyse(one) for one in results], path)
 
 
 # Looks
@@ -101,7 +113,7 @@ def test_loads_are_named_by_what_tells_them_apart(plans: list[Plan], labels: lis
 
 def test_several_results_stand_side_by_side_under_letters() -> None:
     one, other = result(*trials("thread", [200, 210])), result(*trials("thread", [300, 310]))
-    (load,) = loads([one, other])
+    (load,) = loads([analyse(one), analyse(other)])
     assert [subject.name for subject in load.subjects] == ["thread (A)", "thread (B)"]
     assert [subject.style.dash for subject in load.subjects] == ["solid", "dashed"]
     assert {subject.style.color for subject in load.subjects} == {LOOK.color}
@@ -125,37 +137,8 @@ def test_two_results_are_on_one_chart_whatever_they_measured() -> None:
 
 
 def test_pictures_show_the_trial_in_the_middle() -> None:
-    (load,) = loads([result(*trials("thread", [100, 300, 200]))])
+    (load,) = loads([analyse(result(*trials("thread", [100, 300, 200])))])
     assert load.subjects[0].typical.run.trial == 3
-
-
-def test_loads_that_differ_in_one_number_make_a_curve() -> None:
-    runs = [run(plan=plan(Group(count))) for count in (100, 1, 10)]
-    (sweep,) = sweeps(loads([result(*runs)]))
-    assert sweep.by == "clients"
-    assert [value for value, _ in sweep.steps] == [1, 10, 100]
-
-
-def test_loads_that_differ_in_two_numbers_make_none() -> None:
-    runs = [run(plan=plan(Group(10 * size, size_bytes=size))) for size in (1, 2, 3)]
-    assert sweeps(loads([result(*runs)])) == []
-
-
-def unmeasured(*groups: Group) -> Run:
-    return Run("thread", plan(*groups), problem="it did not start")
-
-
-def test_a_mix_of_talking_groups_makes_no_curve() -> None:
-    mixed = [unmeasured(Group(1, "fast"), Group(count, "slow")) for count in (1, 2)]
-    assert sweeps(loads([result(*mixed)])) == []
-
-
-def test_silent_clients_that_grow_beside_busy_ones_make_a_curve() -> None:
-    idle = [
-        unmeasured(Group(10, "busy"), Group(count, "idle", silent=True)) for count in (1000, 10_000)
-    ]
-    (sweep,) = sweeps(loads([result(*idle)]))
-    assert sweep.by == "idle clients"
 
 
 # What the charts show
@@ -197,7 +180,7 @@ def test_what_did_not_run_is_said_and_not_drawn_as_zero() -> None:
 
 def test_a_report_of_nothing_but_failures_has_no_charts() -> None:
     failed = replace(run(), tally=None, problem="it did not start", server=ServerCost())
-    assert sections(loads([result(failed)])) == []
+    assert told(result(failed)) == []
 
 
 def test_the_tail_runs_through_the_percentiles_and_ends_at_one_in_all() -> None:
@@ -321,12 +304,12 @@ def test_many_loads_are_drawn_in_part_and_that_is_said() -> None:
 
 
 def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
-    every = loads([result(*(run(plan=plan(Group(count))) for count in (1, 10, 100)))])
-    (curve,) = [
-        one
-        for one in sections(every, knees={("clients", "thread"): 10.0})
-        if one.anchor == "curves"
+    answers = {1: 1000, 10: 1000, 100: 100}
+    runs = [
+        replace(run(plan=plan(Group(count))), tally=tally(group_tally(count, each)))
+        for count, each in answers.items()
     ]
+    curve = section("curves", result(*runs))
     rate = curve.panels[0]
     assert isinstance(rate, Lines)
     assert rate.lines[0].xs == (1, 10, 100)
@@ -335,7 +318,7 @@ def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
 
 
 def test_every_section_has_sentences_and_tables_with_the_same_servers() -> None:
-    for one in sections(loads([everything()])):
+    for one in told(everything()):
         assert one.says, one.title
         assert one.tables, one.title
         assert one.panels, one.title
@@ -379,7 +362,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report([everything()], path)
+    report_on(path, everything())
     return path.read_text()
 
 
@@ -397,7 +380,7 @@ def test_every_link_leads_to_a_place_on_the_page(html: str) -> None:
 
 def test_every_chart_has_words(html: str) -> None:
     page = Page(html)
-    assert len(page.words) == sum(len(one.panels) for one in sections(loads([everything()])))
+    assert len(page.words) == sum(len(one.panels) for one in told(everything()))
     assert all(len(words) > 40 for words in page.words)
 
 
@@ -422,7 +405,7 @@ def test_the_page_gives_the_command_and_the_machine(html: str) -> None:
 
 def test_two_results_are_set_against_each_other(tmp_path: Path) -> None:
     one, other = result(*trials("thread", [200, 201])), result(*trials("thread", [400, 402]))
-    write_report([one, other], tmp_path / "report.html")
+    report_on(tmp_path / "report.html", one, other)
     text = Page((tmp_path / "report.html").read_text()).text
     assert "thread: B has 2.00 times the messages/s of A" in text
     assert "better" in text
@@ -430,12 +413,12 @@ def test_two_results_are_set_against_each_other(tmp_path: Path) -> None:
 
 def test_results_of_unlike_loads_share_a_page_and_say_so(tmp_path: Path) -> None:
     one, other = result(run()), result(run(plan=plan(Group(10, size_bytes=128))))
-    write_report([one, other], tmp_path / "report.html")
+    report_on(tmp_path / "report.html", one, other)
     assert "the loads differ" in Page((tmp_path / "report.html").read_text()).text
 
 
 def html_of(path: Path, *results: Result) -> str:
-    write_report(results, path / "report.html")
+    report_on(path / "report.html", *results)
     return (path / "report.html").read_text()
 
 
@@ -500,7 +483,7 @@ def test_without_bokeh_the_line_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "pip install" in (missing() or "")
     with pytest.raises(RecordError, match="pip install"):
-        write_report([result(run())], tmp_path / "report.html")
+        report_on(tmp_path / "report.html", result(run()))
 
 
 def test_report_and_no_save_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:

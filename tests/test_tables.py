@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.judge import compare, units
-from loadgen.judge.compare import rows
+from loadgen.judge import units
+from loadgen.judge.analysis import analyse
+from loadgen.judge.diff import diff
 from loadgen.judge.intervals import Estimate
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
@@ -13,14 +14,13 @@ from loadgen.plan.plan import Plan
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
-from loadgen.show import sentences as reading
-from loadgen.show import tables
-from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
+from loadgen.show.result_text import as_markdown, as_text, differences
+from loadgen.show.table import WIDTH
+from tests.runs import PLAN, cost, group_tally, result, rows, run, starving, tally, trials
 
 
 def shown(found: Result) -> str:
-    lines = rows(found)
-    return tables.render(found, lines, reading.sentences(lines), compare.warnings(found, lines))
+    return as_text(analyse(found))
 
 
 def line_of(text: str, title: str, name: str) -> list[str]:
@@ -86,7 +86,7 @@ def spoilt(model: str) -> Run:
     ids=["core", "single", "spoilt", "closed", "open", "churn", "broken", "notes"],
 )
 def test_no_line_that_can_be_broken_is_wider_than_100_columns(found: Result) -> None:
-    too_wide = [line for line in shown(found).splitlines() if len(line) > tables.WIDTH]
+    too_wide = [line for line in shown(found).splitlines() if len(line) > WIDTH]
     assert [line for line in too_wide if " " in line.strip()] == []
 
 
@@ -122,7 +122,7 @@ def under(python: str, gil: str, trial: int) -> Run:
 def test_many_rows_and_long_names_fit_as_well(found: Result) -> None:
     # What is too wide is folded: no table is wider, and no name is cut.
     lines = shown(found).splitlines()
-    assert max(map(len, lines)) <= tables.WIDTH
+    assert max(map(len, lines)) <= WIDTH
     words = " ".join(lines).split()
     for row in rows(found):
         assert set(row.name.split()) <= set(words)
@@ -285,15 +285,13 @@ def test_groups_have_rows_of_their_own() -> None:
 
 
 def test_markdown_has_the_same_cells_and_the_command() -> None:
-    lines = rows(CORE)
-    text = tables.render_markdown(CORE, lines, reading.sentences(lines), ["mind this"])
+    text = as_markdown(analyse(replace(CORE, notes=("mind this",))))
     assert "    python -m loadgen" in text
     assert "| 1 | thread" in " ".join(text.split())
     assert "- mind this" in text
     pythons = (replace(run("prefork"), gil=None), replace(run("prefork"), python="3.14.0t"))
     found = result(*[replace(one, connections_by_worker=(99,) * 64) for one in pythons])
-    lines = rows(found)
-    text = tables.render_markdown(found, lines, [], [])
+    text = as_markdown(analyse(found))
     assert "| prefork 3.14.0t | 64 | 99 | 99 | 99 99 " in " ".join(text.split())
     assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
     header = next(line for line in text.splitlines() if "connections/s" in line)
@@ -305,13 +303,15 @@ def test_a_cut_short_result_says_so_in_its_title() -> None:
 
 
 def test_diff_as_text() -> None:
-    a, b = result(*trials("thread", [200, 201])), result(*trials("thread", [300, 301]))
-    found, said = compare.diff(a, b)
-    text = tables.differences(found, ("one", "two"), said)
+    a, b = (
+        analyse(result(*trials("thread", per_client))) for per_client in ([200, 201], [300, 301])
+    )
+    found, minds = diff(a, b)
+    text = differences(found, ("one", "two"), minds)
     assert "A: one" in text
     assert "better" in text
     assert "1.50" in text
-    assert max(map(len, text.splitlines())) <= tables.WIDTH
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,10 @@ from loadgen.fleet.measure import (
     server_cores,
     tasks,
 )
-from loadgen.judge import compare
-from loadgen.judge.compare import ComparisonError, Row
-from loadgen.judge.curves import curves as find_curves
+from loadgen.judge.analysis import Analysis, analyse
+from loadgen.judge.diff import ComparisonError, diff
+from loadgen.judge.document import document
+from loadgen.judge.rows import Row
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
@@ -40,8 +41,7 @@ from loadgen.record.result import RecordError, Result, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import Found, find, listens, probe
 from loadgen.servers.problem import TargetError
-from loadgen.show import curve_tables, export, report, tables
-from loadgen.show import sentences as reading
+from loadgen.show import curve_tables, export, report, result_text
 from loadgen.show.progress import Progress
 
 FAILURE = 1
@@ -92,9 +92,9 @@ def _diff(words: Sequence[str]) -> int:
     asked = options.make_diff_parser().parse_args(words)
     paths = Path(asked.a), Path(asked.b)
     a, b = record.load(paths[0]), record.load(paths[1])
-    found, said = compare.diff(a, b)
+    found, minds = diff(analyse(a), analyse(b))
     names = tuple(f"{path} ({one.began})" for path, one in zip(paths, (a, b), strict=True))
-    sys.stdout.write(tables.differences(found, (names[0], names[1]), said))
+    sys.stdout.write(result_text.differences(found, (names[0], names[1]), minds))
     return 0
 
 
@@ -107,7 +107,7 @@ def _report(words: Sequence[str]) -> int:
     elif len(results) == 1:
         first = Path(asked.results[0])
         path = (first if first.is_dir() else first.parent) / report.REPORT_FILE
-    report.write_report(results, path)
+    report.write_report([analyse(result) for result in results], path)
     print(f"wrote {path}", file=sys.stderr)
     return 0
 
@@ -147,6 +147,7 @@ def _load(words: Sequence[str]) -> int:
         ceiling=session.ceiling,
         cut_short=session.cut_short,
         notes=tuple(session.notes),
+        p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
     )
     status = _present(asked, result)
     if session.failure is not None:
@@ -357,47 +358,38 @@ class _Session:
 
 def _present(asked: Namespace, result: Result) -> int:
     """Print, save and judge a result; return the exit status."""
-    found = compare.rows(result)
-    curves = find_curves(found, asked.p99_bound)
-    bends = curve_tables.tables_of(curves)
-    say = curve_tables.sentences(curves) or reading.sentences(found)
-    warnings = compare.warnings(result, found)
-    derived = {"curves": [curve.to_json() for curve in curves]} if curves else {}
-    document = record.dumps({**compare.document(result), **derived})
+    analysis = analyse(result)
+    saved = record.dumps(document(analysis))
     out = sys.stderr if asked.json == "-" else sys.stdout
     trouble = []
     # Saved before it is printed: a reader who goes away does not take the result along.
     if not asked.no_save:
-        trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings, bends)))
+        trouble += _trying(lambda: _save(asked, analysis, saved))
     if asked.json not in (None, "-"):
-        trouble += _trying(lambda: record.write(Path(asked.json), document))
+        trouble += _trying(lambda: record.write(Path(asked.json), saved))
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
-        trouble += _trying(lambda: export.save(Path(asked.export_hdr), found, start))
-    out.write(tables.render(result, found, say, warnings, bends))
+        trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
+    out.write(result_text.as_text(analysis))
     if asked.json == "-":
-        sys.stdout.write(document)
+        sys.stdout.write(saved)
     for sentence in trouble:
         _complain(sentence, FAILURE)
-    unmet = [line for one in asked.require for line in one.failures(found)]
+    unmet = [line for one in asked.require for line in one.failures(analysis.rows)]
     for line in unmet:
         _complain(line, FAILURE)
     if result.cut_short:
         return INTERRUPTED
-    return FAILURE if unmet or trouble or not all(map(_right, found)) else 0
+    return FAILURE if unmet or trouble or not all(map(_right, analysis.rows)) else 0
 
 
-def _save(
-    asked: Namespace,
-    result: Result,
-    document: str,
-    shown: tuple[list[Row], list[tuple[str, str]], list[str], list[tables.Table]],
-) -> None:
+def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
+    result = analysis.result
     folder = record.new_folder(Path(asked.results), result.began, result.what)
-    record.write(folder / record.RESULT_FILE, document)
-    record.write(folder / record.TABLES_FILE, tables.render_markdown(result, *shown))
+    record.write(folder / record.RESULT_FILE, saved)
+    record.write(folder / record.TABLES_FILE, result_text.as_markdown(analysis))
     if asked.report:
-        report.write_report([result], folder / report.REPORT_FILE)
+        report.write_report([analysis], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)
     if asked.report:
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
@@ -414,7 +406,7 @@ def _trying(action: Callable[[], None]) -> list[str]:
 
 def _right(row: Row) -> bool:
     """Whether every reply of a row was right, and every client could connect and stay."""
-    return row.problem is None and row.valid and not row.errors and not row.total("wrong")
+    return row.problem is None and row.valid and not row.errors and not row.ever("wrong")
 
 
 def _slug(text: str) -> str:
