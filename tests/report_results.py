@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Claim, ExperimentOutcome, Result, Run
 from loadgen.record.tally import GroupTally, Lane
+from loadgen.show.report.curves import bundles
+from loadgen.show.report.loads import loads
+from loadgen.show.report.panels import Section
+from loadgen.show.report.sections import sections
 from tests.runs import cost, group_tally, result, run, tally
 
 HOSTILE = "</script><b>$$x^2$$ & co"
@@ -75,3 +80,10 @@ def outcome() -> ExperimentOutcome:
         ),
         reading="A full queue is not a busy server.",
     )
+
+
+def sections_of(*results: Result) -> list[Section]:
+    """Everything that a report on these results shows, side by side."""
+    analyses = [analyse(one) for one in results]
+    every = loads(analyses)
+    return sections(every, bundles(analyses, every))

@@ -17,6 +17,11 @@ PLAN = Plan((Group(10),), duration_seconds=2.0)
 WINDOW = 2.0
 
 
+def plan(*groups: Group, framing: str = "length") -> Plan:
+    """A plan with that window, and those groups of clients."""
+    return Plan(groups, framing=framing, duration_seconds=WINDOW)
+
+
 def group_tally(
     clients: int = 10,
     per_client: int = 200,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command.options import models_of
+from loadgen.command.server_options import models_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError

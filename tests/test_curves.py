@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.command import options
+from loadgen.command.parser import make_parser
+from loadgen.command.plans import plans_of
+from loadgen.command.status import USAGE_ERROR
 from loadgen.judge.curves import Curve, curves, least_squares
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -186,7 +188,7 @@ def test_sentences_say_what_the_curve_says() -> None:
 
 
 def plans(*words: str) -> list[Plan]:
-    return options.plans_of(options.make_parser().parse_args(words), seed=1)
+    return plans_of(make_parser().parse_args(words), seed=1)
 
 
 def test_several_numbers_of_clients_are_several_plans() -> None:
@@ -227,5 +229,5 @@ def test_what_makes_no_curve_is_refused(words: list[str]) -> None:
 def test_a_sweep_that_means_nothing(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         plans("--sweep", text)
-    assert ended.value.code == options.USAGE_ERROR
+    assert ended.value.code == USAGE_ERROR
     assert capsys.readouterr().err.count("\n") == 1

@@ -15,7 +15,7 @@ from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.result_text import as_markdown, as_text, differences
-from loadgen.show.table import WIDTH
+from loadgen.show.wrapping import WIDTH
 from tests.runs import PLAN, cost, group_tally, result, rows, run, starving, tally, trials
 
 

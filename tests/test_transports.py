@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command import options
+from loadgen.command.server_options import server_options
 from loadgen.fleet import measure
 from loadgen.judge import audit
 from loadgen.judge.analysis import analyse
@@ -38,7 +38,7 @@ CORE = [name for name in HERE if MODELS[name].group == "core"]
 def put_on(plan: Plan, model: str) -> Run:
     """One run of a model that is started for it; everything that comes back has to be right."""
     plan.validate()
-    told = tuple(options.server_options(plan, ()))
+    told = tuple(server_options(plan, ()))
     run = measure.measure_model(measure.Task(model, plan, options=told), Notes(), threading.Event())
     assert (run.problem, run.notes) == (None, ())
     assert audit.audit(run).valid

@@ -1,15 +1,17 @@
 """The command `python -m loadgen experiment`: ask, measure, show, save, one after the other."""
 
-import random
 import sys
 import threading
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
-from loadgen.command.options import Parser, whole
+from loadgen.command.parser import Parser
+from loadgen.command.plans import seed_of
+from loadgen.command.present import check_report
+from loadgen.command.status import FAILURE, INTERRUPTED, complain
+from loadgen.command.values import nearest, whole
 from loadgen.experiments import predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
@@ -22,9 +24,6 @@ from loadgen.record import result as record
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
-
-FAILURE = 1
-INTERRUPTED = 130
 
 
 def make_parser() -> ArgumentParser:
@@ -90,10 +89,7 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(show.listing(list(EXPERIMENTS.values())))
         return 0
     chosen = experiments_of(asked.name)
-    if asked.report and asked.no_save:
-        raise PlanError("--report is written beside the saved result; leave out --no-save")
-    if asked.report and (problem := report.missing()):
-        raise RecordError(problem)
+    check_report(asked)
     if not asked.no_save:
         record.check_folder(Path(asked.folder or asked.results))
     scale = QUICK if asked.quick else FULL
@@ -137,8 +133,8 @@ def experiments_of(names: Sequence[str]) -> list[Experiment]:
         elif name in EXPERIMENTS:
             found[name] = EXPERIMENTS[name]
         else:
-            near = get_close_matches(name, EXPERIMENTS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(EXPERIMENTS)}"
+            near = nearest(name, EXPERIMENTS)
+            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(EXPERIMENTS)}"
             raise PlanError(f"there is no experiment {name!r}; {hint} (--list describes them)")
     return list(found.values())
 
@@ -146,21 +142,19 @@ def experiments_of(names: Sequence[str]) -> list[Experiment]:
 def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequence[str]) -> int:
     """One experiment from its question to its saved result; returns the exit status."""
     guess = predict.ask(experiment.ranking) if asked.predict else []
-    seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
     able = [case.name for case in experiment.cases if not unavailable(case, scale)]
     with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
         findings = conduct(
             experiment,
             scale,
-            seed,
+            seed_of(asked),
             progress,
             threading.Event(),
             command=("python", "-m", "loadgen", "experiment", *words),
             predictions=guess,
         )
     if findings is None:
-        print("loadgen: stopped before anything was measured", file=sys.stderr)
-        return INTERRUPTED
+        return complain("stopped before anything was measured", INTERRUPTED)
     return _present(findings, guess, asked)
 
 
@@ -188,7 +182,7 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     sys.stdout.write("\n" + show.closing(findings, revealed, warnings))
     sys.stdout.flush()
     if trouble is not None:
-        print(f"loadgen: {trouble}", file=sys.stderr)
+        complain(trouble, FAILURE)
     elif saved is not None:
         print(f"saved in {saved}", file=sys.stderr)
         if asked.report and not asked.folder:

@@ -9,8 +9,9 @@ from loadgen.experiments.quantity import shown, unit_of
 from loadgen.record.result import Claim
 from loadgen.show import table
 from loadgen.show.describe import heading
-from loadgen.show.table import Table, bulleted, wrapped
+from loadgen.show.table import Table
 from loadgen.show.tables import tables
+from loadgen.show.wrapping import points, wrapped
 
 _TRIALS = (
     "means of rates and costs, percentiles over all messages, memory at its peak, messages in all."
@@ -53,7 +54,7 @@ def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -
     parts.append("\n".join(["Claims", *(_claim(claim) for claim in outcome.claims)]))
     parts.append("\n".join(["Reading", wrapped(outcome.reading, "  ")]))
     if warnings:
-        parts.append(bulleted("Mind", warnings))
+        parts.append(points("Mind", warnings))
     return "\n\n".join(parts) + "\n"
 
 

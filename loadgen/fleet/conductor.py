@@ -140,11 +140,11 @@ def run_load(
             worker = Worker(Share(plan, endpoint, number, sources))
             stack.callback(worker.end)
             workers.append(worker)
-        return _Conductor(plan, workers, on_event or _ignore, stop).conduct()
+        return _Conductor(plan, workers, on_event or ignore, stop).conduct()
 
 
-def _ignore(event: Event) -> None:
-    pass
+def ignore(event: Event) -> None:
+    """Take note of nothing."""
 
 
 class Worker:

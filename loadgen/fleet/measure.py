@@ -18,6 +18,7 @@ from loadgen.fleet.conductor import (
     Stop,
     WindowClosed,
     WindowOpened,
+    ignore,
     run_load,
     worker_cores,
 )
@@ -205,7 +206,7 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
             ServerProcess("null server", [*command, *place], server_cores(plan)) as server,
         ):
             run = Run("null server", load, endpoint=server.endpoint)
-            run = _measure(run, server.pid, None, _ignore, stop)
+            run = _measure(run, server.pid, None, ignore, stop)
     except TargetError:
         return None
     found = figures(run)
@@ -239,10 +240,6 @@ def _at_full_speed(group: Group) -> Group:
         size_bytes=group.size_bytes if group.request is None else len(group.request),
         messages_per_connection=group.messages_per_connection,
     )
-
-
-def _ignore(event: Event) -> None:
-    pass
 
 
 def _measure(

@@ -8,8 +8,9 @@ from loadgen.judge.diff import Difference
 from loadgen.show import curve_tables
 from loadgen.show.describe import heading
 from loadgen.show.sentences import sentences
-from loadgen.show.table import bulleted, markdown, text, wrapped
+from loadgen.show.table import markdown, text
 from loadgen.show.tables import difference_table, tables
+from loadgen.show.wrapping import points, wrapped
 
 
 def as_text(analysis: Analysis) -> str:
@@ -26,7 +27,7 @@ def as_text(analysis: Analysis) -> str:
         lines = [wrapped(say, " " * (width + 4), f"  {name:<{width}}  ") for name, say in found]
         parts.append("\n".join(["What stands out", *lines]))
     if analysis.cautions:
-        parts.append(bulleted("Mind", analysis.cautions))
+        parts.append(points("Mind", analysis.cautions))
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,7 +48,7 @@ def differences(found: Sequence[Difference], names: tuple[str, str], minds: Sequ
     """Two results side by side as text; `names` say which results A and B are."""
     parts = [f"A: {names[0]}\nB: {names[1]}", text(difference_table(found))]
     if minds:
-        parts.append(bulleted("Mind", minds))
+        parts.append(points("Mind", minds))
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import tabulate
 
-WIDTH = 100
+from loadgen.show.wrapping import WIDTH, wrapped
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,6 @@ def markdown(table: Table) -> str:
         "pipe",
     )
     return "\n\n".join([f"## {table.title}", drawn, *table.notes])
-
-
-def wrapped(line: str, indent: str, first: str | None = None) -> str:
-    """A line broken at spaces to fit a terminal; `first` begins it where that is not `indent`."""
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def bulleted(title: str, lines: Sequence[str]) -> str:
-    """Sentences under a title, a bullet each."""
-    return "\n".join([title, *(wrapped(line, "    ", "  - ") for line in lines)])
 
 
 def _drawn(table: Table) -> str:

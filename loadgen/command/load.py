@@ -1,0 +1,87 @@
+"""The command `python -m loadgen`: from the options to runs, tables, a saved result and a status.
+
+Whatever was measured is tabulated and saved, however the command ends.
+"""
+
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadgen.command.parser import make_parser
+from loadgen.command.plans import plans_of, seed_of
+from loadgen.command.present import check_report, present
+from loadgen.command.server_options import models_of
+from loadgen.command.session import Session
+from loadgen.fleet.conductor import descriptor_problem
+from loadgen.fleet.measure import now
+from loadgen.plan.problem import PlanError
+from loadgen.record import environment
+from loadgen.record import result as record
+from loadgen.record.result import RecordError, Result
+from loadgen.show import export
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command line `words`; return the exit status.
+
+    Raises PlanError, TargetError or RecordError, and KeyboardInterrupt when it was stopped before
+    anything was measured.
+    """
+    asked = make_parser().parse_args(words)
+    _check_combinations(asked)
+    check_report(asked)
+    if not asked.no_save:
+        record.check_folder(Path(asked.results))
+    for file in (asked.json, asked.export_hdr):
+        if file not in (None, "-"):
+            record.check_file(Path(file))
+    if asked.export_hdr and (problem := export.missing()):
+        raise RecordError(problem)
+    seed = seed_of(asked)
+    plans = plans_of(asked, seed)
+    for plan in plans:
+        if problem := descriptor_problem(plan):
+            raise PlanError(problem)
+
+    began = now()
+    here = environment.describe()
+    session = Session(asked, plans, seed)
+    session.run()
+    if not session.runs:
+        raise KeyboardInterrupt
+    result = Result(
+        what=_slug(session.what),
+        command=("python", "-m", "loadgen", *words),
+        began=began,
+        finished=now(),
+        seed=seed,
+        environment=here,
+        runs=tuple(session.runs),
+        ceiling=session.ceiling,
+        cut_short=session.cut_short,
+        notes=tuple(session.notes),
+        p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
+    )
+    status = present(asked, result)
+    if session.failure is not None:
+        raise session.failure
+    return status
+
+
+def _check_combinations(asked: Namespace) -> None:
+    """Refuse options that contradict each other. Raises PlanError."""
+    if asked.connect and asked.python:
+        raise PlanError(
+            "--python is for servers that are started, and --connect drives one that runs already; "
+            "give one of them"
+        )
+    if asked.label and not asked.connect and len(models_of(asked.model or [])) > 1:
+        raise PlanError("--label names one server; give it with a single --model or --connect")
+    if asked.request is not None and not asked.connect:
+        raise PlanError("--request is for a server that is not ours; say where with --connect")
+
+
+def _slug(text: str) -> str:
+    """A text as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-") or "run"

@@ -1,0 +1,326 @@
+"""The options of `python -m loadgen`, in groups as its help shows them."""
+
+import argparse
+import shlex
+import sys
+from typing import NoReturn
+
+from concurrency_models.talk import FRAMINGS, TALKS
+from loadgen.command.plans import DEFAULT_CLIENTS, DEFAULT_SECONDS, DEFAULT_TIMEOUTS
+from loadgen.command.status import USAGE_ERROR
+from loadgen.command.values import (
+    endpoint,
+    escaped,
+    number,
+    requirement,
+    several,
+    size,
+    sweep,
+    think,
+    whole,
+    workers,
+)
+from loadgen.judge.curves import P99_BOUND_SECONDS
+from loadgen.plan.endpoint import FAMILIES, TRANSPORTS
+from loadgen.plan.group import ARRIVALS
+
+DEFAULT_TRIALS = 3
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit as a usage error."""
+        print(f"{self.prog}: {message} (--help explains the options)", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `python -m loadgen`; `experiment`, `diff` and `report` have their own."""
+    parser = Parser(
+        prog="loadgen",
+        usage="python -m loadgen [options]\n       python -m loadgen experiment NAME...\n"
+        "       python -m loadgen diff A B\n       python -m loadgen report RESULT...",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Put the load of many clients on a server and tabulate what they and the server saw.\n"
+            "Without --connect and --model it drives the server on 127.0.0.1:8008, and where there "
+            "is\nnone, starts the five models of the course in turn and compares them.\n\n"
+            "other commands, each with a --help of its own:\n"
+            "  experiment NAME...    measure what a lesson is about, and check what is expected\n"
+            "  diff A B              two saved results side by side\n"
+            "  report RESULT...      saved results as one HTML page with charts"
+        ),
+        epilog=(
+            "examples:\n"
+            "  python -m loadgen --clients 100\n"
+            "  python -m loadgen --model thread --model selectors --clients 1000 --trials 5\n"
+            "  python -m loadgen --clients 1,10,100,1000\n"
+            "  python -m loadgen --model thread --python python3.11 --python python3.13\n"
+            "  python -m loadgen --model selectors --rate 5000 --arrivals poisson\n"
+            "  python -m loadgen --model thread --group name=slow,clients=5,size=64KiB,think=0.1\n"
+            "  python -m loadgen --connect 127.0.0.1:6379 --request 'PING\\r\\n' "
+            "--reply '+PONG\\r\\n'\n"
+            "  python -m loadgen --model selectors --connect 127.0.0.1:7000 --reply-prefix '' "
+            "--label theirs\n"
+            "  python -m loadgen experiment --list\n"
+            "  python -m loadgen diff results/A results/B\n"
+            "  python -m loadgen report results/A\n"
+            "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
+            "not met,\n2 usage, 130 cut short by Ctrl-C"
+        ),
+    )
+    _add_servers(parser.add_argument_group("what to put it on"))
+    _add_load(parser.add_argument_group("the load"))
+    _add_measurement(parser.add_argument_group("the measurement"))
+    _add_output(parser.add_argument_group("the result"))
+    return parser
+
+
+def _add_servers(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--connect",
+        type=endpoint,
+        metavar="HOST:PORT",
+        help="a server that runs already, also [::1]:8008 and unix:PATH (default: 127.0.0.1:8008)",
+    )
+    add(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="start this model and stop it afterwards; repeatable; core, stdlib and all name "
+        "several (python -m concurrency_models.run --list describes them)",
+    )
+    add(
+        "--python",
+        action="append",
+        metavar="PYTHON",
+        help="start the servers under this interpreter, a path or a name; repeatable, each model "
+        "then runs under each; nothing needs to be installed there",
+    )
+    add(
+        "--server-options",
+        type=shlex.split,
+        default=[],
+        metavar="'OPTIONS'",
+        help="more options for each server that is started, such as '--backlog 5'",
+    )
+    add(
+        "--family",
+        choices=FAMILIES,
+        help="what servers that are started listen on: IPv4, IPv6, or a socket file, which is "
+        "removed afterwards; with --connect, what its name means (inet)",
+    )
+    add(
+        "--transport",
+        choices=TRANSPORTS,
+        default="tcp",
+        help="connections, or single datagrams: those lost, late and doubled are counted then "
+        "(tcp)",
+    )
+    add(
+        "--talk",
+        choices=TALKS,
+        default="loop",
+        help="what the server does with a connection: send a greeting and close it, answer one "
+        "message and close it, or answer until the client hangs up; servers that are started do "
+        "the same (loop)",
+    )
+    add("--label", metavar="NAME", help="what to call the server in tables and comparisons")
+    add(
+        "--i-may-load-this-host",
+        action="store_true",
+        help="allow an address that is not this machine's loopback: a load test looks like an "
+        "attack to whoever runs the other end, so have their consent",
+    )
+
+
+def _add_load(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--clients",
+        type=several(whole(1)),
+        metavar="N[,N...]",
+        help=f"how many clients talk at the same time; several numbers make a curve (default: "
+        f"{DEFAULT_CLIENTS})",
+    )
+    length = group.add_mutually_exclusive_group()
+    length.add_argument(
+        "--duration",
+        type=number(above=0),
+        metavar="S",
+        help=f"seconds to measure (default: {DEFAULT_SECONDS:g})",
+    )
+    length.add_argument(
+        "--messages",
+        type=whole(1),
+        metavar="M",
+        help="messages that each client sends, in place of a duration; then there is no warm-up",
+    )
+    add(
+        "--size", type=size, default=64, metavar="BYTES", help="bytes of a message, also 64KiB (64)"
+    )
+    add(
+        "--work",
+        metavar="KIND:N",
+        help="each message asks our server for work: fib:25 computes in Python and holds the GIL, "
+        "sha256:KIB computes and releases it, sleep:MS blocks",
+    )
+    add(
+        "--think",
+        type=think,
+        default=(0.0, "constant"),
+        metavar="S",
+        help="seconds between a reply and the next message; exp:S draws them at random with that "
+        "mean (0)",
+    )
+    add(
+        "--rate",
+        type=number(above=0),
+        metavar="R",
+        help="open loop: R messages/s over all clients, however slowly the server answers; latency "
+        "then counts from when a message was due",
+    )
+    add(
+        "--arrivals",
+        choices=ARRIVALS,
+        default="constant",
+        help="with --rate: evenly spaced, or at random like independent users (constant)",
+    )
+    add(
+        "--churn",
+        type=whole(1),
+        metavar="K",
+        help="close each connection after K messages and open a new one",
+    )
+    add(
+        "--idle",
+        type=whole(1),
+        metavar="N",
+        help="N more clients that connect, hold the connection and say nothing",
+    )
+    add(
+        "--group",
+        action="append",
+        default=[],
+        metavar="'name=slow,clients=5,...'",
+        help="more clients that behave otherwise, with a row of their own; keys: name, clients, "
+        "size, think, rate, arrivals, churn, work, request, reply; what is not given is as for the "
+        "rest; repeatable",
+    )
+    add(
+        "--sweep",
+        type=sweep,
+        metavar="NAME=V,V[,...]",
+        help="a curve over another number: size, think or rate, such as size=64,1KiB,16KiB",
+    )
+    add("--framing", choices=list(FRAMINGS), default="length", help="how messages are told apart")
+    add(
+        "--reply-prefix",
+        type=escaped,
+        default=b"received: ",
+        metavar="TEXT",
+        help="what the server puts before the message that it sends back ('received: ')",
+    )
+    add(
+        "--request",
+        type=escaped,
+        metavar="BYTES",
+        help="for any other server: send exactly this; \\r \\n \\t \\0 \\\\ \\xNN as in Python",
+    )
+    add("--reply", type=escaped, metavar="BYTES", help="with --request: expect exactly this")
+    add(
+        "--ramp",
+        type=number(),
+        default=0.0,
+        metavar="S",
+        help="spread the connecting over S seconds (0)",
+    )
+    add("--connect-rate", type=number(above=0), metavar="R", help="connect at most R clients/s")
+    add(
+        "--timeout",
+        type=number(above=0),
+        metavar="S",
+        help=f"give up on a connect or a reply after S seconds ({DEFAULT_TIMEOUTS['tcp']:g}; "
+        f"{DEFAULT_TIMEOUTS['udp']:g} over UDP, where it means that a datagram was lost)",
+    )
+
+
+def _add_measurement(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--warmup",
+        type=number(),
+        default=0.5,
+        metavar="S",
+        help="seconds to leave out of the figures before measuring (0.5); up to 5 more while "
+        "clients still get their first reply, unless it is 0",
+    )
+    add(
+        "--trials",
+        type=whole(1),
+        metavar="K",
+        help=f"measure each server K times, in random order ({DEFAULT_TRIALS} when comparing, "
+        "else 1)",
+    )
+    add(
+        "--workers",
+        type=workers,
+        default=1,
+        metavar="N",
+        help="processes that put the load on; auto: a core for each, one left to the server (1)",
+    )
+    add("--pin", action="store_true", help="keep workers and server on cores of their own")
+    add(
+        "--seed",
+        type=whole(0),
+        metavar="N",
+        help="for the order of runs and all random choices (default: a new one, which is saved)",
+    )
+    add(
+        "--no-ceiling",
+        action="store_true",
+        help="do not measure what the load generator could do at most",
+    )
+    add(
+        "--require",
+        action="append",
+        default=[],
+        type=requirement,
+        metavar="'FIGURE >= X'",
+        help="exit 1 unless every server reaches this, such as 'messages_per_second >= 20000' or "
+        "'latency_seconds.p99 < 0.005'; repeatable",
+    )
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--p99-bound",
+        type=number(above=0),
+        default=P99_BOUND_SECONDS,
+        metavar="S",
+        help=f"for a curve: up to how many seconds a p99 is good enough ({P99_BOUND_SECONDS:g})",
+    )
+    add("--results", default="results", metavar="DIR", help="where to save the result (results)")
+    add("--no-save", action="store_true", help="do not save the result")
+    add(
+        "--json",
+        metavar="FILE",
+        help="write the result as JSON as well; '-' for standard output, tables then go to stderr",
+    )
+    add(
+        "--export-hdr",
+        metavar="FILE",
+        help="write the latencies as an HdrHistogram log (needs the extra 'hdr')",
+    )
+    add(
+        "--report",
+        action="store_true",
+        help="write report.html, a page with charts, beside the saved result (needs the extra "
+        "'report')",
+    )
+    add("-q", "--quiet", action="store_true", help="show no progress")

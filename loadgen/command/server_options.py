@@ -1,0 +1,52 @@
+"""Servers of ours for a plan: which models, and what they are told so that they answer it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concurrency_models.backends import MODELS
+from loadgen.command.values import nearest
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
+
+MODEL_GROUPS = ("core", "stdlib", "all")
+
+
+def models_of(names: Sequence[str]) -> list[str]:
+    """The models that `--model` asks for, in the registry's order, each once.
+
+    Raises PlanError for a name that there is none of, with the nearest one.
+    """
+    wanted = set()
+    for name in names:
+        if name in MODEL_GROUPS:
+            kinds = {"core": ("core",), "stdlib": ("core", "stdlib")}.get(name)
+            wanted |= {one.name for one in MODELS.values() if kinds is None or one.group in kinds}
+        elif name in MODELS:
+            wanted.add(name)
+        else:
+            near = nearest(name, [*MODELS, *MODEL_GROUPS])
+            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(MODELS)}"
+            raise PlanError(f"there is no model {name!r}; {hint}")
+    return [name for name in MODELS if name in wanted]
+
+
+def server_options(plan: Plan, more: Sequence[str]) -> list[str]:
+    """What a server of ours must be told so that it answers as the plan expects."""
+    largest = max(group.size_bytes for group in plan.groups)
+    options = ["--framing", plan.framing, "--reply-prefix", os.fsdecode(plan.reply_prefix)]
+    usual = Plan(())
+    for name in ("family", "transport", "talk"):
+        if getattr(plan, name) != getattr(usual, name):
+            options += [f"--{name}", getattr(plan, name)]
+    if largest > 1024 * 1024:  # the server's own limit
+        options += ["--max-message", str(largest)]
+    if any(group.work is not None for group in plan.groups):
+        options.append("--work")
+    return [*options, *more]
+
+
+def without_request(plan: Plan) -> Plan:
+    """The same load for a server of ours, to which `--request` and `--reply` mean nothing."""
+    groups = (replace(group, request=None, reply=None) for group in plan.groups)
+    return replace(plan, groups=tuple(groups))

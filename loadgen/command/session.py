@@ -1,0 +1,218 @@
+"""The runs of one command: servers that are started in turn, one that is there already, or both."""
+
+import contextlib
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from loadgen.command.parser import DEFAULT_TRIALS
+from loadgen.command.plans import endpoint_of
+from loadgen.command.server_options import models_of, server_options, without_request
+from loadgen.fleet.conductor import port_warning
+from loadgen.fleet.measure import (
+    Task,
+    ceiling_needed,
+    measure_ceiling,
+    measure_found,
+    measure_model,
+    server_cores,
+    tasks,
+)
+from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
+from loadgen.record import result as record
+from loadgen.record.result import Run
+from loadgen.servers import candidates, interpreters
+from loadgen.servers.found import Found, find, listens, probe
+from loadgen.servers.problem import TargetError
+from loadgen.show import curve_tables
+from loadgen.show.progress import Progress
+
+
+class _Keeper:
+    """A watcher that keeps each run the moment it has ended, before anybody is told of it."""
+
+    def __init__(self, runs: list[Run], progress: Progress) -> None:
+        self._runs = runs
+        self._progress = progress
+        self.begin, self.event = progress.begin, progress.event
+
+    def end(self, run: Run) -> None:
+        self._runs.append(run)
+        self._progress.end(run)
+
+
+class Session:
+    """The runs of one command, and what was learned beside them."""
+
+    def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
+        self.runs: list[Run] = []
+        self.ceiling: record.Ceiling | None = None
+        self.cut_short = False
+        self.failure: Exception | None = None
+        self.notes: list[str] = []
+        self.what = "compare"
+        self._asked, self._plans, self._seed = asked, plans, seed
+        self._plan = plans[0]
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
+        asked = self._asked
+        if asked.model and asked.connect:
+            beside = self._allowed(endpoint_of(asked))
+            self._compare(models_of(asked.model), by_name=asked.model, beside=beside)
+            return
+        if asked.model or asked.python:
+            names = asked.model or ["core"]
+            self._compare(models_of(names), by_name=names)
+            return
+        endpoint = endpoint_of(asked)
+        if endpoint is None or (asked.connect is None and not listens(endpoint)):
+            why = "no server is named" if endpoint is None else f"nobody listens on {endpoint}"
+            print(
+                f"loadgen: {why}, so the models of the course are started here in turn and "
+                "compared (--help shows other ways)",
+                file=sys.stderr,
+            )
+            self._compare(models_of(["core"]), by_name=["core"])
+            return
+        self._drive(self._allowed(endpoint))
+
+    def _compare(
+        self, models: Sequence[str], by_name: Sequence[str], beside: Endpoint | None = None
+    ) -> None:
+        """Start each model and measure it, in turn with a server that is there already."""
+        asked = self._asked
+        label = None if beside else asked.label
+        pythons = [interpreters.own()]
+        if asked.python:
+            pythons, said = interpreters.find(asked.python)
+            if not pythons:
+                raise TargetError("; ".join(said))
+            self.notes += said
+        able, said = candidates.choose(models, by_name, self._plan, pythons, label)
+        self.notes += said
+        servers = {one.name: one for one in able}
+        names = list(servers)
+        found = None
+        if beside is not None:
+            found = self._find(beside)
+            names.append(asked.label or found.name)
+            if names[-1] in servers:
+                raise PlanError(
+                    f"the server at {beside} would be called {names[-1]} as well; give it a --label"
+                )
+        trials = asked.trials or (DEFAULT_TRIALS if len(names) > 1 else 1)
+        self.what = names[0] if len(names) == 1 else "compare"
+        self._hint_at_cores()
+        with self._keeping(), self._progress(names, trials) as progress:
+            for task in tasks(names, self._plans, trials, self._seed):
+                if found is not None and beside is not None and task.model == names[-1]:
+                    self._measure_found(found, beside, task, progress)
+                    continue
+                server = servers[task.model]
+                # A request for somebody else's server says nothing to ours.
+                plan = without_request(task.plan)
+                more = server_options(plan, asked.server_options)
+                one = replace(
+                    task,
+                    plan=plan,
+                    model=server.model,
+                    python=server.python,
+                    shown=server.name,
+                    label=label,
+                    options=tuple(more),
+                )
+                measure_model(one, _Keeper(self.runs, progress), self._stop)
+                if self._stop.is_set():
+                    break
+            self._find_ceiling(progress)
+
+    def _allowed(self, endpoint: Endpoint | None) -> Endpoint:
+        """The endpoint as a number, if it may be loaded. Raises PlanError."""
+        assert endpoint is not None, "--connect or the usual port names one"
+        endpoint = endpoint.resolved()
+        if not endpoint.is_loopback and not self._asked.i_may_load_this_host:
+            raise PlanError(
+                f"{endpoint} is not a loopback address: a load test looks like an attack to "
+                "whoever runs the other end. With their consent, repeat the command with "
+                "--i-may-load-this-host"
+            )
+        return endpoint
+
+    def _find(self, endpoint: Endpoint) -> Found:
+        """Who listens there, with a note on what to mind. Raises TargetError when nobody does."""
+        found = find(endpoint)
+        if found.pid is None:
+            probe(endpoint)
+        warnings = (port_warning(plan, endpoint) for plan in self._plans)
+        self.notes += dict.fromkeys(warning for warning in warnings if warning)
+        if self._plan.pin:
+            self.notes.append(
+                f"{self._asked.label or found.name} is not pinned: it was started by someone else"
+            )
+        return found
+
+    def _drive(self, endpoint: Endpoint) -> None:
+        asked = self._asked
+        found = self._find(endpoint)
+        trials = asked.trials or 1
+        self.what = asked.label or found.name
+        with self._keeping(), self._progress([self.what], trials) as progress:
+            for task in tasks([found.name], self._plans, trials, self._seed):
+                self._measure_found(found, endpoint, task, progress)
+                if self._stop.is_set():
+                    break
+            self._find_ceiling(progress)
+
+    def _measure_found(
+        self, found: Found, endpoint: Endpoint, task: Task, progress: Progress
+    ) -> None:
+        measure_found(
+            found,
+            endpoint,
+            task.plan,
+            _Keeper(self.runs, progress),
+            self._stop,
+            trial=task.trial,
+            label=self._asked.label,
+        )
+
+    def _progress(self, names: Sequence[str], trials: int) -> Progress:
+        return Progress(
+            dict.fromkeys(names, trials * len(self._plans)),
+            quiet=self._asked.quiet,
+            describe=curve_tables.describer(self._plans),
+        )
+
+    def _find_ceiling(self, progress: Progress) -> None:
+        if len(self._plans) > 1:  # a ceiling belongs to one load
+            return
+        if self._asked.no_ceiling or self._stop.is_set() or not ceiling_needed(self.runs):
+            return
+        progress.note("measuring what the load generator can do at most")
+        self.ceiling = measure_ceiling(self._plan, self._stop)
+
+    def _hint_at_cores(self) -> None:
+        if self._plan.pin and server_cores(self._plan) is None:
+            self.notes.append(
+                f"--pin: {self._plan.workers} worker(s) take all the cores there are, so the "
+                "server is not pinned and shares one with them; use fewer --workers"
+            )
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """A block whose end, by Ctrl-C or a fault, does not take along what was measured."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.cut_short = True
+        except Exception as failure:
+            if not self.runs:
+                raise
+            self.failure, self.cut_short = failure, True
+        self.cut_short = self.cut_short or self._stop.is_set()

@@ -1,0 +1,68 @@
+"""Whatever means nothing on the command line is answered with one line."""
+
+import pytest
+
+from loadgen.command.main import COMMANDS
+from loadgen.command.parser import make_parser
+from loadgen.command.status import USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--clients", "0"],
+        ["--clients", "many"],
+        ["--clients", "-3"],
+        ["--duration", "0"],
+        ["--duration", "nan"],
+        ["--duration", "inf"],
+        ["--messages", "0"],
+        ["--messages", "5", "--duration", "3"],
+        ["--size", "-1"],
+        ["--size", "1.5"],
+        ["--rate", "0"],
+        ["--churn", "0"],
+        ["--timeout", "0"],
+        ["--warmup", "-1"],
+        ["--workers", "0"],
+        ["--workers", "some"],
+        ["--trials", "0"],
+        ["--arrivals", "late"],
+        ["--framing", "json"],
+        ["--think", "exp:0"],
+        ["--think", "gauss:1"],
+        ["--server-options", '"'],
+        ["--require", "speed > 3"],
+        ["--nonsense"],
+        ["positional"],
+    ],
+)
+def test_nonsense_is_one_line_and_a_usage_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        make_parser().parse_args(words)
+    assert end.value.code == USAGE_ERROR
+    said = capsys.readouterr().err
+    assert said.startswith("loadgen: ")
+    assert said.count("\n") == 1
+
+
+def test_the_help_names_every_command() -> None:
+    said = make_parser().format_help()
+    for name in COMMANDS:
+        assert f"python -m loadgen {name} " in said
+        assert f"\n  {name} " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nonsense_after_a_command_is_one_line_that_names_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[command](["--nonsense"])
+    assert end.value.code == USAGE_ERROR
+    said = capsys.readouterr().err
+    assert said.startswith(f"loadgen {command}: ")
+    assert said.endswith("(--help explains the options)\n")
+    assert said.count("\n") == 1

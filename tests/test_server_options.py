@@ -1,0 +1,31 @@
+"""Which models are started, and what they are told."""
+
+import pytest
+
+from concurrency_models.backends import MODELS
+from loadgen.command.server_options import models_of, server_options
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
+from loadgen.plan.problem import PlanError
+
+
+def test_models_are_named_one_by_one_or_in_groups() -> None:
+    assert models_of(["thread", "process", "thread"]) == ["process", "thread"]
+    core = models_of(["core"])
+    assert core == ["iterative", "process", "thread", "socketserver", "selectors"]
+    assert set(core) <= set(models_of(["stdlib"])) <= set(models_of(["all"]))
+    assert models_of(["all"]) == list(MODELS)
+
+
+def test_an_unknown_model_gets_the_nearest_one() -> None:
+    with pytest.raises(PlanError, match="did you mean 'selectors'"):
+        models_of(["selector"])
+    with pytest.raises(PlanError, match="choose from iterative"):
+        models_of(["zzz"])
+
+
+def test_a_server_is_told_what_the_plan_expects_of_it() -> None:
+    small = server_options(Plan((Group(1),), framing="line"), ["--backlog", "5"])
+    assert small == ["--framing", "line", "--reply-prefix", "received: ", "--backlog", "5"]
+    big = server_options(Plan((Group(1, size_bytes=2 << 20),)), [])
+    assert big[big.index("--max-message") + 1] == str(2 << 20)
