@@ -49,7 +49,7 @@ class OverTrials(Enum):
     """How the trials of a row become its one number."""
 
     MEAN = "geometric mean of the trials"
-    POOLED = "over all trials' messages together"
+    POOLED = "all trials' messages together"
     MEDIAN = "median of the trials"
     TOTAL = "sum of the trials"
     HIGHEST = "highest of the trials"
@@ -68,7 +68,7 @@ class Figure:
     definition: str
 
 
-_CLOCKS: Final = {
+CLOCKS: Final = {
     "connect_seconds": ("connect", "from calling connect() until it has connected"),
     "first_reply_seconds": ("1st reply", "from calling connect() until the first right reply"),
     "latency_seconds": (
@@ -83,7 +83,7 @@ _CLOCKS: Final = {
 }
 """path -> (label, what is timed)"""
 
-_STATISTICS: Final = {
+STATISTICS: Final = {
     "count": "how many were timed",
     "mean": "mean",
     "p50": "median",
@@ -96,7 +96,7 @@ _STATISTICS: Final = {
 
 
 def _clock(path: str) -> tuple[Figure, ...]:
-    label, timed = _CLOCKS[path]
+    label, timed = CLOCKS[path]
     return tuple(
         Figure(
             f"{path}.{name}",
@@ -106,7 +106,7 @@ def _clock(path: str) -> tuple[Figure, ...]:
             OverTrials.POOLED,
             f"{words}: {timed}",
         )
-        for name, words in _STATISTICS.items()
+        for name, words in STATISTICS.items()
     )
 
 
@@ -194,8 +194,8 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         ),
         Figure(
             "fairness", "Jain", INDEX, _HIGHER, _MEDIAN,
-            "Jain's index over the clients' messages answered in the window: 1 when all had as "
-            "many, 1/n when one of n had all",
+            "Jain's index over the clients' messages answered in the window: 1 when all "
+            "had equally many, 1/n when one of n had all",
         ),
         Figure(
             "least_served", "least served", COUNT, _HIGHER, _MEDIAN,

@@ -3,7 +3,7 @@
 A saved `run.json` is this record plus what follows from it (figures, audit, verdict, summary); only
 the record is read back, so that a newer version judges an old result by its own lights.
 
-The file's shape (see the README for every figure):
+The file's shape (--help-figures says what each figure is):
     schema, schema_version, what, command, began, finished, cut_short, seed, notes, environment
     ceiling      what the engine reached against a server that does nothing, or null
     runs         one entry per trial, in the order in which they ran: model, clients, trial, label,
