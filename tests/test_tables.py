@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import tabulate
 
 from loadgen.judge import units
 from loadgen.judge.analysis import analyse
@@ -296,6 +297,13 @@ def test_markdown_has_the_same_cells_and_the_command() -> None:
     assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
     header = next(line for line in text.splitlines() if "connections/s" in line)
     assert header.startswith("|")
+
+
+def test_drawing_a_table_changes_no_other_package() -> None:
+    before = tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING
+    shown(CORE)
+    assert before == (tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING)
+    assert not tabulate.PRESERVE_WHITESPACE
 
 
 def test_a_cut_short_result_says_so_in_its_title() -> None:

@@ -18,6 +18,9 @@ from loadgen.judge.units import CORES, COUNT, NOT_MEASURED, NUMBER, Unit
 Look = Callable[[str, str], float | None]
 """(name of a case, path of a figure) -> the figure, None where it was not measured."""
 
+_PLAIN: Final = (COUNT, CORES, NUMBER)
+"""Units whose numbers stand for themselves."""
+
 _OPERATORS: Final = {"/": operator.truediv, "-": operator.sub, "+": operator.add}
 
 
@@ -114,5 +117,3 @@ def _plain(value: float | None) -> str:
 
 
 RATIO: Final = Unit("times", _plain, " times")
-
-_PLAIN: Final = (COUNT, CORES, NUMBER)
