@@ -104,6 +104,7 @@ MODELS: Final[dict[str, Model]] = {
         ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
         Model("thread-pool", "a pool of threads, the others wait", at_once=POOL_THREADS),
+        Model("accept-threads", "a pool of threads that each accept", at_once=POOL_THREADS),
         Model(
             "socketserver",
             "a thread per client (socketserver.ThreadingTCPServer)",
