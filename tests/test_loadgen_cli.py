@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS as ALL
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers.target import listens
@@ -428,6 +429,11 @@ def test_the_help_shows_the_options() -> None:
     help_text = loadgen("--help").out
     for option in ("--clients", "--rate", "--churn", "--group", "--require", "--export-hdr"):
         assert option in help_text
+
+
+def test_it_says_its_version() -> None:
+    outcome = loadgen("--version")
+    assert (outcome.status, outcome.out) == (0, f"loadgen {__version__}\n")
 
 
 def test_a_message_above_the_servers_own_limit_raises_that() -> None:

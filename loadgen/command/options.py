@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from concurrency_models.talk import FRAMINGS, TALKS
 from loadgen.judge.curves import P99_BOUND_SECONDS
@@ -85,6 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
             "not met,\n2 usage, 130 cut short by Ctrl-C"
         ),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
