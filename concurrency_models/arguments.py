@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
 from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALKS, Terms
 
@@ -129,6 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=default_start_method(),
         help="how processes are started: %(choices)s (default: %(default)s)",
     )
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     add("-v", "--verbose", action="store_true", help="print a line for each connection and message")
     return parser
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from typing import NoReturn
 
+from concurrency_models import __version__
 from concurrency_models.talk import FRAMINGS, TALKS
 from loadgen.command.plans import DEFAULT_CLIENTS, DEFAULT_SECONDS, DEFAULT_TIMEOUTS
 from loadgen.command.status import USAGE_ERROR
@@ -72,6 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
             "not met,\n2 usage, 130 cut short by Ctrl-C"
         ),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
