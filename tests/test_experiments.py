@@ -30,7 +30,8 @@ from loadgen.judge.compare import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Claim, Run, load
+from loadgen.record.files import read_result
+from loadgen.record.result import Claim, Run
 from loadgen.record.tally import Tally
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
@@ -443,7 +444,7 @@ def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> 
         assert part in done.stdout
     assert done.stdout.index("Measured") < done.stdout.index("Expected")
     [folder] = tmp_path.iterdir()
-    outcome = load(folder).experiment
+    outcome = read_result(folder).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert outcome.predictions[0] == "length, small"
@@ -461,7 +462,7 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
     done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
     assert done.returncode == 0, done.stderr
     assert f"report in {tmp_path / 'report.html'}" in done.stderr
-    outcome = load(old).experiment
+    outcome = read_result(old).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [

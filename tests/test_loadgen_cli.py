@@ -93,6 +93,7 @@ def test_without_a_server_it_compares_the_five_models_and_saves_the_result(tmp_p
     data = json.loads((folder / "run.json").read_text())
     assert {run["model"] for run in data["runs"]} == MODELS
     assert data["command"][:3] == ["python", "-m", "loadgen"]
+    assert data["version"] == __version__
     assert data["environment"]["python"]
     text = (folder / "tables.md").read_text()
     for model in MODELS:

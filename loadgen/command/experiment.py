@@ -16,7 +16,16 @@ from loadgen.experiments.conduct import Findings, conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
 from loadgen.judge import compare
 from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
+from loadgen.record.files import (
+    RESULT_FILE,
+    TABLES_FILE,
+    check_folder,
+    dumps,
+    fixed_folder,
+    new_folder,
+    read_result,
+    write,
+)
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
@@ -93,7 +102,7 @@ def main(words: Sequence[str]) -> int:
     if asked.report and (problem := report.missing()):
         raise RecordError(problem)
     if not asked.no_save:
-        record.check_folder(Path(asked.folder or asked.results))
+        check_folder(Path(asked.folder or asked.results))
     scale = QUICK if asked.quick else FULL
     if asked.trials is not None:
         scale = replace(scale, trials=asked.trials)
@@ -116,7 +125,7 @@ def _report_on(folder: Path) -> None:
     """Write one report about all experiments that are saved in `folder`, in a course's order."""
     saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
     if saved:
-        report.write_report([record.load(path) for path in saved], folder / report.REPORT_FILE)
+        report.write_report([read_result(path) for path in saved], folder / report.REPORT_FILE)
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
 
@@ -173,13 +182,13 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     if not asked.no_save and result.runs:
         try:
             if asked.folder:
-                saved = record.fixed_folder(Path(asked.folder) / findings.experiment.name)
+                saved = fixed_folder(Path(asked.folder) / findings.experiment.name)
             else:
-                saved = record.new_folder(Path(asked.results), result.began, result.what)
-            document = record.dumps(compare.document(result))
-            record.write(saved / record.RESULT_FILE, document)
+                saved = new_folder(Path(asked.results), result.began, result.what)
+            document = dumps(compare.document(result))
+            write(saved / RESULT_FILE, document)
             text = show.markdown(findings, revealed, warnings, found)
-            record.write(saved / record.TABLES_FILE, text)
+            write(saved / TABLES_FILE, text)
             if asked.report and not asked.folder:
                 report.write_report([result], saved / report.REPORT_FILE)
         except RecordError as error:

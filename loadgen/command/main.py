@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from concurrency_models import __version__
 from loadgen.command import experiment, options
 from loadgen.fleet.conductor import descriptor_problem, port_warning
 from loadgen.fleet.measure import (
@@ -35,8 +36,17 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.record import environment
-from loadgen.record import result as record
-from loadgen.record.result import RecordError, Result, Run
+from loadgen.record.files import (
+    RESULT_FILE,
+    TABLES_FILE,
+    check_file,
+    check_folder,
+    dumps,
+    new_folder,
+    read_result,
+    write,
+)
+from loadgen.record.result import Ceiling, RecordError, Result, Run
 from loadgen.servers import candidates, interpreters, target
 from loadgen.servers.target import Found, TargetError
 from loadgen.show import curve_tables, export, report, tables
@@ -90,7 +100,7 @@ def _complain(sentence: str, status: int) -> int:
 def _diff(words: Sequence[str]) -> int:
     asked = options.make_diff_parser().parse_args(words)
     paths = Path(asked.a), Path(asked.b)
-    a, b = record.load(paths[0]), record.load(paths[1])
+    a, b = read_result(paths[0]), read_result(paths[1])
     found, said = compare.diff(a, b)
     names = tuple(f"{path} ({one.began})" for path, one in zip(paths, (a, b), strict=True))
     sys.stdout.write(tables.differences(found, (names[0], names[1]), said))
@@ -99,7 +109,7 @@ def _diff(words: Sequence[str]) -> int:
 
 def _report(words: Sequence[str]) -> int:
     asked = options.make_report_parser().parse_args(words)
-    results = [record.load(Path(path)) for path in asked.results]
+    results = [read_result(Path(path)) for path in asked.results]
     path = Path(report.REPORT_FILE)
     if asked.output is not None:
         path = Path(asked.output)
@@ -115,10 +125,10 @@ def _load(words: Sequence[str]) -> int:
     asked = options.make_parser().parse_args(words)
     _check_combinations(asked)
     if not asked.no_save:
-        record.check_folder(Path(asked.results))
+        check_folder(Path(asked.results))
     for file in (asked.json, asked.export_hdr):
         if file not in (None, "-"):
-            record.check_file(Path(file))
+            check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
         raise RecordError(problem)
     if asked.report and (problem := report.missing()):
@@ -136,6 +146,7 @@ def _load(words: Sequence[str]) -> int:
     if not session.runs:
         raise KeyboardInterrupt
     result = Result(
+        version=__version__,
         what=_slug(session.what),
         command=("python", "-m", "loadgen", *words),
         began=began,
@@ -186,7 +197,7 @@ class _Session:
 
     def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
         self.runs: list[Run] = []
-        self.ceiling: record.Ceiling | None = None
+        self.ceiling: Ceiling | None = None
         self.cut_short = False
         self.failure: Exception | None = None
         self.notes: list[str] = []
@@ -362,14 +373,14 @@ def _present(asked: Namespace, result: Result) -> int:
     say = curve_tables.sentences(curves) or reading.sentences(found)
     warnings = compare.warnings(result, found)
     derived = {"curves": [curve.to_json() for curve in curves]} if curves else {}
-    document = record.dumps({**compare.document(result), **derived})
+    document = dumps({**compare.document(result), **derived})
     out = sys.stderr if asked.json == "-" else sys.stdout
     trouble = []
     # Saved before it is printed: a reader who goes away does not take the result along.
     if not asked.no_save:
         trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings, bends)))
     if asked.json not in (None, "-"):
-        trouble += _trying(lambda: record.write(Path(asked.json), document))
+        trouble += _trying(lambda: write(Path(asked.json), document))
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), found, start))
@@ -392,9 +403,9 @@ def _save(
     document: str,
     shown: tuple[list[Row], list[tuple[str, str]], list[str], list[tables.Table]],
 ) -> None:
-    folder = record.new_folder(Path(asked.results), result.began, result.what)
-    record.write(folder / record.RESULT_FILE, document)
-    record.write(folder / record.TABLES_FILE, tables.render_markdown(result, *shown))
+    folder = new_folder(Path(asked.results), result.began, result.what)
+    write(folder / RESULT_FILE, document)
+    write(folder / TABLES_FILE, tables.render_markdown(result, *shown))
     if asked.report:
         report.write_report([result], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)

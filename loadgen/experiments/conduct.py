@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale
@@ -91,6 +92,7 @@ def conduct(
     if not runs and cut_short:
         return None
     result = Result(
+        version=__version__,
         what=f"experiment-{experiment.name}",
         command=tuple(command),
         began=began,

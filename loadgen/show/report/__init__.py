@@ -8,7 +8,8 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.record.result import RecordError, Result, write
+from loadgen.record.files import write
+from loadgen.record.result import RecordError, Result
 
 REPORT_FILE = "report.html"
 
