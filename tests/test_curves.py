@@ -9,7 +9,7 @@ from loadgen.judge.compare import rows
 from loadgen.judge.curves import Curve, curves, knees, least_squares
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.result import Run
 from loadgen.show import curve_tables
 from tests.runs import cost, group_tally, result, run, tally

@@ -9,7 +9,7 @@ import pytest
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 GOOD = Plan((Group(10),))
 

@@ -15,7 +15,7 @@ from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
 from loadgen.judge import compare
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.files import (
     RESULT_FILE,
     TABLES_FILE,

@@ -34,7 +34,7 @@ from loadgen.judge.compare import ComparisonError, Row
 from loadgen.judge.curves import curves as find_curves
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record import environment
 from loadgen.record.files import (
     RESULT_FILE,

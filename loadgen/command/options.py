@@ -25,7 +25,7 @@ from loadgen.judge.requirement import parse as parse_requirement
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import ARRIVALS, Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record import environment
 
 USAGE_ERROR = 2

@@ -30,7 +30,7 @@ from loadgen.engine.group_load import Share
 from loadgen.engine.loop import Engine, ParentGoneError, WorkerSnapshot
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import Tally, merge_tallies
 

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass, replace
 
-from loadgen.plan.problem import PlanError, require, require_choice
+from loadgen.plan.validation import PlanError, require, require_choice
 
 FAMILIES = ("inet", "inet6", "unix")
 TRANSPORTS = ("tcp", "udp")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concurrency_models.work import KINDS
 from loadgen.plan.octets import Octets
-from loadgen.plan.problem import require, require_choice, require_seconds
+from loadgen.plan.validation import require, require_choice, require_seconds
 
 THINK_DISTRIBUTIONS = ("constant", "exponential")
 ARRIVALS = ("constant", "poisson")

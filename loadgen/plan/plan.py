@@ -13,7 +13,7 @@ from concurrency_models.talk import FRAMINGS, TALKS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.octets import Octets
-from loadgen.plan.problem import require, require_choice, require_seconds
+from loadgen.plan.validation import require, require_choice, require_seconds
 
 # 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
 LARGEST_DATAGRAM = 65_507

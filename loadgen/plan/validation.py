@@ -1,4 +1,4 @@
-"""How a plan is refused: with a sentence for whoever asked for it."""
+"""How a plan is validated: each rule is a condition, and a sentence for whoever broke it."""
 
 from __future__ import annotations
 
