@@ -153,12 +153,6 @@ def test_reports_are_small_and_share_the_block_with_bokeh(tmp_path: Path) -> Non
     assert b"Bokeh" in gzip.decompress(b64decode(blocks[0][0]))
 
 
-def test_an_experiment_survives_the_file() -> None:
-    before = result(run(), experiment=outcome())
-    assert Result.from_json(before.to_json()).experiment == outcome()
-    assert Result.from_json(result(run()).to_json()).experiment is None
-
-
 # The command
 
 
