@@ -1,4 +1,4 @@
-"""The socket that newcomers come to: opened for any family and transport, and taken down again."""
+"""The socket that clients come to: opened for any family and transport, and taken down again."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str
 def open_listener(settings: Settings, *, share_port: bool = False) -> socket.socket:
     """Return a non-blocking socket that listens where `settings` say.
 
-    share_port: let several sockets listen on the port, and the kernel choose one for each newcomer.
+    share_port: let several sockets listen on the port, and the kernel choose one for each client.
     The caller closes the socket.
     Raises OSError: socket.gaierror for a host that does not resolve, EADDRINUSE, EACCES and so on.
     """

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from concurrency_models import __version__
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.command.plans import DEFAULT_CLIENTS, DEFAULT_SECONDS, DEFAULT_TIMEOUTS
 from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
@@ -125,7 +125,7 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default="loop",
         help="what the server does with a connection: send a greeting and close it, answer one "
         "message and close it, or answer until the client hangs up; servers that are started do "

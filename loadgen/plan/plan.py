@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.octets import Octets
@@ -69,7 +69,7 @@ class Plan:
             group.validate()
         require_choice("family", self.family, FAMILIES)
         require_choice("transport", self.transport, TRANSPORTS)
-        require_choice("talk", self.talk, TALKS)
+        require_choice("talk", self.talk, TALK_KINDS)
         require_choice("framing", self.framing, tuple(FRAMINGS))
         require(
             self.framing != "line" or b"\n" not in self.reply_prefix,
