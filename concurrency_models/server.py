@@ -204,18 +204,24 @@ class Server:
 
         The client is admitted; whoever takes it releases it.
         """
+        self._in_accept = self._blocks_in_accept  # from here on, `stop` raises StoppedError
+        try:
+            return self._accept()
+        except StoppedError:
+            return None
+        finally:
+            self._in_accept = False
+
+    def _accept(self) -> socket.socket | None:
         if not self.may_accept():
             return None
         try:
-            self._in_accept = self._blocks_in_accept
             client, _ = self.listener.accept()
-        except (BlockingIOError, StoppedError):
+        except BlockingIOError:
             return None
         except OSError as error:
             self.shortage.pause_after(error)
             return None
-        finally:
-            self._in_accept = False
         self.admit(client)
         self.narration.tell(client, "connected")
         return client
