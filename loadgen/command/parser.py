@@ -70,7 +70,8 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen diff results/A results/B\n"
             "  python -m loadgen report results/A\n"
             "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
-            "not met,\n2 usage, 130 cut short by Ctrl-C"
+            "not met,\n2 usage, 130 cut short by Ctrl-C (what was measured until then is "
+            "tabulated and saved;\na second Ctrl-C gives that up)"
         ),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

@@ -128,7 +128,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C too leaves no part behind
         part.unlink(missing_ok=True)
         raise
 
