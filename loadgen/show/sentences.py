@@ -21,6 +21,7 @@ from loadgen.judge.registry import (
     figure_of,
 )
 from loadgen.judge.rows import Row, load_of
+from loadgen.judge.service import left_waiting
 from loadgen.judge.verdict import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
@@ -92,7 +93,7 @@ def _service(row: Row) -> str | None:
     """Who was served at all."""
     starved, served = row.value("starved"), max(row.measured("served"), default=0.0)
     if not starved:
-        return None
+        return _waiting(row)
     clients = units.count(max(row.measured("connected")))
     rate = row.value(MESSAGES)
     if not served:
@@ -102,6 +103,14 @@ def _service(row: Row) -> str | None:
         return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
     said = f"1 client was served, the other {units.count(starved)} connected and starved"
     return f"{said}: its {units.rate(rate)} messages/s went to that one" if rate else said
+
+
+def _waiting(row: Row) -> str | None:
+    """Whether a server stopped answering; an open loop says how far it was kept up with."""
+    waiting = sum(map(left_waiting, row.trials))
+    if not waiting or row.value("requested_per_second") is not None:
+        return None
+    return f"{units.count(waiting)} messages had no reply when the run ended: it stopped answering"
 
 
 def _standing(row: Row, same: Sequence[Row]) -> str | None:
@@ -187,7 +196,7 @@ def _alone(row: Row) -> str:
         share = rate / asked
         said = (
             f"kept up with the {units.rate(asked)} messages/s asked for"
-            if share >= RATE_REACHED
+            if share >= RATE_REACHED and not any(map(left_waiting, row.trials))
             else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
         return f"{said}; 99 of 100 answered within {units.seconds(response)} of when they were due"
