@@ -9,7 +9,7 @@ from pathlib import Path
 from loadgen.command.status import FAILURE, INTERRUPTED, complain
 from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.document import document
-from loadgen.judge.service import all_right
+from loadgen.judge.rows import Row
 from loadgen.plan.validation import PlanError
 from loadgen.record.files import RESULT_FILE, TABLES_FILE, dumps, new_folder, write
 from loadgen.record.result import RecordError, Result
@@ -49,7 +49,7 @@ def present(asked: Namespace, result: Result) -> int:
         complain(line, FAILURE)
     if result.cut_short:
         return INTERRUPTED
-    return FAILURE if unmet or trouble or not all(map(all_right, analysis.rows)) else 0
+    return FAILURE if unmet or trouble or not all(map(_right, analysis.rows)) else 0
 
 
 def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
@@ -72,3 +72,9 @@ def _trying(action: Callable[[], None]) -> list[str]:
     except RecordError as error:
         return [str(error)]
     return []
+
+
+def _right(row: Row) -> bool:
+    """Whether every reply of a row was right, and every client was served that could be."""
+    sound = row.problem is None and row.valid and not row.errors and not row.ever("wrong")
+    return sound and not any(trial.starved_unduly or trial.left_waiting for trial in row.trials)

@@ -6,6 +6,7 @@ from loadgen.judge import units
 from loadgen.judge.figures import together
 from loadgen.judge.ranks import ONE_TRIAL, SHORTEST_WINDOW, TOO_SHORT, headline
 from loadgen.judge.rows import Row, Trial
+from loadgen.judge.service import RATE_REACHED, rates_reached
 from loadgen.record.result import Result
 
 # Ten messages beyond the 99th percentile are few enough that one pause moves it.
@@ -27,6 +28,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
     said = faults(result, found)
     said += _too_little(found)
+    said += _short_of_rate(found)
     said += _unsteady(found)
     said += disturbances(result, found)
     if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
@@ -128,6 +130,22 @@ def _too_little(found: Sequence[Row]) -> list[str]:
             f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
             f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
         )
+    return said
+
+
+def _short_of_rate(found: Sequence[Row]) -> list[str]:
+    """Which groups among several did not get their rate; of a single one its row says so."""
+    said = []
+    for row in found:
+        for group in row.plan.groups if len(row.plan.groups) > 1 else ():
+            shares = [
+                rates_reached(trial.run, trial.figures).get(group.name, 1.0) for trial in row.trials
+            ]
+            if group.rate_per_second is not None and min(shares) < RATE_REACHED:
+                said.append(
+                    f"{row.name}: the group {group.name} got {min(shares):.0%} of the "
+                    f"{units.rate(group.rate_per_second)} messages/s asked for"
+                )
     return said
 
 

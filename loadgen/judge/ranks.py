@@ -9,7 +9,6 @@ from dataclasses import replace
 from loadgen.judge.intervals import clearly_differs
 from loadgen.judge.registry import CONNECTIONS, FIGURES, MESSAGES, RESPONSE_P99, Better, Figure
 from loadgen.judge.rows import Row
-from loadgen.judge.service import left_waiting
 from loadgen.plan.plan import Plan
 
 # A shorter window holds too few scheduler slices, garbage collections and timer ticks to rank by.
@@ -89,7 +88,7 @@ def _why_unranked(row: Row) -> str | None:
         ("lost datagrams", row.ever("lost")),
         ("failed messages", row.ever("failed")),
         ("starved clients", row.ever("starved")),
-        ("messages left waiting", any(map(left_waiting, row.trials))),
+        ("messages left waiting", any(trial.left_waiting for trial in row.trials)),
         ("nothing measured", None in row.values(headline(row.plan).path)),
         (TOO_SHORT, any((window or 0.0) < 0.98 * SHORTEST_WINDOW for window in windows)),
         (ONE_TRIAL, len(row.trials) < 2),

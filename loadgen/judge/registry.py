@@ -179,7 +179,8 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         ),
         Figure(
             "requested_per_second", "asked for", PER_SECOND, None, _MEDIAN,
-            "messages per second that an open loop was to send",
+            "messages per second that an open loop was to send; none where some groups are closed "
+            "loops, whose messages are not to be added to those",
         ),
         Figure(
             "payload_bytes_per_second", "data", BYTES_PER_SECOND, _HIGHER, _MEAN,
@@ -189,21 +190,22 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         Figure("connections", "connections", COUNT, None, _TOTAL, "connections made, over the run"),
         Figure(
             CONNECTIONS, "connections/s", PER_SECOND, _HIGHER, _MEAN,
-            "connections made in the window where clients come and go; otherwise those made while "
-            "the clients connected, by how long that took",
+            "connections made in the window, by its length, where clients come and go (--churn); "
+            "how fast lasting clients connect is the generator's own speed",
         ),
         Figure(
             "fairness", "Jain", INDEX, _HIGHER, _MEDIAN,
             "Jain's index over the clients' messages answered in the window: 1 when all "
-            "had equally many, 1/n when one of n had all",
+            "had equally many, 1/n when one of n had all; of one group, since clients of several "
+            "are not alike",
         ),
         Figure(
             "least_served", "least served", COUNT, _HIGHER, _MEDIAN,
-            "messages that the client with the fewest had answered in the window",
+            "messages that the client with the fewest had answered in the window, of one group",
         ),
         Figure(
             "most_served", "most served", COUNT, None, _MEDIAN,
-            "messages that the client with the most had answered in the window",
+            "messages that the client with the most had answered in the window, of one group",
         ),
     ),
     "Connecting and the first reply, over the whole run": (

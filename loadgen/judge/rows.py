@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from loadgen.judge import intervals
+from loadgen.judge import intervals, service
 from loadgen.judge.audit import Audit, audit
 from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
 from loadgen.judge.intervals import Estimate
@@ -54,6 +54,16 @@ class Trial:
     def by_path(self) -> dict[str, float | None]:
         """Its figures by their paths in the JSON."""
         return flat(self.figures)
+
+    @property
+    def starved_unduly(self) -> int:
+        """How many clients starved whom the model could have served."""
+        return service.starved_unduly(self.run, self.figures)
+
+    @property
+    def left_waiting(self) -> int:
+        """How many messages of clients that were being served had no reply in the end."""
+        return service.left_waiting(self.run, self.figures)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from loadgen.judge.registry import (
     figure_of,
 )
 from loadgen.judge.rows import Row, load_of
-from loadgen.judge.service import left_waiting
-from loadgen.judge.verdict import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
+from loadgen.judge.service import kept_up
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5
@@ -107,7 +107,7 @@ def _service(row: Row) -> str | None:
 
 def _waiting(row: Row) -> str | None:
     """Whether a server stopped answering; an open loop says how far it was kept up with."""
-    waiting = sum(map(left_waiting, row.trials))
+    waiting = sum(trial.left_waiting for trial in row.trials)
     if not waiting or row.value("requested_per_second") is not None:
         return None
     return f"{units.count(waiting)} messages had no reply when the run ended: it stopped answering"
@@ -196,7 +196,7 @@ def _alone(row: Row) -> str:
         share = rate / asked
         said = (
             f"kept up with the {units.rate(asked)} messages/s asked for"
-            if share >= RATE_REACHED and not any(map(left_waiting, row.trials))
+            if all(kept_up(trial.run, trial.figures) for trial in row.trials)
             else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
         return f"{said}; 99 of 100 answered within {units.seconds(response)} of when they were due"
