@@ -48,6 +48,14 @@ def test_workers_share_the_clients_and_add_up() -> None:
     assert not workers_of_this_process()
 
 
+def test_groups_that_do_not_divide_leave_no_worker_without_a_client() -> None:
+    groups = Group(1, "a"), Group(1, "b")
+    plan = Plan(groups, workers=2, duration_seconds=0.2, warmup_seconds=0)
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint)
+    assert [group.served for group in tally.groups] == [1, 1]
+
+
 def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
     events: list[Event] = []
     plan = Plan((Group(4),), workers=2, duration_seconds=0.6, warmup_seconds=0.1)
