@@ -306,3 +306,4 @@ def test_a_datagram_that_is_worked_on_is_answered_before_the_end(model: Model) -
         server.out.wait_for("says b'sleep 300'")
         server.process.terminate()
         assert client.recv(65_536) == answer(b"300")
+        assert server.exit_status() == 0
