@@ -25,6 +25,9 @@ USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130
 
+CLOSING_SECONDS: Final = 0.5
+"""How long after the grace a server that keeps to it may still be closing up."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve as the command line `arguments` say; return the exit status."""
@@ -122,7 +125,7 @@ def stop_on_signals(server: Server) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         if server.stopping:
             end(INTERRUPTED)
-        watchdog = threading.Timer(server.settings.grace, cut_off)
+        watchdog = threading.Timer(server.settings.grace + CLOSING_SECONDS, cut_off)
         watchdog.daemon = True
         with suppress(RuntimeError):  # no thread to be had: then the first to end makes room
             watchdog.start()
