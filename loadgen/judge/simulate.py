@@ -218,7 +218,7 @@ def main() -> None:
         description="How often the 95 % intervals hold the truth, and what differences they find, "
         "in made-up runs.",
     )
-    parser.add_argument("--times", type=int, default=2000, help="made-up comparisons each (2000)")
+    parser.add_argument("--times", type=int, default=1000, help="made-up comparisons each (1000)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same runs (1)")
     options = parser.parse_args()
     for line in _tables(options.times, random.Random(options.seed)):
