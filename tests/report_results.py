@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Claim, ExperimentOutcome, Result, Run
 from loadgen.record.tally import GroupTally, Lane
+from loadgen.show.report.curves import bundles
+from loadgen.show.report.loads import loads
+from loadgen.show.report.panels import Section
+from loadgen.show.report.sections import sections
 from tests.runs import cost, group_tally, result, run, tally
 
 HOSTILE = "</script><b>$$x^2$$ & co"
@@ -37,9 +42,10 @@ def cost_of(model: str) -> ServerCost:
 def measured(model: str, clients: int, per_client: int, trial: int, served: int) -> Run:
     """A run of a model with lanes and samples."""
     group: GroupTally = group_tally(clients, per_client, served=served)
-    # Spread over two decades, so that its percentiles make a line.
+    # Spread over two decades, so that its percentiles make a line, and so long that Little's law,
+    # which these made-up times would break, cannot be checked.
     for position in range(40):
-        group.service.record(100_000 * (position + 1) ** 2, 25)
+        group.service.record(150_000 * (position + 1) ** 2, 25)
     group.lanes = lanes(served, clients)
     made = run(model, trial, plan=Plan((Group(clients),), duration_seconds=2.0))
     return replace(made, tally=tally(group), server=cost_of(model))
@@ -74,3 +80,10 @@ def outcome() -> ExperimentOutcome:
         ),
         reading="A full queue is not a busy server.",
     )
+
+
+def sections_of(*results: Result) -> list[Section]:
+    """Everything that a report on these results shows, side by side."""
+    analyses = [analyse(one) for one in results]
+    every = loads(analyses)
+    return sections(every, bundles(analyses, every))

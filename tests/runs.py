@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from loadgen.judge.analysis import analyse
+from loadgen.judge.rows import Row
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -131,3 +133,8 @@ def result(*runs: Run, **changes: object) -> Result:
         **changes,
     }
     return Result(**fields)  # type: ignore[arg-type]
+
+
+def rows(found: Result) -> tuple[Row, ...]:
+    """The rows of a result, ranked."""
+    return analyse(found).rows

@@ -1,17 +1,15 @@
-"""Each check fails when its sum is off, and the verdict names what held the rate back."""
+"""Each check of a run's sums fails when its sum is off."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING, audit, verdict
+from loadgen.judge.audit import audit
 from loadgen.plan.group import Group
-from loadgen.record.histogram import Histogram
-from loadgen.record.monitor import ServerCost
-from loadgen.record.result import Ceiling, Run
+from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Tally
-from tests.runs import PLAN, cost, group_tally, run, starving, tally
+from tests.runs import PLAN, group_tally, run, starving, tally
 
 
 def failed(one: Run) -> list[str]:
@@ -128,61 +126,3 @@ def test_a_run_that_did_not_happen_is_invalid_and_says_why() -> None:
     found = audit(Run("thread", PLAN, problem="it did not start"))
     assert not found.valid
     assert found.failures[0].detail == "it did not start"
-
-
-def bound(one: Run, ceiling: Ceiling | None = None, cores: int = 4) -> str | None:
-    return verdict(one, ceiling, cores).bound
-
-
-def busy(worker: float, server: ServerCost) -> Run:
-    return replace(run(), tally=tally(group_tally(), worker=worker), server=server)
-
-
-@pytest.mark.parametrize(
-    ("worker", "server", "limit"),
-    [
-        (0.99, cost(0.99, busy=2.0), GENERATOR),
-        (0.60, cost(0.99, busy=1.7), SERVER),
-        (0.60, cost(1.05, busy=1.8), SERVER),  # threads that release the lock to send
-        (0.60, cost(0.40, busy=1.1), WAITING),
-        (0.60, cost(0.40, busy=3.9), MACHINE),  # others have the cores
-        (0.80, cost(3.00, busy=3.8, processes=101), MACHINE),
-        (0.60, cost(1.90, busy=2.6, processes=3), SERVER),  # two workers and their parent
-        (0.60, cost(1.90, busy=2.6, processes=101), WAITING),
-        (0.60, ServerCost(), None),
-    ],
-)
-def test_who_kept_how_many_cores_busy(worker: float, server: ServerCost, limit: str | None) -> None:
-    assert bound(busy(worker, server)) == limit
-
-
-def test_a_rate_near_the_ceiling_is_the_generators() -> None:
-    waiting = busy(0.4, cost(0.4))
-    assert bound(waiting, Ceiling(1050.0, 0.45, 0.4, 1)) == GENERATOR
-    assert bound(waiting, Ceiling(3000.0, 0.9, 0.4, 1)) == WAITING
-
-
-def test_a_null_server_that_was_itself_the_limit_proves_nothing() -> None:
-    assert bound(busy(0.6, cost(0.99)), Ceiling(1050.0, 0.6, 0.99, 1)) == SERVER
-
-
-def open_loop(rate: float, late_ns: int = 1000) -> Run:
-    group = group_tally()
-    group.lateness = Histogram()
-    group.lateness.record(late_ns, 2000)
-    plan = replace(PLAN, groups=(Group(10, rate_per_second=rate),))
-    return replace(run(), plan=plan, tally=tally(group), server=cost(0.4))
-
-
-def test_an_open_loop_that_keeps_up_waits_for_the_clock() -> None:
-    found = verdict(open_loop(1000.0), None, 4)
-    assert found.bound == WAITING
-    assert "1,000 messages/s" in found.because
-
-
-def test_one_that_sends_late_is_itself_the_limit() -> None:
-    assert bound(open_loop(1000.0, late_ns=8_000_000)) == GENERATOR
-
-
-def test_nothing_answered_has_no_verdict() -> None:
-    assert bound(replace(run(), tally=tally(GroupTally("all", clients=10), window=0.0))) is None

@@ -7,14 +7,14 @@ import pytest
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of
 from loadgen.command.status import USAGE_ERROR
-from loadgen.judge.compare import rows
-from loadgen.judge.curves import Curve, curves, knees, least_squares
+from loadgen.judge.curves import Curve, curves, least_squares
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.problem import PlanError
 from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
 from loadgen.show import curve_tables
-from tests.runs import cost, group_tally, result, run, tally
+from tests.runs import cost, group_tally, result, rows, run, tally
 
 # Clients -> answers to each in the window of 2 s: 1,000, 9,500, 10,000 and 4,000 messages/s.
 ANSWERS = {1: 2000, 10: 1900, 100: 200, 1000: 8}
@@ -47,13 +47,13 @@ def test_points_rise_by_what_was_varied() -> None:
 def test_the_knee_is_the_first_load_that_comes_near_the_highest_rate() -> None:
     curve = curve_of(*ALL)
     assert (curve.knee, curve.rising) == (10, False)
-    assert knees([curve]) == {("clients", "thread"): 10}
+    assert curve.bend == 10
 
 
 def test_a_curve_that_still_rises_has_no_known_knee() -> None:
     curve = curve_of(one_run(1), one_run(10))
     assert (curve.knee, curve.rising) == (10, True)
-    assert knees([curve]) == {}
+    assert curve.bend is None
     assert "still rises at 10 clients" in curve_tables.sentence(curve)
 
 
@@ -109,6 +109,49 @@ def test_one_load_makes_no_curve_and_neither_does_a_mix() -> None:
         for one in (replace(one_run(10), tally=None), replace(one_run(100), tally=None))
     ]
     assert curves(rows(result(*mixed))) == []
+
+
+def test_loads_that_differ_in_two_numbers_make_none() -> None:
+    runs = [
+        replace(one, plan=replace(one.plan, groups=(Group(clients, size_bytes=clients),)))
+        for clients in (10, 100)
+        for one in [one_run(clients)]
+    ]
+    assert curves(rows(result(*runs))) == []
+
+
+def test_silent_clients_that_grow_beside_busy_ones_make_a_curve() -> None:
+    busy = one_run(10)
+    assert busy.tally is not None
+    grown = []
+    for count in (1000, 10_000):
+        idle = GroupTally("idle", clients=count, connected=count, held=count)
+        groups = (Group(10, "busy"), Group(count, "idle", silent=True))
+        plan = Plan(groups, duration_seconds=2.0)
+        grown.append(replace(busy, plan=plan, tally=tally(*busy.tally.groups, idle)))
+    curve = curve_of(*grown)
+    assert curve.what == "idle clients"
+    assert [point.value for point in curve.points] == [1000, 10_000]
+
+
+def test_where_a_rate_is_given_the_p99_counts_from_when_messages_were_due() -> None:
+    runs = []
+    for asked in (500.0, 1000.0):
+        group = group_tally()
+        group.response.clear()
+        group.response.record(30_000_000, 2000)
+        plan = Plan((Group(10, rate_per_second=asked),), duration_seconds=2.0)
+        runs.append(replace(run(plan=plan), tally=tally(group)))
+    curve = curve_of(*runs)
+    assert curve.p99_figure == "response_seconds.p99"
+    assert [point.p99_seconds for point in curve.points] == pytest.approx([0.03] * 2, rel=1 / 256)
+
+
+def test_curves_that_differ_in_the_server_alone_belong_side_by_side() -> None:
+    runs = [one_run(clients, model) for clients in (1, 10) for model in ("thread", "process")]
+    one, other = curves(rows(result(*runs)))
+    assert one.beside == other.beside
+    assert "beside" not in one.to_json()
 
 
 def test_another_number_may_be_varied() -> None:

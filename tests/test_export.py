@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.judge.compare import rows
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import RecordError
 from loadgen.show import export
-from tests.runs import result, run, trials
+from tests.runs import result, rows, run, trials
 
 hdrh_histogram = pytest.importorskip("hdrh.histogram", reason="the extra 'hdr' is not installed")
 hdrh_log = pytest.importorskip("hdrh.log")

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from concurrency_models.backends import MODELS
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Run
-from loadgen.show.report.loads import load_labels, loads, parties, sweeps
+from loadgen.show.report.loads import load_labels, loads, parties
 from loadgen.show.report.style import Style, style_of
 from tests.report_results import outcome
 from tests.runs import plan, result, run, trials
@@ -58,7 +58,7 @@ def test_loads_are_named_by_what_tells_them_apart(plans: list[Plan], labels: lis
 
 def test_several_results_stand_side_by_side_under_letters() -> None:
     one, other = result(*trials("thread", [200, 210])), result(*trials("thread", [300, 310]))
-    (load,) = loads([one, other])
+    (load,) = loads([analyse(one), analyse(other)])
     assert [subject.name for subject in load.subjects] == ["thread (A)", "thread (B)"]
     assert [subject.style.dash for subject in load.subjects] == ["solid", "dashed"]
     assert {subject.style.color for subject in load.subjects} == {LOOK.color}
@@ -82,34 +82,5 @@ def test_two_results_are_on_one_chart_whatever_they_measured() -> None:
 
 
 def test_pictures_show_the_trial_in_the_middle() -> None:
-    (load,) = loads([result(*trials("thread", [100, 300, 200]))])
+    (load,) = loads([analyse(result(*trials("thread", [100, 300, 200])))])
     assert load.subjects[0].typical.run.trial == 3
-
-
-def test_loads_that_differ_in_one_number_make_a_curve() -> None:
-    runs = [run(plan=plan(Group(count))) for count in (100, 1, 10)]
-    (sweep,) = sweeps(loads([result(*runs)]))
-    assert sweep.by == "clients"
-    assert [value for value, _ in sweep.steps] == [1, 10, 100]
-
-
-def test_loads_that_differ_in_two_numbers_make_none() -> None:
-    runs = [run(plan=plan(Group(10 * size, size_bytes=size))) for size in (1, 2, 3)]
-    assert sweeps(loads([result(*runs)])) == []
-
-
-def unmeasured(*groups: Group) -> Run:
-    return Run("thread", plan(*groups), problem="it did not start")
-
-
-def test_a_mix_of_talking_groups_makes_no_curve() -> None:
-    mixed = [unmeasured(Group(1, "fast"), Group(count, "slow")) for count in (1, 2)]
-    assert sweeps(loads([result(*mixed)])) == []
-
-
-def test_silent_clients_that_grow_beside_busy_ones_make_a_curve() -> None:
-    idle = [
-        unmeasured(Group(10, "busy"), Group(count, "idle", silent=True)) for count in (1000, 10_000)
-    ]
-    (sweep,) = sweeps(loads([result(*idle)]))
-    assert sweep.by == "idle clients"

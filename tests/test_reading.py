@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from loadgen.judge.compare import rows
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.sentences import sentences
-from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
+from tests.runs import PLAN, cost, group_tally, result, rows, run, starving, tally, trials
 
 
 def said(*runs: Run) -> dict[str, str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.judge import compare
+from loadgen.judge.analysis import analyse
+from loadgen.judge.document import document
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import result as record
@@ -27,7 +28,7 @@ def example() -> Result:
 
 def save(folder: Path, saved: Result) -> Path:
     file = folder / record.RESULT_FILE
-    record.write(file, record.dumps(compare.document(saved)))
+    record.write(file, record.dumps(document(analyse(saved))))
     return file
 
 
@@ -40,7 +41,7 @@ def test_a_result_is_read_back_as_it_was(tmp_path: Path) -> None:
 
 def test_what_was_derived_is_derived_again_and_the_same(tmp_path: Path) -> None:
     file = save(tmp_path, example())
-    assert record.dumps(compare.document(record.load(file))) == file.read_text()
+    assert record.dumps(document(analyse(record.load(file)))) == file.read_text()
 
 
 def test_every_run_has_the_keys_that_others_rely_on(tmp_path: Path) -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from loadgen.command.main import main
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result
 from loadgen.show.report import missing, write_report
-from loadgen.show.report.loads import loads
-from loadgen.show.report.sections import sections
-from tests.report_results import HOSTILE, everything, outcome
+from tests.report_results import HOSTILE, everything, outcome, sections_of
 from tests.runs import PLAN, plan, result, run, trials
 
 # The page
+
+
+def report_on(path: Path, *results: Result) -> None:
+    write_report([analyse(one) for one in results], path)
 
 
 class Page(HTMLParser):
@@ -58,7 +61,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report([everything()], path)
+    report_on(path, everything())
     return path.read_text()
 
 
@@ -76,7 +79,7 @@ def test_every_link_leads_to_a_place_on_the_page(html: str) -> None:
 
 def test_every_chart_has_words(html: str) -> None:
     page = Page(html)
-    assert len(page.words) == sum(len(one.panels) for one in sections(loads([everything()])))
+    assert len(page.words) == sum(len(one.panels) for one in sections_of(everything()))
     assert all(len(words) > 40 for words in page.words)
 
 
@@ -101,7 +104,7 @@ def test_the_page_gives_the_command_and_the_machine(html: str) -> None:
 
 def test_two_results_are_set_against_each_other(tmp_path: Path) -> None:
     one, other = result(*trials("thread", [200, 201])), result(*trials("thread", [400, 402]))
-    write_report([one, other], tmp_path / "report.html")
+    report_on(tmp_path / "report.html", one, other)
     text = Page((tmp_path / "report.html").read_text()).text
     assert "thread: B has 2.00 times the messages/s of A" in text
     assert "better" in text
@@ -109,12 +112,12 @@ def test_two_results_are_set_against_each_other(tmp_path: Path) -> None:
 
 def test_results_of_unlike_loads_share_a_page_and_say_so(tmp_path: Path) -> None:
     one, other = result(run()), result(run(plan=plan(Group(10, size_bytes=128))))
-    write_report([one, other], tmp_path / "report.html")
+    report_on(tmp_path / "report.html", one, other)
     assert "the loads differ" in Page((tmp_path / "report.html").read_text()).text
 
 
 def html_of(path: Path, *results: Result) -> str:
-    write_report(results, path / "report.html")
+    report_on(path / "report.html", *results)
     return (path / "report.html").read_text()
 
 
@@ -179,7 +182,7 @@ def test_without_bokeh_the_line_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "pip install" in (missing() or "")
     with pytest.raises(RecordError, match="pip install"):
-        write_report([result(run())], tmp_path / "report.html")
+        report_on(tmp_path / "report.html", result(run()))
 
 
 def test_report_and_no_save_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:

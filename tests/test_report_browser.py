@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import result as record
@@ -92,7 +93,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report with every kind of chart, as a file."""
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report([everything()], path)
+    write_report([analyse(everything())], path)
     return path.as_uri()
 
 
@@ -191,7 +192,7 @@ def reaches(browser: Chrome) -> float:
 
 @pytest.mark.parametrize("name", ["gil-duel", "slow-reader"])
 def test_a_reference_report_fits_a_phone(browser: Chrome, tmp_path: Path, name: str) -> None:
-    write_report([record.load(REFERENCE / name)], tmp_path / "report.html")
+    write_report([analyse(record.load(REFERENCE / name))], tmp_path / "report.html")
     resize(browser, PHONE)
     browser.get((tmp_path / "report.html").as_uri())
     wait_until_drawn(browser)
@@ -200,7 +201,7 @@ def test_a_reference_report_fits_a_phone(browser: Chrome, tmp_path: Path, name: 
 
 def test_charts_of_unlike_results_are_drawn_when_asked_for(browser: Chrome, tmp_path: Path) -> None:
     unlike = [result(run(plan=Plan((Group(10, size_bytes=size),)))) for size in (1, 2, 3)]
-    write_report(unlike, tmp_path / "report.html")
+    write_report([analyse(one) for one in unlike], tmp_path / "report.html")
     resize(browser, PHONE)
     browser.get((tmp_path / "report.html").as_uri())
     WebDriverWait(browser, 60).until(lambda one: one.execute_script("return 'Bokeh' in window"))

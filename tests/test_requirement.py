@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.judge.compare import rows
 from loadgen.judge.requirement import RequirementError, parse
 from loadgen.record.tally import GroupTally
-from tests.runs import group_tally, result, run, tally, trials
+from tests.runs import group_tally, result, rows, run, tally, trials
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,9 @@ def test_what_was_not_measured_fulfils_nothing() -> None:
         ("messages_per_second >= 1.2.3", "is not a number"),
         ("messages_per_sec >= 5", "did you mean messages_per_second"),
         ("latency_seconds >= 5", "there is no figure"),
-        ("zzz >= 5", "choose from"),
+        ("groups.slow.mesages >= 5", "there is no figure"),
+        ("server.memory_kind == 5", "there is no figure"),
+        ("zzz >= 5", "--help-figures lists them"),
     ],
 )
 def test_what_is_no_requirement(text: str, said: str) -> None:

@@ -11,7 +11,6 @@ from loadgen.record.result import Result
 from loadgen.record.tally import Lane
 from loadgen.show.report.fairness import MOST_DOTS, even_shares
 from loadgen.show.report.latency import tail
-from loadgen.show.report.loads import loads
 from loadgen.show.report.over_time import cpu_over_time, rate_over_time
 from loadgen.show.report.panels import (
     CONNECTING,
@@ -25,17 +24,16 @@ from loadgen.show.report.panels import (
     Stretch,
 )
 from loadgen.show.report.parts import MOST_PANELS
-from loadgen.show.report.sections import sections
 from loadgen.show.report.style import style_of
 from loadgen.show.report.swimlanes import lanes_of
-from tests.report_results import everything
+from tests.report_results import everything, sections_of
 from tests.runs import group_tally, plan, result, run, starving, tally, trials
 
 LOOK = style_of("thread")
 
 
 def section(anchor: str, *results: Result) -> Section:
-    return next(one for one in sections(loads(results)) if one.anchor == anchor)
+    return next(one for one in sections_of(*results) if one.anchor == anchor)
 
 
 def test_bars_carry_the_mean_its_interval_and_every_trial() -> None:
@@ -74,7 +72,7 @@ def test_what_did_not_run_is_said_and_not_drawn_as_zero() -> None:
 
 def test_a_report_of_nothing_but_failures_has_no_charts() -> None:
     failed = replace(run(), tally=None, problem="it did not start", server=ServerCost())
-    assert sections(loads([result(failed)])) == []
+    assert sections_of(result(failed)) == []
 
 
 def test_the_tail_runs_through_the_percentiles_and_ends_at_one_in_all() -> None:
@@ -198,12 +196,12 @@ def test_many_loads_are_drawn_in_part_and_that_is_said() -> None:
 
 
 def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
-    every = loads([result(*(run(plan=plan(Group(count))) for count in (1, 10, 100)))])
-    (curve,) = [
-        one
-        for one in sections(every, knees={("clients", "thread"): 10.0})
-        if one.anchor == "curves"
+    answers = {1: 1000, 10: 1000, 100: 100}
+    runs = [
+        replace(run(plan=plan(Group(count))), tally=tally(group_tally(count, each)))
+        for count, each in answers.items()
     ]
+    curve = section("curves", result(*runs))
     rate = curve.panels[0]
     assert isinstance(rate, Lines)
     assert rate.lines[0].xs == (1, 10, 100)
@@ -212,7 +210,7 @@ def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
 
 
 def test_every_section_has_sentences_and_tables_with_the_same_servers() -> None:
-    for one in sections(loads([everything()])):
+    for one in sections_of(everything()):
         assert one.says, one.title
         assert one.tables, one.title
         assert one.panels, one.title

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import tabulate
 
-from loadgen.judge import compare, units
-from loadgen.judge.compare import rows
+from loadgen.judge import units
+from loadgen.judge.analysis import analyse
+from loadgen.judge.diff import diff
 from loadgen.judge.intervals import Estimate
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
@@ -13,15 +15,13 @@ from loadgen.plan.plan import Plan
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
-from loadgen.show import sentences as reading
-from loadgen.show import tables
+from loadgen.show.result_text import as_markdown, as_text, differences
 from loadgen.show.wrapping import WIDTH
-from tests.runs import PLAN, cost, group_tally, result, run, starving, tally, trials
+from tests.runs import PLAN, cost, group_tally, result, rows, run, starving, tally, trials
 
 
 def shown(found: Result) -> str:
-    lines = rows(found)
-    return tables.render(found, lines, reading.sentences(lines), compare.warnings(found, lines))
+    return as_text(analyse(found))
 
 
 def line_of(text: str, title: str, name: str) -> list[str]:
@@ -286,19 +286,24 @@ def test_groups_have_rows_of_their_own() -> None:
 
 
 def test_markdown_has_the_same_cells_and_the_command() -> None:
-    lines = rows(CORE)
-    text = tables.render_markdown(CORE, lines, reading.sentences(lines), ["mind this"])
+    text = as_markdown(analyse(replace(CORE, notes=("mind this",))))
     assert "    python -m loadgen" in text
     assert "| 1 | thread" in " ".join(text.split())
     assert "- mind this" in text
     pythons = (replace(run("prefork"), gil=None), replace(run("prefork"), python="3.14.0t"))
     found = result(*[replace(one, connections_by_worker=(99,) * 64) for one in pythons])
-    lines = rows(found)
-    text = tables.render_markdown(found, lines, [], [])
+    text = as_markdown(analyse(found))
     assert "| prefork 3.14.0t | 64 | 99 | 99 | 99 99 " in " ".join(text.split())
     assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
     header = next(line for line in text.splitlines() if "connections/s" in line)
     assert header.startswith("|")
+
+
+def test_drawing_a_table_changes_no_other_package() -> None:
+    before = tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING
+    shown(CORE)
+    assert before == (tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING)
+    assert not tabulate.PRESERVE_WHITESPACE
 
 
 def test_a_cut_short_result_says_so_in_its_title() -> None:
@@ -306,9 +311,11 @@ def test_a_cut_short_result_says_so_in_its_title() -> None:
 
 
 def test_diff_as_text() -> None:
-    a, b = result(*trials("thread", [200, 201])), result(*trials("thread", [300, 301]))
-    found, said = compare.diff(a, b)
-    text = tables.differences(found, ("one", "two"), said)
+    a, b = (
+        analyse(result(*trials("thread", per_client))) for per_client in ([200, 201], [300, 301])
+    )
+    found, minds = diff(a, b)
+    text = differences(found, ("one", "two"), minds)
     assert "A: one" in text
     assert "better" in text
     assert "1.50" in text

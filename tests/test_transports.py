@@ -16,7 +16,7 @@ from loadgen.fleet.measure import measure
 from loadgen.fleet.server import FoundServer, ModelServer
 from loadgen.fleet.task import Task
 from loadgen.judge import audit
-from loadgen.judge.compare import rows
+from loadgen.judge.analysis import analyse
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -24,7 +24,7 @@ from loadgen.record.result import Run
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
 from loadgen.servers.started import parse_ready_line
-from loadgen.show.tables import heading
+from loadgen.show.describe import heading
 from tests.known_servers import answering_datagrams
 from tests.runs import result
 from tests.servers import ServerProcess, serving
@@ -175,5 +175,5 @@ def test_a_server_that_was_started_otherwise(plan: Plan, says: str) -> None:
 
 def test_the_title_says_how_the_server_was_reached() -> None:
     run = put_on(replace(PLAN, family="inet6", transport="udp"), "selectors")
-    assert "UDP, over IPv6" in heading(result(run), rows(result(run)))[1]
-    assert "framing" not in heading(result(run), rows(result(run)))[1]
+    assert "UDP, over IPv6" in heading(analyse(result(run)))[1]
+    assert "framing" not in heading(analyse(result(run)))[1]

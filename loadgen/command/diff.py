@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadgen.command.parser import Parser
-from loadgen.judge import compare
+from loadgen.judge.analysis import analyse
+from loadgen.judge.diff import diff
 from loadgen.record import result as record
-from loadgen.show import tables
+from loadgen.show.result_text import differences
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,7 +34,7 @@ def main(words: Sequence[str]) -> int:
     asked = make_parser().parse_args(words)
     paths = Path(asked.a), Path(asked.b)
     a, b = record.load(paths[0]), record.load(paths[1])
-    found, said = compare.diff(a, b)
+    found, minds = diff(analyse(a), analyse(b))
     names = tuple(f"{path} ({one.began})" for path, one in zip(paths, (a, b), strict=True))
-    sys.stdout.write(tables.differences(found, (names[0], names[1]), said))
+    sys.stdout.write(differences(found, (names[0], names[1]), minds))
     return 0

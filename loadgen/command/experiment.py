@@ -16,7 +16,9 @@ from loadgen.experiments import predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
-from loadgen.judge import compare
+from loadgen.judge.analysis import analyse
+from loadgen.judge.cautions import disturbances, faults
+from loadgen.judge.document import document
 from loadgen.plan.problem import PlanError
 from loadgen.record import result as record
 from loadgen.record.result import RecordError
@@ -112,7 +114,8 @@ def _report_on(folder: Path) -> None:
     """Write one report about all experiments that are saved in `folder`, in a course's order."""
     saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
     if saved:
-        report.write_report([record.load(path) for path in saved], folder / report.REPORT_FILE)
+        analyses = [analyse(record.load(path)) for path in saved]
+        report.write_report(analyses, folder / report.REPORT_FILE)
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
 
@@ -156,10 +159,9 @@ def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequenc
 
 
 def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
-    result = findings.result
-    found = compare.rows(result)
-    # What `compare` says besides is about ranking, and an experiment's claims do not rest on ranks.
-    doubts = compare.faults(result, found) + compare.disturbances(result, found)
+    analysis, result = findings.analysis, findings.result
+    # The other cautions are about ranking, and an experiment's claims do not rest on ranks.
+    doubts = faults(result, analysis.rows) + disturbances(result, analysis.rows)
     warnings = list(dict.fromkeys(doubts))
     revealed = predict.reveal(findings.experiment.ranking, guess, findings.look) if guess else []
     saved: Path | None = None
@@ -170,12 +172,11 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
                 saved = record.fixed_folder(Path(asked.folder) / findings.experiment.name)
             else:
                 saved = record.new_folder(Path(asked.results), result.began, result.what)
-            document = record.dumps(compare.document(result))
-            record.write(saved / record.RESULT_FILE, document)
-            text = show.markdown(findings, revealed, warnings, found)
+            record.write(saved / record.RESULT_FILE, record.dumps(document(analysis)))
+            text = show.markdown(findings, revealed, warnings)
             record.write(saved / record.TABLES_FILE, text)
             if asked.report and not asked.folder:
-                report.write_report([result], saved / report.REPORT_FILE)
+                report.write_report([analysis], saved / report.REPORT_FILE)
         except RecordError as error:
             trouble = str(error)
     sys.stdout.write("\n" + show.closing(findings, revealed, warnings))

@@ -4,6 +4,8 @@ Whatever was measured is tabulated and saved, however the command ends.
 """
 
 import re
+import shutil
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ from loadgen.record import environment
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export
+from loadgen.show.figures_help import help_figures
+from loadgen.show.wrapping import WIDTH
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,6 +33,9 @@ def main(words: Sequence[str]) -> int:
     anything was measured.
     """
     asked = make_parser().parse_args(words)
+    if asked.help_figures:
+        sys.stdout.write(help_figures(shutil.get_terminal_size((WIDTH, 0)).columns))
+        return 0
     _check_combinations(asked)
     check_report(asked)
     if not asked.no_save:
@@ -61,6 +68,7 @@ def main(words: Sequence[str]) -> int:
         ceiling=session.ceiling,
         cut_short=session.cut_short,
         notes=tuple(session.notes),
+        p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
     )
     status = present(asked, result)
     if session.failure is not None:

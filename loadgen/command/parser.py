@@ -294,6 +294,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         help="exit 1 unless every server reaches this, such as 'messages_per_second >= 20000' or "
         "'latency_seconds.p99 < 0.005'; repeatable",
     )
+    add("--help-figures", action="store_true", help="say what every FIGURE is, and exit")
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:

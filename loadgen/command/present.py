@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from loadgen.command.status import FAILURE, INTERRUPTED, complain
-from loadgen.judge import compare
-from loadgen.judge.compare import Row
-from loadgen.judge.curves import curves as find_curves
+from loadgen.judge.analysis import Analysis, analyse
+from loadgen.judge.document import document
+from loadgen.judge.rows import Row
 from loadgen.plan.problem import PlanError
 from loadgen.record import result as record
 from loadgen.record.result import RecordError, Result
-from loadgen.show import curve_tables, export, report, tables
-from loadgen.show import sentences as reading
+from loadgen.show import export, report
+from loadgen.show.result_text import as_markdown, as_text
 
 
 def check_report(asked: Namespace) -> None:
@@ -27,47 +27,39 @@ def check_report(asked: Namespace) -> None:
 
 def present(asked: Namespace, result: Result) -> int:
     """Print, save and judge a result; return the exit status."""
-    found = compare.rows(result)
-    curves = find_curves(found, asked.p99_bound)
-    bends = curve_tables.tables_of(curves)
-    say = curve_tables.sentences(curves) or reading.sentences(found)
-    warnings = compare.warnings(result, found)
-    derived = {"curves": [curve.to_json() for curve in curves]} if curves else {}
-    document = record.dumps({**compare.document(result), **derived})
+    analysis = analyse(result)
+    saved = record.dumps(document(analysis))
     out = sys.stderr if asked.json == "-" else sys.stdout
     trouble = []
     # Saved before it is printed: a reader who goes away does not take the result along.
     if not asked.no_save:
-        trouble += _trying(lambda: _save(asked, result, document, (found, say, warnings, bends)))
+        trouble += _trying(lambda: _save(asked, analysis, saved))
     if asked.json not in (None, "-"):
-        trouble += _trying(lambda: record.write(Path(asked.json), document))
+        trouble += _trying(lambda: record.write(Path(asked.json), saved))
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
-        trouble += _trying(lambda: export.save(Path(asked.export_hdr), found, start))
-    out.write(tables.render(result, found, say, warnings, bends))
+        trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
+    out.write(as_text(analysis))
     if asked.json == "-":
-        sys.stdout.write(document)
+        sys.stdout.write(saved)
     for sentence in trouble:
         complain(sentence, FAILURE)
-    unmet = [line for one in asked.require for line in one.failures(found)]
+    unmet = [line for one in asked.require for line in one.failures(analysis.rows)]
     for line in unmet:
         complain(line, FAILURE)
     if result.cut_short:
         return INTERRUPTED
-    return FAILURE if unmet or trouble or not all(map(_right, found)) else 0
+    return FAILURE if unmet or trouble or not all(map(_right, analysis.rows)) else 0
 
 
-def _save(
-    asked: Namespace,
-    result: Result,
-    document: str,
-    shown: tuple[list[Row], list[tuple[str, str]], list[str], list[tables.Table]],
-) -> None:
+def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
+    """Write a result's folder; `saved` is its JSON."""
+    result = analysis.result
     folder = record.new_folder(Path(asked.results), result.began, result.what)
-    record.write(folder / record.RESULT_FILE, document)
-    record.write(folder / record.TABLES_FILE, tables.render_markdown(result, *shown))
+    record.write(folder / record.RESULT_FILE, saved)
+    record.write(folder / record.TABLES_FILE, as_markdown(analysis))
     if asked.report:
-        report.write_report([result], folder / report.REPORT_FILE)
+        report.write_report([analysis], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)
     if asked.report:
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
@@ -84,4 +76,4 @@ def _trying(action: Callable[[], None]) -> list[str]:
 
 def _right(row: Row) -> bool:
     """Whether every reply of a row was right, and every client could connect and stay."""
-    return row.problem is None and row.valid and not row.errors and not row.total("wrong")
+    return row.problem is None and row.valid and not row.errors and not row.ever("wrong")

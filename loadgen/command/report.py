@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadgen.command.parser import Parser
+from loadgen.judge.analysis import analyse
 from loadgen.record import result as record
 from loadgen.show import report
 
@@ -45,6 +46,6 @@ def main(words: Sequence[str]) -> int:
     elif len(results) == 1:
         first = Path(asked.results[0])
         path = (first if first.is_dir() else first.parent) / report.REPORT_FILE
-    report.write_report(results, path)
+    report.write_report([analyse(result) for result in results], path)
     print(f"wrote {path}", file=sys.stderr)
     return 0

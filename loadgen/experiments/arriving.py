@@ -4,16 +4,15 @@ from typing import Final
 
 from loadgen.experiments.clients import BackToBack, Holders
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
-from loadgen.experiments.quantity import (
+from loadgen.experiments.quantity import Figure, Quantity
+from loadgen.judge.registry import (
     CONNECTIONS,
-    COST,
-    CPU,
-    P50,
-    P99,
+    CPU_CORES,
+    CPU_PER_MESSAGE,
+    LATENCY_P50,
+    LATENCY_P99,
+    MESSAGES,
     PROCESSES,
-    RATE,
-    Figure,
-    Quantity,
 )
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -49,7 +48,7 @@ def sticky() -> Experiment:
         "UNIX Network Programming, volume 1, section 3.9 (readn).",
         cases=(*small, *large),
         columns=(
-            Column("messages\nsent", "intended"),
+            Column("messages\nsent", "probe.messages"),
             Column("replies", "probe.replies"),
             Column("replies per\nmessage", per_message),
             Column("answered by\nits own reply", "probe.right_alone"),
@@ -209,7 +208,7 @@ def churn() -> Experiment:
             Column("first reply\np50", "first_reply_seconds.p50"),
             Column("\np99", "first_reply_seconds.p99"),
             Column("starved", "starved"),
-            Column("cores\nbusy", CPU),
+            Column("cores\nbusy", CPU_CORES),
             Column("processes", PROCESSES),
         ),
         ranking=Ranking(
@@ -271,7 +270,7 @@ def steady() -> Experiment:
 
     def cost_per_byte(model: str, words: str) -> Quantity:
         case = f"{model}, {words}"
-        return Figure(case, CPU) / Figure(case, "payload_bytes_per_second")
+        return Figure(case, CPU_CORES) / Figure(case, "payload_bytes_per_second")
 
     def dearer(words: str) -> Quantity:
         return cost_per_byte("thread", words) - cost_per_byte("selectors", words)
@@ -286,15 +285,15 @@ def steady() -> Experiment:
         "copying, the same for every model.",
         cases=cases,
         columns=(
-            Column("messages\n/s", RATE),
+            Column("messages\n/s", MESSAGES),
             Column("data\n/s", "payload_bytes_per_second"),
-            Column("latency\np50", P50),
-            Column("\np99", P99),
-            Column("cores\nbusy", CPU),
+            Column("latency\np50", LATENCY_P50),
+            Column("\np99", LATENCY_P99),
+            Column("cores\nbusy", CPU_CORES),
         ),
         ranking=Ranking(
             "With messages of 1 KiB, which answers the most per second?",
-            RATE,
+            MESSAGES,
             tuple(f"{model}, 1 KiB" for model in models),
         ),
         hypotheses=(
@@ -313,7 +312,8 @@ def steady() -> Experiment:
             ),
             Hypothesis(
                 "a message of 1 KiB takes more CPU with threads than with an event loop",
-                Figure("thread, 1 KiB", COST) / Figure("selectors, 1 KiB", COST),
+                Figure("thread, 1 KiB", CPU_PER_MESSAGE)
+                / Figure("selectors, 1 KiB", CPU_PER_MESSAGE),
                 at_least=1.1,
                 lesson="For a small message, threads took {value} the server's CPU of the event "
                 "loop.",

@@ -69,6 +69,7 @@ class BackToBack:
         replies = stream.replies()
         alone = {plan.reply_prefix + message for message in messages} & set(replies)
         counted = {
+            "messages": float(stream.begun),
             "replies": float(len(replies)),
             "replies_per_message": len(replies) / count,
             "right_alone": float(len(alone)),

@@ -3,7 +3,8 @@
 from typing import Final
 
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
-from loadgen.experiments.quantity import CPU, P50, P99, RATE, THREADS, Figure
+from loadgen.experiments.quantity import Figure
+from loadgen.judge.registry import CPU_CORES, LATENCY_P50, LATENCY_P99, MESSAGES, THREADS
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
@@ -45,7 +46,7 @@ def gil_duel() -> Experiment:
             Column("\np99", "groups.quick.latency_seconds.p99"),
             Column("\nmax", "groups.quick.latency_seconds.max"),
             Column("fib\n/s", "groups.fib.messages_per_second"),
-            Column("cores\nbusy", CPU),
+            Column("cores\nbusy", CPU_CORES),
         ),
         ranking=Ranking(
             "Beside one client that asks for fib, where does the quick one wait least (median)?",
@@ -116,9 +117,9 @@ def gil_free() -> Experiment:
             Column("\np50", "groups.hog.latency_seconds.p50"),
             Column("quick client:\np50", p50),
             Column("\np99", "groups.quick.latency_seconds.p99"),
-            Column("cores\nbusy", CPU),
+            Column("cores\nbusy", CPU_CORES),
         ),
-        ranking=Ranking("Which keeps the most cores busy?", CPU, names_of(alone)),
+        ranking=Ranking("Which keeps the most cores busy?", CPU_CORES, names_of(alone)),
         hypotheses=(
             Hypothesis(
                 "fib: a second thread adds next to nothing",
@@ -129,7 +130,7 @@ def gil_free() -> Experiment:
             ),
             Hypothesis(
                 "sha256: two threads keep more than one core busy",
-                Figure("thread, 2 sha256", CPU) / Figure("thread, 2 fib", CPU),
+                Figure("thread, 2 sha256", CPU_CORES) / Figure("thread, 2 fib", CPU_CORES),
                 at_least=1.15,
                 cores=2,
                 lesson="Two that hash in C got {value} the CPU of two that run Python: the GIL is "
@@ -179,42 +180,42 @@ def sleepy_backend() -> Experiment:
         "2001, for pools behind an event loop.",
         cases=cases,
         columns=(
-            Column("messages\n/s", RATE),
-            Column("latency\np50", P50),
-            Column("\np99", P99),
+            Column("messages\n/s", MESSAGES),
+            Column("latency\np50", LATENCY_P50),
+            Column("\np99", LATENCY_P99),
             Column("threads", THREADS),
-            Column("cores\nbusy", CPU),
+            Column("cores\nbusy", CPU_CORES),
         ),
-        ranking=Ranking("Which answers the most per second?", RATE, names_of(cases)),
+        ranking=Ranking("Which answers the most per second?", MESSAGES, names_of(cases)),
         hypotheses=(
             Hypothesis(
                 "a pool of 4: at most 4 / 10 ms, and not far below",
-                Figure("thread-pool of 4", RATE),
+                Figure("thread-pool of 4", MESSAGES),
                 at_least=0.6 * 4 / delay,
                 at_most=1.05 * 4 / delay,
                 lesson="Four places to wait gave {value}: throughput is workers / delay.",
             ),
             Hypothesis(
                 "a pool of 16 does at least 2.5 times as much",
-                Figure("thread-pool of 16", RATE) / Figure("thread-pool of 4", RATE),
+                Figure("thread-pool of 16", MESSAGES) / Figure("thread-pool of 4", MESSAGES),
                 at_least=2.5,
             ),
             Hypothesis(
                 "an event loop that blocks: at most 1 / 10 ms",
-                Figure("selectors", RATE),
+                Figure("selectors", MESSAGES),
                 at_least=0.6 / delay,
                 at_most=1.05 / delay,
                 lesson="The event loop waits in the one place that it has ({value}).",
             ),
             Hypothesis(
                 "a pool behind the loop does at least 5 times as much",
-                Figure("selectors-pool of 16", RATE) / Figure("selectors", RATE),
+                Figure("selectors-pool of 16", MESSAGES) / Figure("selectors", MESSAGES),
                 at_least=5,
                 lesson="A pool behind it made that {value} as much.",
             ),
             Hypothesis(
                 "a thread for each of the 32 clients does at least 4 times as much as a pool of 4",
-                Figure("thread", RATE) / Figure("thread-pool of 4", RATE),
+                Figure("thread", MESSAGES) / Figure("thread-pool of 4", MESSAGES),
                 at_least=4,
             ),
         ),

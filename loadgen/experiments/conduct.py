@@ -19,9 +19,8 @@ from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import Watcher, measure, now
 from loadgen.fleet.server import ModelServer, ProgramServer, Server
 from loadgen.fleet.task import Task
-from loadgen.judge import compare
-from loadgen.judge.compare import Row
-from loadgen.judge.figures import figures
+from loadgen.judge.analysis import Analysis, analyse
+from loadgen.judge.rows import Row
 from loadgen.record import environment
 from loadgen.record.result import ExperimentOutcome, Result, Run
 from loadgen.servers import interpreters
@@ -36,9 +35,13 @@ class Findings:
     """
 
     experiment: Experiment
-    result: Result
+    analysis: Analysis
     rows: dict[str, Row]
     missing: dict[str, str]
+
+    @property
+    def result(self) -> Result:
+        return self.analysis.result
 
     @property
     def outcome(self) -> ExperimentOutcome:
@@ -46,7 +49,7 @@ class Findings:
         return self.result.experiment
 
     def look(self, case: str, path: str) -> float | None:
-        """One figure of one case: the mean of its trials, None where it was not measured."""
+        """One figure of one case over its trials, None where it was not measured."""
         return _look(self.rows)(case, path)
 
 
@@ -105,7 +108,8 @@ def conduct(
         cut_short=cut_short,
         notes=tuple(f"{name} was left out: {reason}" for name, reason in missing.items()),
     )
-    rows, unsound = _rows(result, by_case)
+    analysis = analyse(result)
+    rows, unsound = _rows(analysis, by_case)
     missing |= unsound
     if cut_short:
         for case in experiment.cases:
@@ -121,7 +125,8 @@ def conduct(
         claims=claims,
         reading=judge.reading(experiment.hypotheses, claims, look),
     )
-    return Findings(experiment, replace(result, experiment=outcome), rows, missing)
+    told = replace(analysis, result=replace(result, experiment=outcome))
+    return Findings(experiment, told, rows, missing)
 
 
 def _in_order(
@@ -156,9 +161,11 @@ def _server(case: Case) -> Server:
     return ProgramServer(case.server, command, interpreters.own(), case.open_files)
 
 
-def _rows(result: Result, by_case: dict[str, list[Run]]) -> tuple[dict[str, Row], dict[str, str]]:
+def _rows(
+    analysis: Analysis, by_case: dict[str, list[Run]]
+) -> tuple[dict[str, Row], dict[str, str]]:
     """Each case's row, and why a case has none that could be believed."""
-    row_of = {id(trial.run): row for row in compare.rows(result) for trial in row.trials}
+    row_of = {id(trial.run): row for row in analysis.rows for trial in row.trials}
     rows, unsound = {}, {}
     for name, runs in by_case.items():
         row = row_of[id(runs[0])]
@@ -167,7 +174,7 @@ def _rows(result: Result, by_case: dict[str, list[Run]]) -> tuple[dict[str, Row]
         elif not row.valid:
             failed = [check.name for trial in row.trials for check in trial.audit.failures]
             unsound[name] = f"the run failed its own audit ({', '.join(dict.fromkeys(failed))})"
-        elif any(figures(run).window_seconds is None for run in runs):
+        elif None in row.values("window_seconds"):
             unsound[name] = "it was stopped before anything was measured"
         else:
             rows[name] = row
@@ -182,6 +189,6 @@ def _look(rows: dict[str, Row]) -> Look:
         groups = row.plan.groups
         if len(groups) == 1:  # the one group's figures are the whole run's
             path = path.removeprefix(f"groups.{groups[0].name}.")
-        return row.mean(path)
+        return row.value(path)
 
     return look

@@ -2,16 +2,15 @@
 
 from loadgen.experiments.clients import Holders, NeverReads
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
-from loadgen.experiments.quantity import (
-    COST,
-    CPU,
+from loadgen.experiments.quantity import Figure, Quantity
+from loadgen.judge.registry import (
+    CPU_CORES,
+    CPU_PER_MESSAGE,
+    LATENCY_P99,
     MEMORY,
-    P99,
+    MESSAGES,
     PROCESSES,
-    RATE,
     THREADS,
-    Figure,
-    Quantity,
 )
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -153,7 +152,7 @@ def pool_starvation() -> Experiment:
             Column("talking:\nconnected", "connected"),
             Column("\nserved", "served"),
             Column("\nstarved", "starved"),
-            Column("messages\n/s", RATE),
+            Column("messages\n/s", MESSAGES),
             Column("silent,\nstill there", "probe.holders_left"),
             Column("threads", THREADS),
             Column("processes", PROCESSES),
@@ -237,8 +236,8 @@ def slow_reader() -> Experiment:
             Column("memory", MEMORY),
             Column("taken from\nthe one", "probe.unread_client_bytes"),
             Column("others:\nserved", "served"),
-            Column("\nmessages/s", RATE),
-            Column("\np99", P99),
+            Column("\nmessages/s", MESSAGES),
+            Column("\np99", LATENCY_P99),
         ),
         ranking=Ranking(
             "Beside the client that never reads, which takes the least memory?",
@@ -304,15 +303,15 @@ def fd_cliff() -> Experiment:
         columns=(
             Column("connected", "connected"),
             Column("served", "served"),
-            Column("messages\n/s", RATE),
+            Column("messages\n/s", MESSAGES),
             Column("failed", "failed"),
             Column("clients\nrefused", "refused"),
-            Column("cores\nbusy", CPU),
-            Column("CPU per\nmessage", COST),
+            Column("cores\nbusy", CPU_CORES),
+            Column("CPU per\nmessage", CPU_PER_MESSAGE),
         ),
         ranking=Ranking(
             "Which takes the least CPU while descriptors are short?",
-            CPU,
+            CPU_CORES,
             names_of((*ours, stock)),
             more_is_better=False,
         ),
@@ -332,7 +331,7 @@ def fd_cliff() -> Experiment:
             Hypothesis(
                 "the stock ThreadingTCPServer spins: at least twice the CPU of the same model with "
                 "a pause",
-                Figure(stock.name, COST) / Figure("socketserver", COST),
+                Figure(stock.name, CPU_PER_MESSAGE) / Figure("socketserver", CPU_PER_MESSAGE),
                 at_least=2,
                 lesson="The stock server spun on the connection that it could not accept: {value} "
                 "the CPU for each message.",

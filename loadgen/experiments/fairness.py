@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking
-from loadgen.experiments.quantity import P50, P99, RATE, Figure
+from loadgen.experiments.quantity import Figure
+from loadgen.judge.registry import LATENCY_P50, LATENCY_P99, MESSAGES
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
@@ -38,8 +39,8 @@ def who_got_served() -> Experiment:
             Column("messages:\nleast served", "least_served"),
             Column("\nmost served", "most_served"),
             Column("Jain", "fairness"),
-            Column("messages\n/s", RATE),
-            Column("p99", P99),
+            Column("messages\n/s", MESSAGES),
+            Column("p99", LATENCY_P99),
         ),
         ranking=Ranking(
             "With lasting clients, whose are served most evenly?",
@@ -104,9 +105,9 @@ def coordinated_omission() -> Experiment:
         source="G. Tene, 'How NOT to measure latency', 2013, who named it; wrk2's README.",
         cases=(closed, opened),
         columns=(
-            Column("messages\n/s", RATE),
-            Column("from sent:\np50", P50),
-            Column("\np99", P99),
+            Column("messages\n/s", MESSAGES),
+            Column("from sent:\np50", LATENCY_P50),
+            Column("\np99", LATENCY_P99),
             Column("\nmax", "latency_seconds.max"),
             Column("from due:\np50", "response_seconds.p50"),
             Column("\np99", due),
@@ -114,7 +115,7 @@ def coordinated_omission() -> Experiment:
         ),
         ranking=Ranking(
             "Where is the 99th percentile of latency (from sent to reply) lower?",
-            P99,
+            LATENCY_P99,
             (closed.name, opened.name),
             more_is_better=False,
         ),
@@ -127,7 +128,7 @@ def coordinated_omission() -> Experiment:
             ),
             Hypothesis(
                 "closed loop: p99 does not show it",
-                Figure(closed.name, P99),
+                Figure(closed.name, LATENCY_P99),
                 at_most=0.1,
                 lesson="The closed loop saw the stall and reports a p99 of {value}.",
             ),
@@ -139,7 +140,7 @@ def coordinated_omission() -> Experiment:
             ),
             Hypothesis(
                 "the two stories differ at least tenfold",
-                Figure(opened.name, due) / Figure(closed.name, P99),
+                Figure(opened.name, due) / Figure(closed.name, LATENCY_P99),
                 at_least=10,
                 lesson="The same second, {value} as bad: who asks for percentiles has to ask how "
                 "the load was put on.",

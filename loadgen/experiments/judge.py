@@ -38,7 +38,7 @@ def reading(hypotheses: Sequence[Hypothesis], claims: Sequence[Claim], look: Loo
     for hypothesis, claim in zip(hypotheses, claims, strict=True):
         if claim.as_expected is None:
             continue
-        value = shown(hypothesis.value.kind, hypothesis.value.value(look))
+        value = shown(hypothesis.value.unit, hypothesis.value.value(look))
         sentence = hypothesis.lesson
         if not claim.as_expected:
             sentence = hypothesis.otherwise or f"Not as expected: {claim.text}; it was {{value}}."
@@ -103,18 +103,18 @@ def _too_few_cores(hypothesis: Hypothesis, look: Look, cores: int | None) -> str
 
 
 def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:
-    kind = hypothesis.value.kind
+    unit = hypothesis.value.unit
     low, high = hypothesis.at_least, hypothesis.at_most
     bounds = [
-        f"{word} {shown(kind, bound)}"
+        f"{word} {shown(unit, bound)}"
         for word, bound in (("at least", low), ("at most", high))
         if bound is not None
     ]
     if low == high:
-        bounds = [f"exactly {shown(kind, low)}"]
+        bounds = [f"exactly {shown(unit, low)}"]
     figures = hypothesis.value.figures()
-    parts = [f"{one.case} = {shown(one.kind, look(one.case, one.path))}" for one in figures]
-    result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {shown(kind, value)}"
+    parts = [f"{one.case} = {shown(one.unit, look(one.case, one.path))}" for one in figures]
+    result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {shown(unit, value)}"
     return f"{result} (expected {' and '.join(bounds)})"
 
 

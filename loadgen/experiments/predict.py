@@ -7,7 +7,7 @@ from typing import TextIO
 
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Ranking
-from loadgen.experiments.quantity import Look, kind_of, shown
+from loadgen.experiments.quantity import Look, shown, unit_of
 
 
 class GuessError(ValueError):
@@ -75,11 +75,11 @@ def parse(line: str, cases: Sequence[str]) -> list[str]:
 def reveal(ranking: Ranking, predicted: Sequence[str], look: Look) -> list[str]:
     """The measured order beside the predicted one, and how much of it was right: lines to print."""
     measured = judge.order(ranking, look)
-    kind = kind_of(ranking.path)
+    unit = unit_of(ranking.path)
     lines = [ranking.question]
     for place, name in enumerate(measured, 1):
         guess = f"you said {predicted.index(name) + 1}" if name in predicted else "you did not say"
-        value = shown(kind, look(name, ranking.path))
+        value = shown(unit, look(name, ranking.path))
         lines.append(f"  {place}  {name}: {value} ({guess})")
     right, total = judge.pairs_right(ranking, predicted, look)
     if total:

@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadgen.judge import units
-
-RATE: Final = "messages_per_second"
-CONNECTIONS: Final = "connections_per_second"
-P50: Final = "latency_seconds.p50"
-P99: Final = "latency_seconds.p99"
-CPU: Final = "server.cpu_cores"
-COST: Final = "server.cpu_seconds_per_message"
-MEMORY: Final = "server.memory_bytes"
-THREADS: Final = "server.threads"
-PROCESSES: Final = "server.processes"
+from loadgen.judge.registry import figure_of
+from loadgen.judge.units import CORES, COUNT, NOT_MEASURED, NUMBER, Unit
 
 Look = Callable[[str, str], float | None]
 """(name of a case, path of a figure) -> the figure, None where it was not measured."""
+
+_PLAIN: Final = (COUNT, CORES, NUMBER)
+"""Units whose numbers stand for themselves."""
 
 _OPERATORS: Final = {"/": operator.truediv, "-": operator.sub, "+": operator.add}
 
@@ -50,14 +45,14 @@ class Quantity:
         raise NotImplementedError
 
     @property
-    def kind(self) -> str:
-        """What its number counts: a key of `SHOWN`."""
+    def unit(self) -> Unit:
+        """What its number counts."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Figure(Quantity):
-    """One figure of one case: the mean of its trials.
+    """One figure of one case, over its trials.
 
     `path` is the figure's path in the saved JSON, such as "latency_seconds.p99".
     """
@@ -72,8 +67,8 @@ class Figure(Quantity):
         return [self]
 
     @property
-    def kind(self) -> str:
-        return kind_of(self.path)
+    def unit(self) -> Unit:
+        return unit_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -94,55 +89,31 @@ class Combined(Quantity):
         return list(dict.fromkeys(self.left.figures() + self.right.figures()))
 
     @property
-    def kind(self) -> str:
+    def unit(self) -> Unit:
         if self.sign != "/":
-            return self.left.kind
-        if self.left.kind == self.right.kind:
-            return "ratio"
-        return self.left.kind if self.right.kind == "number" else "number"
+            return self.left.unit
+        if self.left.unit == self.right.unit:
+            return RATIO
+        return self.left.unit if self.right.unit in _PLAIN else NUMBER
 
 
-def kind_of(path: str) -> str:
-    """What a figure counts, from the unit in its name."""
-    name = path.rpartition(".")[2]
-    if name == "payload_bytes_per_second":
-        return "bytes per second"
-    if name.endswith("per_second"):
-        return "rate"
-    if name.endswith("bytes"):
-        return "bytes"
-    if "seconds" in path:
-        return "seconds"
-    return "fraction" if name == "fairness" else "number"
+def unit_of(path: str) -> Unit:
+    """What a figure counts."""
+    return figure_of(path).unit
+
+
+def shown(unit: Unit, value: float | None) -> str:
+    """A number of that unit as people read it; '-' for one that was not measured."""
+    if value is None:
+        return NOT_MEASURED
+    return _plain(value) if unit in _PLAIN else unit.said(value)
 
 
 def _plain(value: float | None) -> str:
+    """A number without trailing zeros, since most are counts; 3 digits of a small one."""
     if value is None:
-        return units.NOT_MEASURED
+        return NOT_MEASURED
     return units.count(value) if value >= 100 else f"{value:.3g}"
 
 
-def _ratio(value: float | None) -> str:
-    return f"{_plain(value)} times"
-
-
-def _size(value: float | None) -> str:
-    # A difference of two peaks may come out below nothing.
-    return f"-{units.size(-value)}" if value is not None and value < 0 else units.size(value)
-
-
-SHOWN: Final[dict[str, Callable[[float | None], str]]] = {
-    "rate": lambda value: f"{units.rate(value)}/s",
-    "bytes per second": lambda value: f"{units.size(value)}/s",
-    "bytes": _size,
-    "seconds": units.seconds,
-    "fraction": units.fraction,
-    "ratio": _ratio,
-    "number": _plain,
-}
-"""How each kind of number is written."""
-
-
-def shown(kind: str, value: float | None) -> str:
-    """A number of that kind as people read it; '-' for one that was not measured."""
-    return units.NOT_MEASURED if value is None else SHOWN[kind](value)
+RATIO: Final = Unit("times", _plain, " times")

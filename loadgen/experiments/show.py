@@ -5,25 +5,29 @@ from collections.abc import Sequence
 
 from loadgen.experiments.conduct import Findings
 from loadgen.experiments.experiment import Experiment
-from loadgen.experiments.quantity import kind_of, shown
-from loadgen.judge.compare import Row
+from loadgen.experiments.quantity import shown, unit_of
 from loadgen.record.result import Claim
-from loadgen.show import tables
-from loadgen.show.tables import Table
+from loadgen.show import table
+from loadgen.show.describe import heading
+from loadgen.show.table import Table
+from loadgen.show.tables import tables
 from loadgen.show.wrapping import points, wrapped
 
+_TRIALS = (
+    "means of rates and costs, percentiles over all messages, memory at its peak, messages in all."
+)
 _VERDICTS = {True: "as expected", False: "surprise", None: "not measured"}
 
 
 def listing(experiments: Sequence[Experiment]) -> str:
     """Every experiment with its question, for --list."""
-    table = Table(
+    every = Table(
         "Experiments, in the order of a course",
         ("experiment", "question"),
         tuple((one.name, one.question) for one in experiments),
         words=(0, 1),
     )
-    return tables.text(table) + "\n"
+    return table.text(every) + "\n"
 
 
 def opening(experiment: Experiment) -> str:
@@ -35,7 +39,7 @@ def opening(experiment: Experiment) -> str:
 def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -> str:
     """What was expected and what came out. `guess` are the lines about the viewer's prediction."""
     outcome = findings.outcome
-    parts = [tables.text(table_of(findings))]
+    parts = [table.text(table_of(findings))]
     if guess:
         parts.append("\n".join(["Your prediction", *(wrapped(line, "  ") for line in guess)]))
     parts.append(
@@ -54,16 +58,14 @@ def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -
     return "\n\n".join(parts) + "\n"
 
 
-def markdown(
-    findings: Findings, guess: Sequence[str], warnings: Sequence[str], found: Sequence[Row]
-) -> str:
+def markdown(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -> str:
     """All of it as Markdown, with the tables of every figure behind."""
     experiment, outcome = findings.experiment, findings.outcome
     parts = [
         f"# {outcome.name}: {outcome.question}",
         experiment.load,
         f"    {shlex.join(findings.result.command)}",
-        tables.markdown(table_of(findings)),
+        table.markdown(table_of(findings)),
     ]
     if guess:
         parts += ["## Prediction", "\n".join(f"- {line.strip()}" for line in guess)]
@@ -79,11 +81,11 @@ def markdown(
     ]
     if warnings:
         parts += ["## Mind", "\n".join(f"- {warning}" for warning in warnings)]
-    if found:
-        title, *lines = tables.heading(findings.result, found)
+    if findings.analysis.rows:
+        title, *lines = heading(findings.analysis)
         parts += [f"## All figures: {title}", "  \n".join(lines)]
         parts += [
-            tables.markdown(table).replace("## ", "### ", 1) for table in tables.tables(found)
+            table.markdown(one).replace("## ", "### ", 1) for one in tables(findings.analysis.rows)
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -94,12 +96,12 @@ def table_of(findings: Findings) -> Table:
     lines = []
     for case in experiment.cases:
         cells = [
-            shown(kind_of(column.path), findings.look(case.name, column.path))
+            shown(unit_of(column.path), findings.look(case.name, column.path))
             for column in experiment.columns
         ]
         lines.append((case.name, *cells))
     trials = max((run.trial for run in findings.result.runs), default=0)
-    notes = (f"Means of {trials} trials.",) if trials > 1 else ()
+    notes = (f"{trials} trials each: {_TRIALS}",) if trials > 1 else ()
     headers = ("case", *(column.header for column in experiment.columns))
     return Table(f"Measured: {experiment.name}", headers, tuple(lines), notes=notes)
 

@@ -1,1 +1,1 @@
-"""What the record means: figures, intervals, audit, verdict, rows, ranks, curves, differences."""
+"""What the record means: figures, audit, verdict, rows, ranks, cautions, curves, differences."""

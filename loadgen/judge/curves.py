@@ -1,6 +1,6 @@
 """Curves over loads that differ in one number: where throughput stops rising, what a client costs.
 
-Pure arithmetic over the rows of a comparison. A curve belongs to one server; its points are its
+Pure arithmetic over the rows of a result. A curve belongs to one server; its points are its
 rows, by the number that was varied. Nothing is interpolated: a knee is always a load that was
 measured.
 """
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from loadgen.judge.compare import MEMORY, MESSAGES, Row, load_of
 from loadgen.judge.intervals import Estimate
+from loadgen.judge.registry import CPU_CORES, LATENCY_P99, MEMORY, MESSAGES, RESPONSE_P99
+from loadgen.judge.rows import Row, load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
@@ -55,8 +56,8 @@ class Fit:
 class Point:
     """One load on one server: `value` of what was varied, and what came of it.
 
-    Rates and CPU are means over the trials, `p99_seconds` is over all of them (from when messages
-    were due, in an open loop), memory is the peak. None is what was not measured.
+    The figures are the row's; `p99_seconds` counts from when messages were due in an open loop,
+    and from when they were sent otherwise. None is what was not measured.
     """
 
     value: float
@@ -87,6 +88,8 @@ class Curve:
     """One server over several loads.
 
     `by` names what was varied (a key of `VARIED`), `what` says it in words; `points` rise by it.
+    `beside` is what its loads have in common: curves that share it belong side by side.
+    `p99_figure` is the path of the figure that `p99_seconds` is of.
     `knee` is the first load whose throughput comes near the highest of all, `rising` whether that
     is the last load, so that the real knee may lie beyond. `within_bound` is the last load before
     the first that is past `p99_bound_seconds` (or leaves clients unserved), `past_bound` that one.
@@ -97,7 +100,9 @@ class Curve:
     name: str
     by: str
     what: str
+    beside: tuple[Any, ...]
     points: tuple[Point, ...]
+    p99_figure: str
     p99_bound_seconds: float
     knee: float | None = None
     rising: bool = False
@@ -106,31 +111,36 @@ class Curve:
     cpu_cores_per_client: Fit | None = None
     memory_bytes_per_client: Fit | None = None
 
+    @property
+    def bend(self) -> float | None:
+        """The knee, where throughput did stop rising."""
+        return None if self.rising else self.knee
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The curve as JSON-able values; what its loads have in common is in their plans."""
+        data = asdict(replace(self, beside=()))
+        del data["beside"]
+        return data
 
 
-def curves(found: Sequence[Row], p99_bound_seconds: float = P99_BOUND_SECONDS) -> list[Curve]:
+def curves(rows: Sequence[Row], p99_bound_seconds: float = P99_BOUND_SECONDS) -> list[Curve]:
     """Every curve that these rows make, each over two loads or more, in the order of the rows.
 
     Rows that could not be measured or failed their audit are left out.
     """
-    groups: dict[tuple[Any, ...], tuple[str, str, str, dict[float, Row]]] = {}
-    for row in found:
-        if row.problem is not None or not row.valid:
+    found: dict[tuple[Any, ...], dict[float, Row]] = {}
+    for row in rows:
+        if row.problem is not None or not row.valid or not talking(row.plan):
             continue
-        for position, group in talking(row.plan):
-            for by, words in VARIED.items():
-                value = getattr(group, by)
-                if value is None:
-                    continue
-                what = words if len(row.plan.groups) == 1 else f"{group.name} {words}"
-                key = (row.name, position, by, load_of(_blanked(row.plan, position, by)))
-                groups.setdefault(key, (row.name, by, what, {}))[3][value] = row
+        for position, group in enumerate(row.plan.groups):
+            for by in VARIED:
+                if (value := getattr(group, by)) is not None:
+                    beside = (position, by, load_of(_blanked(row.plan, position, by)))
+                    found.setdefault((row.name, beside), {})[value] = row
     return [
-        _curve(name, by, what, rows, p99_bound_seconds)
-        for name, by, what, rows in groups.values()
-        if len(rows) > 1
+        _curve(name, beside, steps, p99_bound_seconds)
+        for (name, beside), steps in found.items()
+        if len(steps) > 1
     ]
 
 
@@ -143,15 +153,6 @@ def least_squares(xs: Sequence[float], ys: Sequence[float]) -> Fit | None:
     total = sum((y - middle) ** 2 for y in ys)
     rest = sum((y - line.slope * x - line.intercept) ** 2 for x, y in zip(xs, ys, strict=True))
     return Fit(line.slope, line.intercept, 1 - rest / total if total else None, len(xs))
-
-
-def knees(found: Sequence[Curve]) -> dict[tuple[str, str], float]:
-    """(what was varied, name of the server) -> the knee, where throughput did stop rising."""
-    return {
-        (curve.what, curve.name): curve.knee
-        for curve in found
-        if curve.knee is not None and not curve.rising
-    }
 
 
 def talking(plan: Plan) -> list[tuple[int, Group]]:
@@ -171,8 +172,12 @@ def _blanked(plan: Plan, position: int, by: str) -> Plan:
     return replace(plan, groups=tuple(groups))
 
 
-def _curve(name: str, by: str, what: str, rows: dict[float, Row], bound_seconds: float) -> Curve:
-    points = tuple(_point(value, rows[value]) for value in sorted(rows))
+def _curve(
+    name: str, beside: tuple[Any, ...], steps: dict[float, Row], bound_seconds: float
+) -> Curve:
+    position, by, _ = beside
+    points = tuple(_point(value, steps[value]) for value in sorted(steps))
+    plan = next(iter(steps.values())).plan
     knee = _knee(points)
     past = next((point for point in points if not point.within(bound_seconds)), None)
     within = [point.value for point in points if past is None or point.value < past.value]
@@ -185,8 +190,10 @@ def _curve(name: str, by: str, what: str, rows: dict[float, Row], bound_seconds:
     return Curve(
         name=name,
         by=by,
-        what=what,
+        what=VARIED[by] if len(plan.groups) == 1 else f"{plan.groups[position].name} {VARIED[by]}",
+        beside=beside,
         points=points,
+        p99_figure=_p99_figure(plan),
         p99_bound_seconds=bound_seconds,
         knee=knee,
         rising=knee is not None and knee == points[-1].value,
@@ -198,18 +205,22 @@ def _curve(name: str, by: str, what: str, rows: dict[float, Row], bound_seconds:
 
 
 def _point(value: float, row: Row) -> Point:
-    responses = row.response_seconds or row.latency_seconds
-    served = row.values("served")
+    served = row.value("served")
     return Point(
         value=value,
         clients=sum(group.clients for group in row.plan.groups if not group.silent),
-        served=None if None in served else int(min(one for one in served if one is not None)),
-        messages_per_second=row.estimate(MESSAGES.path),
-        p99_seconds=responses.p99,
-        cpu_cores=row.mean("server.cpu_cores"),
-        memory_bytes=row.highest(MEMORY.path),
+        served=None if served is None else int(served),
+        messages_per_second=row.estimate(MESSAGES),
+        p99_seconds=row.value(_p99_figure(row.plan)),
+        cpu_cores=row.value(CPU_CORES),
+        memory_bytes=row.value(MEMORY),
         bound=row.bound.bound,
     )
+
+
+def _p99_figure(plan: Plan) -> str:
+    """Where a group keeps to a schedule, the response time: what had to queue counts as well."""
+    return RESPONSE_P99 if any(group.open_loop for group in plan.groups) else LATENCY_P99
 
 
 def _knee(points: Sequence[Point]) -> float | None:

@@ -43,21 +43,10 @@ class Percentiles:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadFigures:
-    """What a group of clients saw, or all of them together.
+    """What a group of clients saw, or all of them together; `registry` defines each figure.
 
-    Clients: `connected` at least once, `served` with a right reply, `starved` connected and never
-    answered; `refused`, `reset`, `timed_out`, `other_failed` by how they ended; `held` are silent
-    clients that were still connected at the end. Messages over the whole run: `intended` =
-    `answered` + `wrong` + `failed` + `waiting`; `errors` counts the failures by errno name.
-    `messages` were answered in the window.
-
-    `requested_per_second` is the open loop's rate, None in a closed loop. `connections_per_second`
-    counts connections made in the window where clients come and go (churn), and while they
-    connected, otherwise. `fairness` is Jain's index over the clients that were to send: 1 when all
-    were answered equally often, 1/n when one had everything. `latency_seconds` runs from sent to
-    reply (service time), `response_seconds` from the moment the message was due: None in a closed
-    loop, where the two are the same. `lateness_seconds` is how late the engine itself sent.
-    `lost`, `duplicated` and `late` are datagrams, None over TCP.
+    None in a closed loop are `requested_per_second`, `response_seconds` and `lateness_seconds`;
+    over TCP `lost`, `duplicated` and `late`. `errors` counts the failures by errno name.
     """
 
     name: str
@@ -99,9 +88,8 @@ class LoadFigures:
 class ServerFigures:
     """What the server's process tree cost: CPU in the window, peaks over the run.
 
-    `cpu_cores` is CPU seconds per second: 1.0 is one core kept busy. `memory_kind` names the
-    measure behind `memory_bytes` (pss, uss or rss). `fewest_connections` and `most_connections` are
-    those that one of its workers got, None for a server that has no workers.
+    `memory_kind` names the measure behind `memory_bytes` (pss, uss or rss). `fewest_connections`
+    and `most_connections` are None for a server that has no workers.
     """
 
     cpu_seconds: float | None = None
@@ -117,11 +105,7 @@ class ServerFigures:
 
 @dataclass(frozen=True)
 class EngineFigures:
-    """What the load generator itself used.
-
-    `cpu_cores` summed over its workers and `busiest_worker_cpu` (0 to 1), both in the window;
-    `memory_bytes` is the sum of the workers' peaks.
-    """
+    """What the load generator itself used, its CPU in the window."""
 
     workers: int
     cpu_cores: float | None = None
@@ -131,10 +115,7 @@ class EngineFigures:
 
 @dataclass(frozen=True)
 class MachineFigures:
-    """The whole machine in the window, in cores.
-
-    Busy with anything, busy with what is neither server nor engine, and taken by a hypervisor.
-    """
+    """The whole machine in the window, in cores."""
 
     busy_cores: float | None = None
     other_cores: float | None = None
@@ -145,7 +126,6 @@ class MachineFigures:
 class Figures(LoadFigures):
     """One run's figures: all clients together, the server, the engine and the machine.
 
-    `warmup_seconds` lay between the last connect and the window, as long as it really took.
     `groups` has each group's figures by its name where there are several; `probe` what a client of
     an experiment's own counted, `kernel` how far the kernel's counters moved, both by name.
     """
@@ -223,28 +203,26 @@ def flat(result: Figures) -> dict[str, float | None]:
     return dict(_leaves("", result.to_json()))
 
 
-def names() -> list[str]:
-    """The paths of all figures that there can be, in order."""
-    spread = Percentiles()
-    full = Figures(
-        name="all",
-        clients=0,
-        engine=EngineFigures(1),
-        response_seconds=spread,
-        lateness_seconds=spread,
-    )
-    return list(flat(full))
+def clocks(count: GroupTally) -> dict[str, Histogram | None]:
+    """What each clock counted, by its path in the JSON; None where it did not run."""
+    return {
+        "connect_seconds": count.connect,
+        "first_reply_seconds": count.first_reply,
+        "latency_seconds": count.service,
+        "response_seconds": count.response,
+        "lateness_seconds": count.lateness,
+    }
 
 
-# None stands for the whole object where it makes no sense.
-_OBJECTS = ("errors", "response_seconds", "lateness_seconds")
+# No numbers, so that None stands for a whole object that makes no sense, or for a word.
+_NO_NUMBERS = ("errors", "response_seconds", "lateness_seconds", "memory_kind")
 
 
 def _leaves(prefix: str, value: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     for name, item in value.items():
         if isinstance(item, Mapping):
             yield from _leaves(f"{prefix}{name}.", item)
-        elif isinstance(item, int | float) or (item is None and name not in _OBJECTS):
+        elif isinstance(item, int | float) or (item is None and name not in _NO_NUMBERS):
             yield prefix + name, item
 
 
@@ -267,6 +245,11 @@ def _load_figures(
     else:
         connections_per_second = _over(count.connections, run.tally.connecting_seconds)
     measured = window is not None
+    timed = {
+        clock: Percentiles.of(histogram)
+        for clock, histogram in clocks(count).items()
+        if histogram is not None
+    }
     return LoadFigures(
         name=count.name,
         clients=sum(group.clients for group in groups),
@@ -296,11 +279,11 @@ def _load_figures(
         fairness=jain(shares) if measured else None,
         least_served=min(shares, default=None) if measured else None,
         most_served=max(shares, default=None) if measured else None,
-        connect_seconds=Percentiles.of(count.connect),
-        first_reply_seconds=Percentiles.of(count.first_reply),
-        latency_seconds=Percentiles.of(count.service),
-        response_seconds=Percentiles.of(count.response) if open_loop else None,
-        lateness_seconds=None if count.lateness is None else Percentiles.of(count.lateness),
+        connect_seconds=timed["connect_seconds"],
+        first_reply_seconds=timed["first_reply_seconds"],
+        latency_seconds=timed["latency_seconds"],
+        response_seconds=timed["response_seconds"] if open_loop else None,
+        lateness_seconds=timed.get("lateness_seconds"),
     )
 
 

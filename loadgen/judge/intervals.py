@@ -20,9 +20,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over trials: its geometric mean and, from two trials on, the interval around it.
+    """A figure over trials: one number and, from two trials on, the interval around it.
 
-    `low` and `high` are None where there is no interval to give. Units are those of the values.
+    `mean` is that number, a geometric mean wherever nothing better is known. `low` and `high` are
+    None where there is no interval to give. Units are those of the values.
     """
 
     mean: float
@@ -38,32 +39,43 @@ class Estimate:
         return math.sqrt(self.high / self.low) - 1
 
 
-def estimate(values: Sequence[float | None]) -> Estimate | None:
-    """The estimate from one value per trial; None where a trial has none, or not a positive one."""
-    measured = [value for value in values if value is not None and value > 0]
-    if not measured or len(measured) < len(values):
+def estimate(values: Sequence[float | None], point: float | None = None) -> Estimate | None:
+    """The estimate from one value per trial; None where a trial has none, or not a positive one.
+
+    `point` (positive) takes the place of the geometric mean where the number is made otherwise,
+    such as a percentile of all trials' messages together. The interval is as wide as ever, as a
+    factor, and stands around the point: the trials say how far it may be off, not where it is.
+    """
+    measured = _positive(values)
+    if measured is None:
         return None
-    logs = [math.log(value) for value in measured]
-    mean, variance = _mean_and_variance(logs)
-    if len(logs) < 2:
-        return Estimate(measured[0], None, None, 1)
-    if len(set(measured)) == 1:  # the way through logarithms would make 8 of 8 a little less than 8
-        return Estimate(measured[0], measured[0], measured[0], len(measured))
-    half = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * math.sqrt(variance / len(logs))
-    return Estimate(math.exp(mean), _exp(mean - half), _exp(mean + half), len(logs))
+    mean, variance = _mean_and_variance([math.log(value) for value in measured])
+    # The way through logarithms would make 8 of 8 a little less than 8.
+    alike = len(set(measured)) == 1
+    if point is None:
+        point = measured[0] if alike else math.exp(mean)
+    trials = len(measured)
+    if trials < 2:
+        return Estimate(point, None, None, 1)
+    half = t_quantile((1 + CONFIDENCE) / 2, trials - 1) * math.sqrt(variance / trials)
+    return _around(point, 0.0 if alike else half, trials)
 
 
-def ratio(values: Sequence[float | None], base: Sequence[float | None]) -> Estimate | None:
+def ratio(
+    values: Sequence[float | None],
+    base: Sequence[float | None],
+    points: tuple[float, float] | None = None,
+) -> Estimate | None:
     """How many times `base` the `values` are: ratio of geometric means with Welch's interval.
 
-    Without an interval when either side has fewer than two trials; None where a side has no
-    estimate.
+    `points` take the place of the two means, as in `estimate`. Without an interval when either side
+    has fewer than two trials; None where a side has no estimate.
     """
     over, under = estimate(values), estimate(base)
     if over is None or under is None:
         return None
     trials = min(over.trials, under.trials)
-    quotient = over.mean / under.mean
+    quotient = over.mean / under.mean if points is None else points[0] / points[1]
     if trials < 2:
         return Estimate(quotient, None, None, trials)
     squares = []
@@ -72,11 +84,10 @@ def ratio(values: Sequence[float | None], base: Sequence[float | None]) -> Estim
         squares.append((variance / len(side), len(side)))
     total = sum(square for square, _ in squares)
     if total == 0:
-        return Estimate(quotient, quotient, quotient, trials)
+        return _around(quotient, 0.0, trials)
     freedom = total**2 / sum(square**2 / (count - 1) for square, count in squares)
     half = t_quantile((1 + CONFIDENCE) / 2, freedom) * math.sqrt(total)
-    log = math.log(quotient)
-    return Estimate(quotient, _exp(log - half), _exp(log + half), trials)
+    return _around(quotient, half, trials)
 
 
 def clearly_differs(quotient: Estimate | None) -> bool | None:
@@ -127,6 +138,20 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
             step = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
         fraction = step / (1 + fraction)
     return front / (a * (1 + fraction))
+
+
+def _positive(values: Sequence[float | None]) -> list[float] | None:
+    """The values, where there are some and all of them are positive."""
+    positive = [value for value in values if value is not None and value > 0]
+    return positive if positive and len(positive) == len(values) else None
+
+
+def _around(middle: float, half: float, trials: int) -> Estimate:
+    """An interval that reaches so far either way on the scale of logarithms."""
+    if half == 0:
+        return Estimate(middle, middle, middle, trials)
+    log = math.log(middle)
+    return Estimate(middle, _exp(log - half), _exp(log + half), trials)
 
 
 def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.judge import figures
-from loadgen.judge.compare import Row
-from loadgen.judge.figures import Percentiles
+from loadgen.judge.registry import FIGURES, figure_of
+from loadgen.judge.rows import Row
 
 _OPERATORS = {
     ">=": operator.ge,
@@ -18,7 +17,6 @@ _OPERATORS = {
     ">": operator.gt,
     "<": operator.lt,
 }
-POOLED = ("connect_seconds", "first_reply_seconds", "latency_seconds", "response_seconds")
 _FORM = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(>=|<=|==|!=|>|<)\s*([-+]?[\d.][\w.+-]*)\s*")
 
 
@@ -40,24 +38,17 @@ class Requirement:
     def failures(self, found: Sequence[Row]) -> list[str]:
         """A sentence per row that does not fulfil it.
 
-        A row's figure is the one in the tables: percentiles of all trials' messages together, and
-        otherwise the mean over the trials. One that was not measured fulfils nothing.
+        A row's figure is the one in the tables. It must have been measured in every trial: what was
+        not measured fulfils nothing.
         """
         said = []
         for row in found:
-            value = self._value(row)
-            if value is None:
+            value = row.value(self.path)
+            if value is None or None in row.values(self.path):
                 said.append(f"{row.name}: {self} cannot be told, {self.path} was not measured")
             elif not _OPERATORS[self.comparison](value, self.bound):
                 said.append(f"{row.name}: {self} is not met, {self.path} is {value:.6g}")
         return said
-
-    def _value(self, row: Row) -> float | None:
-        clock, _, percentile = self.path.partition(".")
-        pooled = getattr(row, clock) if clock in POOLED else None
-        if isinstance(pooled, Percentiles):
-            return float(value) if (value := getattr(pooled, percentile)) is not None else None
-        return row.mean(self.path)
 
 
 def parse(text: str) -> Requirement:
@@ -73,11 +64,12 @@ def parse(text: str) -> Requirement:
         bound = float(number.replace("_", ""))
     except ValueError:
         raise RequirementError(f"{number!r} in {text!r} is not a number") from None
-    names = figures.names()
-    if path not in names and not path.startswith(("groups.", "kernel.")):
-        near = difflib.get_close_matches(path, names, n=3, cutoff=0.4)
-        hint = (
-            f"; did you mean {' or '.join(near)}?" if near else f"; choose from {', '.join(names)}"
-        )
-        raise RequirementError(f"there is no figure {path!r}{hint}")
+    try:
+        figure_of(path)
+    except KeyError:
+        near = difflib.get_close_matches(path, FIGURES, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise RequirementError(
+            f"there is no figure {path!r}; {hint}--help-figures lists them all"
+        ) from None
     return Requirement(path, comparison, bound)

@@ -1,5 +1,9 @@
 """Numbers as people read them: three significant digits, a unit that fits, '-' for not measured."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
 from loadgen.judge.intervals import Estimate
 
 NOT_MEASURED = "-"
@@ -21,6 +25,8 @@ def size(value: float | None) -> str:
     """A number of bytes: 64 B, 12.3 KiB, 130 MiB."""
     if value is None:
         return NOT_MEASURED
+    if value < 0:  # a difference of two peaks, or a slope, may be
+        return f"-{size(-value)}"
     if value < 1024:
         return f"{value:.0f} B"
     for unit in ("KiB", "MiB"):
@@ -59,6 +65,11 @@ def fraction(value: float | None) -> str:
     return f"{value:.3f}" if 0.995 <= value < 0.9995 or value < 0.1 else f"{value:.2f}"
 
 
+def share(value: float | None) -> str:
+    """A number from 0 to 1 as a percentage: 87%."""
+    return NOT_MEASURED if value is None else f"{value:.0%}"
+
+
 def spread(estimate: Estimate | None) -> str:
     """Half an interval, as a share of the mean: 4 %."""
     if estimate is None or estimate.spread is None:
@@ -79,3 +90,30 @@ def _digits(value: float) -> str:
     if value >= 9.995:
         return f"{value:.1f}"
     return f"{value:.2f}" if value >= 0.01 else f"{value:.2g}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a figure's number counts, `name` as it is in the JSON.
+
+    `shown` writes it where a header says what it is; `suffix` stands behind it anywhere else.
+    """
+
+    name: str
+    shown: Callable[[float | None], str]
+    suffix: str = ""
+
+    def said(self, value: float | None) -> str:
+        """The number as it stands on its own."""
+        return NOT_MEASURED if value is None else self.shown(value) + self.suffix
+
+
+COUNT: Final = Unit("count", count)
+PER_SECOND: Final = Unit("per second", rate, "/s")
+SECONDS: Final = Unit("seconds", seconds)
+BYTES: Final = Unit("bytes", size)
+BYTES_PER_SECOND: Final = Unit("bytes per second", size, "/s")
+CORES: Final = Unit("cores", number, " cores")
+SHARE: Final = Unit("0 to 1", share)
+INDEX: Final = Unit("1/n to 1", fraction)
+NUMBER: Final = Unit("number", number)

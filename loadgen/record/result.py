@@ -3,7 +3,7 @@
 A saved `run.json` is this record plus what follows from it (figures, audit, verdict, summary); only
 the record is read back, so that a newer version judges an old result by its own lights.
 
-The file's shape (see the README for every figure):
+The file's shape (--help-figures says what each figure is):
     schema, schema_version, what, command, began, finished, cut_short, seed, notes, environment
     ceiling      what the engine reached against a server that does nothing, or null
     runs         one entry per trial, in the order in which they ran: model, clients, trial, label,
@@ -15,13 +15,14 @@ The file's shape (see the README for every figure):
     experiment   only in an experiment's result: name, question, expectation, source, predictions
                  (the viewer's ranking, best first), claims (text, as_expected: true, false or
                  null where it could not be checked, numbers) and reading
+    p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
     curves       only where several loads make some: one entry per server, see `curves`
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,8 @@ class Result:
     """Everything from one command: its runs in the order in which they ran, and their surroundings.
 
     `what` is the word that names the folder. `seed` gave the order of the runs and every random
-    choice in the load. `notes` were written while measuring, a sentence each.
+    choice in the load. `notes` were written while measuring, a sentence each. `p99_bound_seconds`
+    is up to how long a p99 is good enough on a curve, None where nobody asked for one.
     """
 
     what: str
@@ -191,6 +193,7 @@ class Result:
     cut_short: bool = False
     notes: tuple[str, ...] = ()
     experiment: ExperimentOutcome | None = None
+    p99_bound_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {
@@ -209,6 +212,8 @@ class Result:
         }
         if self.experiment is not None:
             data["experiment"] = self.experiment.to_json()
+        if self.p99_bound_seconds is not None:
+            data["p99_bound_seconds"] = self.p99_bound_seconds
         return data
 
     @classmethod
@@ -239,7 +244,14 @@ class Result:
             experiment=ExperimentOutcome.from_json(told)
             if (told := data.get("experiment")) is not None
             else None,
+            p99_bound_seconds=data.get("p99_bound_seconds", _bound_of_curves(data)),
         )
+
+
+def _bound_of_curves(data: Mapping[str, Any]) -> float | None:
+    """The bound of a result that was saved when only its curves had it."""
+    bounds: Iterator[float] = (curve["p99_bound_seconds"] for curve in data.get("curves", ()))
+    return next(bounds, None)
 
 
 def load(path: Path) -> Result:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from loadgen.judge import units
 from loadgen.judge.curves import VARIED, Curve, Fit, talking
 from loadgen.plan.plan import Plan
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 _SHOWN: dict[str, Callable[[float], str]] = {
     "clients": units.count,
@@ -16,11 +16,16 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 }
 
 
+def value_words(curve: Curve, value: float) -> str:
+    """One value of what was varied, as people read it."""
+    return _SHOWN[curve.by](value)
+
+
 def curve_table(curve: Curve) -> Table:
     """One server's points, a line each."""
     lines = [
         (
-            _SHOWN[curve.by](point.value),
+            value_words(curve, point.value),
             units.count(point.served),
             units.rate(point.rate),
             units.spread(point.messages_per_second),
@@ -42,8 +47,7 @@ def sentence(curve: Curve) -> str:
     parts = [_knee(curve), _bound(curve)]
     memory, cpu = curve.memory_bytes_per_client, curve.cpu_cores_per_client
     if memory is not None:
-        size = f"-{units.size(-memory.slope)}" if memory.slope < 0 else units.size(memory.slope)
-        parts.append(f"a client costs {size} of memory ({_quality(memory)})")
+        parts.append(f"a client costs {units.size(memory.slope)} of memory ({_quality(memory)})")
     if cpu is not None:
         parts.append(f"and {cpu.slope:.2g} cores up to the knee ({_quality(cpu)})")
     return "; ".join(parts)
@@ -81,12 +85,12 @@ def _bound(curve: Curve) -> str:
         return f"p99 is past {bound}, or somebody was not served, from the first load on"
     return (
         f"p99 stays within {bound} up to {_value(curve, curve.within_bound)} and is past it, or "
-        f"somebody was not served, at {_SHOWN[curve.by](curve.past_bound)}"
+        f"somebody was not served, at {value_words(curve, curve.past_bound)}"
     )
 
 
 def _value(curve: Curve, value: float) -> str:
-    shown = _SHOWN[curve.by](value)
+    shown = value_words(curve, value)
     return f"{shown} client{'' if value == 1 else 's'}" if curve.by == "clients" else shown
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from loadgen.judge.compare import Row
+from loadgen.judge.figures import clocks
+from loadgen.judge.rows import Row
 from loadgen.record.histogram import LARGEST_NS, Histogram
 from loadgen.record.result import RecordError, write
 
 # Two significant digits are what our own buckets hold; three keep theirs from adding to the error.
 _DIGITS = 3
-CLOCKS = ("latency", "response", "connect", "first_reply")
+CLOCKS = ("latency_seconds", "response_seconds", "connect_seconds", "first_reply_seconds")
 
 
 def missing() -> str | None:
@@ -45,19 +46,14 @@ def hlog(found: Sequence[Row], began_seconds: float) -> str:
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
     ]
     for row in found:
-        pooled = row.pooled
-        clocks = {
-            "latency": pooled.service,
-            "response": pooled.response,
-            "connect": pooled.connect,
-            "first_reply": pooled.first_reply,
-        }
+        counted = clocks(row.pooled)
         seconds = sum(row.measured("window_seconds"))
         for clock in CLOCKS:
-            histogram = clocks[clock]
-            if not histogram.count:
+            histogram = counted[clock]
+            if histogram is None or not histogram.count:
                 continue
-            tag = f"{row.name} {clock}".replace(",", ";").replace(" ", "_")
+            name = clock.removesuffix("_seconds")
+            tag = f"{row.name} {name}".replace(",", ";").replace(" ", "_")
             longest = (histogram.max or 0.0) * 1e3  # in ms, as the log's writers do
             lines.append(
                 f"Tag={tag},0.000,{seconds:.3f},{longest:.3f},{encode(histogram).decode()}"

@@ -1,36 +1,33 @@
 """One plain sentence per row on what stands out: the gravest first, then the most telling ratio.
 
-The figures come from `compare`; here they only become words, and nothing is said that the intervals
+The figures come from the rows; here they only become words, and nothing is said that the intervals
 do not bear out.
 """
 
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
-from loadgen.judge.compare import (
-    CONNECTIONS,
-    CPU,
-    LATENCY,
+from loadgen.judge.intervals import Estimate, clearly_differs
+from loadgen.judge.ranks import headline
+from loadgen.judge.registry import (
+    CPU_PER_MESSAGE,
+    LATENCY_P50,
+    LATENCY_P99,
     MEMORY,
     MESSAGES,
-    RESPONSE,
-    Row,
-    headline,
-    load_of,
+    RESPONSE_P99,
+    Better,
+    Figure,
+    figure_of,
 )
-from loadgen.judge.intervals import Estimate, clearly_differs, ratio
+from loadgen.judge.rows import Row, load_of
+from loadgen.judge.verdict import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5
 UNFAIR = 0.9
 
-_WORDS = {
-    LATENCY.path: "latency p99",
-    CPU.path: "CPU per message",
-    MEMORY.path: "memory",
-}
-_SHOWN = {LATENCY.path: units.seconds, CPU.path: units.seconds, MEMORY.path: units.size}
+_COSTS = (LATENCY_P99, CPU_PER_MESSAGE, MEMORY)
 _LIMITS = {
     SERVER: "the server was the limit",
     GENERATOR: "the load generator was the limit, the server can do more",
@@ -61,7 +58,7 @@ def _trouble(row: Row) -> str | None:
         failed = [check.name for trial in row.trials for check in trial.audit.failures]
         return f"the run failed its own audit ({', '.join(dict.fromkeys(failed))}): do not use it"
     intended, wrong, failed_messages = (
-        row.total(name) or 0 for name in ("intended", "wrong", "failed")
+        row.value(name) or 0 for name in ("intended", "wrong", "failed")
     )
     if wrong:
         return (
@@ -69,23 +66,22 @@ def _trouble(row: Row) -> str | None:
             "not speak as expected"
         )
     errors = ", ".join(f"{name} {times:,}" for name, times in row.errors.items())
-    lost = row.highest("clients") if not row.highest("connected") else None
-    if lost:
+    if not row.ever("connected"):
         return f"no client could connect ({errors})"
-    datagrams = row.total("lost")
+    datagrams = row.value("lost")
     if datagrams:
         return f"{units.count(datagrams)} of {units.count(intended)} datagrams got no reply in time"
     if failed_messages:
         return f"{units.count(failed_messages)} messages failed ({errors})"
     gone = [
-        f"{units.count(row.highest(path))} {word}"
+        f"{units.count(row.value(path))} {word}"
         for path, word in (
             ("refused", "refused"),
             ("reset", "reset"),
             ("timed_out", "timed out"),
             ("other_failed", "lost otherwise"),
         )
-        if row.highest(path)
+        if row.value(path)
     ]
     if gone:
         return f"not every client came through: {', '.join(gone)} ({errors})"
@@ -94,26 +90,24 @@ def _trouble(row: Row) -> str | None:
 
 def _service(row: Row) -> str | None:
     """Who was served at all."""
-    starved, served = row.highest("starved"), row.highest("served")
+    starved, served = row.value("starved"), max(row.measured("served"), default=0.0)
     if not starved:
         return None
-    clients = units.count(row.highest("connected"))
-    rate = row.estimate(MESSAGES.path)
+    clients = units.count(max(row.measured("connected")))
+    rate = row.value(MESSAGES)
     if not served:
         return f"all {clients} clients connected and none ever got a reply"
     up_to = "" if row.values("starved").count(starved) == len(row.trials) else "up to "
     if served > 1:
         return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
     said = f"1 client was served, the other {units.count(starved)} connected and starved"
-    return f"{said}: its {units.rate(rate.mean)} messages/s went to that one" if rate else said
+    return f"{said}: its {units.rate(rate)} messages/s went to that one" if rate else said
 
 
 def _standing(row: Row, same: Sequence[Row]) -> str | None:
     """Where it stands among those that were ranked with it."""
-    kind = headline(row.plan)
     ranked = [one for one in same if one.rank is not None]
-    own = row.estimate(kind.path)
-    if row.rank is None or own is None or len(ranked) < 2:
+    if row.rank is None or len(ranked) < 2:
         return None
     said = [_ahead(row, ranked) if row.rank == 1 else _behind(row, ranked[0])]
     if row.bound.bound == GENERATOR:
@@ -125,37 +119,25 @@ def _standing(row: Row, same: Sequence[Row]) -> str | None:
 
 def _ahead(row: Row, ranked: Sequence[Row]) -> str:
     kind = headline(row.plan)
+    best = _best(kind)
     ties = [name for name in row.ties if any(one.name == name and one.rank == 1 for one in ranked)]
     if ties:
-        first = row is ranked[0]
-        return (
-            f"{_best(kind.path)}, but no clear difference from {_listed(ties)}"
-            if first
-            else f"no clear difference from {_listed(ties)}"
-        )
+        said = f"no clear difference from {_listed(ties)}"
+        return f"{best}, but {said}" if row is ranked[0] else said
     after = next((one for one in ranked if one.rank != 1), None)
     if after is None:
-        return _best(kind.path)
-    quotient = ratio(row.values(kind.path), after.values(kind.path))
-    return f"{_best(kind.path)}: {_times(quotient)} {after.name}"
+        return best
+    return f"{best}: {_times(row.ratio(kind.path, after))} {after.name}"
 
 
 def _behind(row: Row, best: Row) -> str:
     kind = headline(row.plan)
-    quotient = ratio(row.values(kind.path), best.values(kind.path))
-    said = f"{_times(quotient)} {best.name} in {_NAMES[kind.path]}"
+    said = f"{_times(row.ratio(kind.path, best))} {best.name} in {kind.label}"
     return f"{said}, no clear difference from {_listed(row.ties)}" if row.ties else said
 
 
-_NAMES = {
-    MESSAGES.path: "messages/s",
-    CONNECTIONS.path: "connections/s",
-    RESPONSE.path: "response time (p99)",
-}
-
-
-def _best(path: str) -> str:
-    return "shortest response time (p99)" if path == RESPONSE.path else f"most {_NAMES[path]}"
+def _best(kind: Figure) -> str:
+    return f"{'most' if kind.better is Better.HIGHER else 'shortest'} {kind.label}"
 
 
 def _times(quotient: Estimate | None) -> str:
@@ -169,50 +151,49 @@ def _times(quotient: Estimate | None) -> str:
 
 def _oddity(row: Row, ranked: Sequence[Row]) -> str | None:
     """The one cost in which it exceeds the lowest of its peers by most, if by enough."""
-    fairness = row.median("fairness")
+    fairness = row.value("fairness")
     if fairness is not None and fairness < UNFAIR:
-        least, most = row.span("least_served"), row.span("most_served")
-        if least is not None and most is not None:
-            return (
-                f"uneven: the least served client got {least.low:,} messages, "
-                f"the most served {most.high:,}"
-            )
+        least, most = min(row.measured("least_served")), max(row.measured("most_served"))
+        return (
+            f"uneven: the least served client got {units.count(least)} messages, "
+            f"the most served {units.count(most)}"
+        )
     worst: tuple[float, str] | None = None
-    for path, words in _WORDS.items():
-        own = row.estimate(path)
-        others = [(found.mean, one.name) for one in ranked if (found := one.estimate(path))]
-        if own is None or not others:
+    for path in _COSTS:
+        figure = figure_of(path)
+        own = row.value(path)
+        others = [(value, one.name) for one in ranked if (value := one.value(path))]
+        if not own or not others:
             continue
         lowest, name = min(others)
-        times = own.mean / lowest
+        times = own / lowest
         if times >= STANDS_OUT and (worst is None or times > worst[0]):
-            value = _SHOWN[path](own.mean)
-            worst = times, f"{units.times(times)} times the {words} of {name} ({value})"
+            said = f"{units.times(times)} times the {figure.label} of {name}"
+            worst = times, f"{said} ({figure.unit.said(own)})"
     return worst[1] if worst else None
 
 
 def _alone(row: Row) -> str:
     """A row that nothing is ranked with: what its figures say on their own."""
-    rate, asked = row.estimate(MESSAGES.path), row.median("requested_per_second")
+    rate, asked = row.value(MESSAGES), row.value("requested_per_second")
     if rate is None:
-        held = row.highest("held")
+        held = row.value("held")
         if held:
             return f"held {units.count(held)} silent connections"
+    if not rate:
         return "no message was answered in the measured window"
-    response = row.response_seconds
+    response = row.value(RESPONSE_P99)
     if asked is not None and response is not None:
-        share = rate.mean / asked
+        share = rate / asked
         said = (
             f"kept up with the {units.rate(asked)} messages/s asked for"
             if share >= RATE_REACHED
             else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
-        return (
-            f"{said}; 99 of 100 answered within {units.seconds(response.p99)} of when they were due"
-        )
-    said = f"{units.rate(rate.mean)} messages/s, half of them within "
-    said += f"{units.seconds(row.latency_seconds.p50)}, 99 of 100 within "
-    said += units.seconds(row.latency_seconds.p99)
+        return f"{said}; 99 of 100 answered within {units.seconds(response)} of when they were due"
+    said = f"{units.rate(rate)} messages/s, half of them within "
+    said += f"{units.seconds(row.value(LATENCY_P50))}, 99 of 100 within "
+    said += units.seconds(row.value(LATENCY_P99))
     limit = _LIMITS.get(row.bound.bound or "")
     return f"{said}; {limit} ({row.bound.because})" if limit else said
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 WIDTH = 100
 
 
-def wrapped(line: str, indent: str, first: str | None = None) -> str:
-    """A line, folded between words where it is longer than WIDTH with its indent.
+def wrapped(line: str, indent: str, first: str | None = None, width: int = WIDTH) -> str:
+    """A line, folded between words where it is longer than `width` with its indent.
 
     `first` is the first line's indent, where it is not the others'. Spaces that the line begins
     with indent all of it.
@@ -15,7 +15,7 @@ def wrapped(line: str, indent: str, first: str | None = None) -> str:
     spaces = line[: len(line) - len(line.lstrip())]
     return textwrap.fill(
         line.strip(),
-        WIDTH,
+        width,
         initial_indent=(indent if first is None else first) + spaces,
         subsequent_indent=indent + spaces,
         break_long_words=False,

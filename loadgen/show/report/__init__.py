@@ -9,7 +9,8 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.record.result import RecordError, Result, write
+from loadgen.judge.analysis import Analysis
+from loadgen.record.result import RecordError, write
 
 REPORT_FILE = "report.html"
 
@@ -21,7 +22,7 @@ def missing() -> str | None:
     return None
 
 
-def write_report(results: Sequence[Result], path: Path) -> None:
+def write_report(analyses: Sequence[Analysis], path: Path) -> None:
     """Write the report about one or more results to `path`, replacing what is there.
 
     Raises RecordError when it cannot be made or written.
@@ -30,4 +31,4 @@ def write_report(results: Sequence[Result], path: Path) -> None:
         raise RecordError(problem)
     from loadgen.show.report.page import page  # noqa: PLC0415 - only a report needs Bokeh
 
-    write(path, page(results))
+    write(path, page(analyses))

@@ -7,7 +7,7 @@ from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Reach, Reaches, Section
 from loadgen.show.report.parts import MOST_PANELS, left_out, some_of
 from loadgen.show.report.words import extremes, prefix, tables_titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 
 def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
@@ -18,9 +18,10 @@ def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
         reaches = []
         for subject in load.subjects:
             row = subject.row
-            connect, first = row.connect_seconds, row.first_reply_seconds
-            starved, connected = row.highest("starved"), row.highest("connected")
-            text = f"{units.seconds(first.p50)}, p99 {units.seconds(first.p99)}"
+            connect = row.value("connect_seconds.p50"), row.value("connect_seconds.p99")
+            first = row.value("first_reply_seconds.p50"), row.value("first_reply_seconds.p99")
+            starved, connected = row.value("starved"), max(row.measured("connected"), default=None)
+            text = f"{units.seconds(first[0])}, p99 {units.seconds(first[1])}"
             if starved:
                 text = f"{units.count(starved)} of {units.count(connected)} never got one"
             reaches.append(
@@ -28,8 +29,8 @@ def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
                     subject.name,
                     subject.style,
                     text,
-                    _pair(connect.p50, connect.p99),
-                    _pair(first.p50, first.p99),
+                    _pair(*connect),
+                    _pair(*first),
                 )
             )
             if starved:

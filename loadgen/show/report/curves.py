@@ -1,94 +1,173 @@
 """Curves: rate, latency and memory over the number that was varied, with a ring at the knee."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from loadgen.judge import units
-from loadgen.judge.compare import MEMORY, MESSAGES
-from loadgen.show.report.loads import Load, Subject, Sweep, sweeps
+from loadgen.judge.analysis import Analysis
+from loadgen.judge.curves import Curve
+from loadgen.judge.registry import RESPONSE_P99, figure_of
+from loadgen.show.curve_tables import value_words
+from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Line, Lines, Section, legend
-from loadgen.show.tables import Table
+from loadgen.show.report.style import Style
+from loadgen.show.table import Table
 
 
-def curves(
-    every: Sequence[Load], knees: Mapping[tuple[str, str], float]
-) -> Iterator[Section | None]:
-    """A section per number that was varied on its own."""
-    for position, sweep in enumerate(sweeps(every)):
-        yield _curve(sweep, knees, "curves" if not position else f"curves-{position + 1}")
+@dataclass(frozen=True)
+class Strand:
+    """One curve with the name and the look that its server has on the page."""
+
+    name: str
+    style: Style
+    curve: Curve
 
 
-def _curve(sweep: Sweep, knees: Mapping[tuple[str, str], float], anchor: str) -> Section | None:
-    values = [value for value, _ in sweep.steps]
-    x = Axis(sweep.by, log=min(values) > 0 and max(values) >= 8 * min(values))
-    found: dict[str, list[tuple[float, Subject]]] = {}
-    for value, load in sweep.steps:
-        for subject in load.subjects:
-            found.setdefault(subject.name, []).append((value, subject))
-    rates: list[Line] = []
-    tails: list[Line] = []
-    memories: list[Line] = []
-    rows, said = [], []
-    for name, steps in found.items():
-        points, sizes = [], []
-        for value, subject in steps:
-            rate = subject.row.estimate(MESSAGES.path)
-            p99 = subject.row.latency_seconds.p99
-            memory = subject.row.highest(MEMORY.path)
-            rows.append(
-                (
-                    name,
-                    units.count(value),
-                    units.rate(rate.mean if rate else None),
-                    units.spread(rate),
-                    units.seconds(p99),
-                    units.number(subject.row.median("server.cpu_cores")),
-                    units.size(memory),
-                )
-            )
-            if rate is not None and p99 is not None:
-                points.append((value, rate, p99))
-            if memory is not None:
-                sizes.append((value, memory / 1024**2))
-        style = steps[0][1].style
-        if len(sizes) > 1:
-            xs, ys = zip(*sizes, strict=True)
-            memories.append(Line(name, style, xs, ys, tuple(range(len(xs)))))
-        if len(points) < 2:
-            continue
-        xs = tuple(value for value, _, _ in points)
-        bend = knees.get((sweep.by, name))
-        knee = xs.index(bend) if bend in xs else None
-        every_point = tuple(range(len(xs)))
-        means = tuple(rate.mean for _, rate, _ in points)
-        lows = tuple(rate.mean if rate.low is None else rate.low for _, rate, _ in points)
-        highs = tuple(rate.mean if rate.high is None else rate.high for _, rate, _ in points)
-        rates.append(Line(name, style, xs, means, every_point, lows, highs, knee))
-        tails.append(Line(name, style, xs, tuple(p for _, _, p in points), every_point, knee=knee))
-        best = means.index(max(means))
-        sentence = (
-            f"{name}: most messages/s ({units.rate(means[best])}) with {sweep.by} at "
-            f"{units.count(xs[best])}; p99 from {units.seconds(tails[-1].ys[0])} at "
-            f"{units.count(xs[0])} to {units.seconds(tails[-1].ys[-1])} at {units.count(xs[-1])}"
-        )
-        said.append(sentence + (f"; knee at {units.count(bend)}." if knee is not None else "."))
+def bundles(
+    analyses: Sequence[Analysis], every: Sequence[Load], positions: Sequence[int] = ()
+) -> list[tuple[Strand, ...]]:
+    """The curves of the results at these positions, in bundles that share a picture each.
+
+    `every` are the loads of the same results.
+    """
+    looks = {
+        (subject.result, subject.row.name): (subject.name, subject.style)
+        for load in every
+        for subject in load.subjects
+    }
+    found: dict[tuple[Any, ...], list[Strand]] = {}
+    for position, analysis in zip(positions or range(len(analyses)), analyses, strict=True):
+        for curve in analysis.curves:
+            strand = Strand(*looks[position, curve.name], curve)
+            found.setdefault(curve.beside, []).append(strand)
+    return [tuple(strands) for strands in found.values()]
+
+
+def scaling(every: Sequence[Sequence[Strand]]) -> Iterator[Section | None]:
+    """A section for each bundle of curves."""
+    for position, strands in enumerate(every):
+        yield _section(strands, "curves" if not position else f"curves-{position + 1}")
+
+
+def _section(strands: Sequence[Strand], anchor: str) -> Section | None:
+    first = strands[0].curve
+    values = [point.value for strand in strands for point in strand.curve.points]
+    x = Axis(first.what, log=min(values) > 0 and max(values) >= 8 * min(values))
+    # A curve of one point is a point: the tables have it.
+    rates = [line for strand in strands if len((line := _rates(strand)).xs) > 1]
     if not rates:
         return None
-    panels = [
-        Lines("Throughput", x, Axis("messages/s"), tuple(rates)),
-        Lines("Latency, 99th percentile", x, Axis("p99", "seconds", log=True), tuple(tails)),
-    ]
+    tails = [line for strand in strands if len((line := _tails(strand)).xs) > 1]
+    memories = [line for strand in strands if len((line := _memory(strand)).xs) > 1]
+    clock = "Response time" if first.p99_figure == RESPONSE_P99 else "Latency"
+    panels = [Lines("Throughput", x, Axis("messages/s"), tuple(rates))]
+    if tails:
+        y = Axis("p99", "seconds", log=True)
+        panels.append(Lines(f"{clock}, 99th percentile", x, y, tuple(tails)))
     if memories:
         panels.append(Lines("Memory of the server, peak", x, Axis("MiB"), tuple(memories)))
-    headers = ("server", sweep.by, "messages/s", "+/-", "latency p99", "cores busy", "memory")
     about = "Throughput rises until something is full; from there on more load only waits longer."
     if any(line.knee is not None for line in rates):
         about += " A ring marks the knee."
     return Section(
         anchor,
-        f"Scaling: {sweep.by}",
+        f"Scaling: {first.what}",
         about,
         tuple(panels),
-        tuple(said),
-        (Table(f"By {sweep.by}", headers, tuple(rows)),),
+        tuple(sentence for strand in strands if (sentence := _sentence(strand))),
+        (_table(strands),),
         legend(panels),
+    )
+
+
+def _line(strand: Strand, points: Sequence[tuple[float, float]]) -> Line:
+    xs = tuple(x for x, _ in points)
+    bend = strand.curve.bend
+    return Line(
+        strand.name,
+        strand.style,
+        xs,
+        tuple(y for _, y in points),
+        tuple(range(len(xs))),
+        knee=xs.index(bend) if bend in xs else None,
+    )
+
+
+def _rates(strand: Strand) -> Line:
+    known = [
+        (point.value, rate)
+        for point in strand.curve.points
+        if (rate := point.messages_per_second) is not None
+    ]
+    return replace(
+        _line(strand, [(x, rate.mean) for x, rate in known]),
+        lows=tuple(rate.mean if rate.low is None else rate.low for _, rate in known),
+        highs=tuple(rate.mean if rate.high is None else rate.high for _, rate in known),
+    )
+
+
+def _tails(strand: Strand) -> Line:
+    points = strand.curve.points
+    return _line(
+        strand, [(one.value, p99) for one in points if (p99 := one.p99_seconds) is not None]
+    )
+
+
+def _memory(strand: Strand) -> Line:
+    sizes = [
+        (point.value, size / 1024**2)
+        for point in strand.curve.points
+        if (size := point.memory_bytes) is not None
+    ]
+    return replace(_line(strand, sizes), knee=None)
+
+
+def _sentence(strand: Strand) -> str | None:
+    """Where it got the most, and how its p99 went from the first load to the last."""
+    curve = strand.curve
+    answered = [one for one in curve.points if one.rate and one.p99_seconds is not None]
+    if len(answered) < 2:
+        return None
+    best = max(answered, key=lambda one: one.rate or 0.0)
+    first, last = answered[0], answered[-1]
+    said = (
+        f"{strand.name}: most messages/s ({units.rate(best.rate)}) with {curve.what} at "
+        f"{value_words(curve, best.value)}; {figure_of(curve.p99_figure).label} from "
+        f"{units.seconds(first.p99_seconds)} at {value_words(curve, first.value)} to "
+        f"{units.seconds(last.p99_seconds)} at {value_words(curve, last.value)}"
+    )
+    return (
+        f"{said}; knee at {value_words(curve, curve.bend)}."
+        if curve.bend is not None
+        else f"{said}."
+    )
+
+
+def _table(strands: Sequence[Strand]) -> Table:
+    first = strands[0].curve
+    return Table(
+        f"By {first.what}",
+        (
+            "server",
+            first.what,
+            "messages/s",
+            "+/-",
+            figure_of(first.p99_figure).label,
+            "cores busy",
+            "memory",
+        ),
+        tuple(
+            (
+                strand.name,
+                value_words(strand.curve, point.value),
+                units.rate(point.rate),
+                units.spread(point.messages_per_second),
+                units.seconds(point.p99_seconds),
+                units.number(point.cpu_cores),
+                units.size(point.memory_bytes),
+            )
+            for strand in strands
+            for point in strand.curve.points
+        ),
     )

@@ -8,7 +8,7 @@ from loadgen.show.report.loads import Load, Subject
 from loadgen.show.report.panels import Dots, Section, Strips
 from loadgen.show.report.parts import MOST_PANELS, Part, left_out, parts_of, some_of
 from loadgen.show.report.words import extremes, titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 MOST_DOTS = 150
 

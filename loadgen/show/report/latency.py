@@ -10,7 +10,7 @@ from loadgen.show.report.panels import Axis, Line, Lines, Section, legend
 from loadgen.show.report.parts import MOST_PANELS, left_out, parts_of, some_of
 from loadgen.show.report.style import Style
 from loadgen.show.report.words import extremes, titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 
 def latency(every: Sequence[Load]) -> Section | None:

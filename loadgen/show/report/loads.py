@@ -6,16 +6,18 @@ what tells them apart, so that a chart's title says no more than it must.
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from loadgen.judge import units
-from loadgen.judge.compare import Row, Trial, headline, load_of, rows
+from loadgen.judge.analysis import Analysis
+from loadgen.judge.ranks import headline
+from loadgen.judge.rows import Row, Trial, load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Result
+from loadgen.show.describe import load_text
 from loadgen.show.report.style import Style, style_of
-from loadgen.show.tables import load_text
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def parties(results: Sequence[Result]) -> list[tuple[int, ...]]:
     return sorted(tuple(sorted(members)) for members, _ in found)
 
 
-def loads(results: Sequence[Result], positions: Sequence[int] = ()) -> list[Load]:
+def loads(analyses: Sequence[Analysis], positions: Sequence[int] = ()) -> list[Load]:
     """Every load of the results, in the order in which they first ran.
 
     The same row of several results stands together. `positions` are those of the results on a page
@@ -86,14 +88,14 @@ def loads(results: Sequence[Result], positions: Sequence[int] = ()) -> list[Load
     """
     variants: dict[str, list[tuple[Any, ...]]] = {}
     found: dict[tuple[Any, ...], list[Subject]] = {}
-    for position, result in zip(positions or range(len(results)), results, strict=True):
-        for place, row in enumerate(rows(result)):
+    for position, one in zip(positions or range(len(analyses)), analyses, strict=True):
+        for place, row in enumerate(one.rows):
             run = row.run
             seen = variants.setdefault(run.model, [])
             key = (position, run.label, run.python, run.gil)
             if key not in seen:
                 seen.append(key)
-            name = f"{row.name} ({letter(position)})" if len(results) > 1 else row.name
+            name = f"{row.name} ({letter(position)})" if len(analyses) > 1 else row.name
             style = style_of(run.model, seen.index(key))
             found.setdefault(load_of(row.plan), []).append(
                 Subject(name, style, row, position, place)
@@ -175,46 +177,3 @@ def _group_properties(group: Group, who: str) -> dict[str, str]:
     if group.request is not None:
         said["request"] = f"{of}{group.request!r}"
     return said
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Loads that differ in one number alone.
-
-    `by` is what varies, such as "clients"; `steps` are the values, rising, with the load at each.
-    """
-
-    by: str
-    steps: tuple[tuple[float, Load], ...]
-
-
-_SWEPT = {"clients": "clients", "size_bytes": "bytes per message", "rate_per_second": "messages/s"}
-
-
-def sweeps(every: Sequence[Load]) -> list[Sweep]:
-    """The loads among these that make curves, each curve over at least two values."""
-    found: dict[tuple[Any, ...], dict[float, Load]] = {}
-    for load in every:
-        if sum(not group.silent for group in load.plan.groups) > 1:
-            continue  # what all groups of a mix got together is nobody's curve
-        for position, group in enumerate(load.plan.groups):
-            for name in _SWEPT:
-                value = getattr(group, name)
-                if value is not None:
-                    key = (position, name, _all_but(load.plan, position, name))
-                    found.setdefault(key, {})[value] = load
-    made = []
-    for (position, name, _), steps in found.items():
-        if len(steps) > 1:
-            groups = next(iter(steps.values())).plan.groups
-            by = _SWEPT[name] if len(groups) == 1 else f"{groups[position].name} {_SWEPT[name]}"
-            made.append(Sweep(by, tuple(sorted(steps.items()))))
-    return made
-
-
-def _all_but(plan: Plan, position: int, name: str) -> tuple[Any, ...]:
-    """What makes two loads the same but for one number of one group."""
-    groups = list(plan.groups)
-    blank: dict[str, Any] = {name: {"clients": 1, "size_bytes": 0, "rate_per_second": 1.0}[name]}
-    groups[position] = replace(groups[position], **blank)
-    return load_of(replace(plan, groups=tuple(groups)))

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 
-from loadgen.judge import units
-from loadgen.judge.compare import MEMORY
 from loadgen.judge.figures import together
+from loadgen.judge.registry import CPU_CORES, MEMORY, PROCESSES, THREADS, figure_of
 from loadgen.record.result import Run
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Line, Lines, Section, legend
 from loadgen.show.report.parts import left_out, some_of
 from loadgen.show.report.words import extremes, prefix, tables_titled, titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 MOST_LOADS_OVER_TIME = 2
 MOST_SLICES = 300
@@ -68,15 +67,16 @@ def over_time(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
 
 def _cost_sentence(load: Load) -> str:
     said = []
-    for label, path, shown in (
-        ("CPU in cores", "server.cpu_cores", units.number),
-        ("peak memory", MEMORY.path, units.size),
-        ("peak threads", "server.threads", units.count),
-        ("peak processes", "server.processes", units.count),
+    for label, path in (
+        ("CPU in cores", CPU_CORES),
+        ("peak memory", MEMORY),
+        ("peak threads", THREADS),
+        ("peak processes", PROCESSES),
     ):
-        peaks = [(subject.name, subject.row.highest(path)) for subject in load.subjects]
-        if any(value is not None for _, value in peaks):
-            said.append(extremes("", label, peaks, shown).removesuffix("."))
+        values = [(subject.name, subject.row.value(path)) for subject in load.subjects]
+        if any(value is not None for _, value in values):
+            words = extremes("", label, values, figure_of(path).unit.shown)
+            said.append(words.removesuffix("."))
     return f"{prefix(load.label)}{'; '.join(said) or 'not measured'}."
 
 

@@ -9,7 +9,7 @@ Results that share no load stand one after the other, each with charts of its ow
 import gzip
 import shlex
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bokeh.document import Document
@@ -20,30 +20,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR, MACHINE, SERVER, WAITING
-from loadgen.judge.compare import (
-    CONNECTIONS,
-    MESSAGES,
-    RESPONSE,
-    ComparisonError,
-    Difference,
-    Headline,
-    Row,
-    diff,
-    headline,
-    rows,
-    warnings,
-)
-from loadgen.judge.curves import curves, knees
+from loadgen.judge.analysis import Analysis
+from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
+from loadgen.judge.ranks import headline, rank_words
+from loadgen.judge.registry import figure_of
+from loadgen.judge.rows import Row
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
-from loadgen.record.result import ExperimentOutcome, Result
+from loadgen.record.result import ExperimentOutcome
 from loadgen.show import sentences as reading
+from loadgen.show.describe import heading
 from loadgen.show.report.charts import THEME, Drawn, draw
+from loadgen.show.report.curves import bundles
 from loadgen.show.report.loads import Load, Subject, letter, loads, parties
 from loadgen.show.report.panels import Section
 from loadgen.show.report.sections import sections
 from loadgen.show.report.style import MARKERS, Style
-from loadgen.show.tables import Table, difference_table, heading
+from loadgen.show.table import Table
+from loadgen.show.tables import difference_table
 
 MOST_TITLE = 80  # letters of names in a title; two lines on a desktop's screen
 
@@ -142,20 +136,10 @@ class Party:
     script: str
 
 
-def _knees(results: Sequence[Result], positions: Sequence[int]) -> dict[tuple[str, str], float]:
-    """Where each curve bends, by what is varied and the name of the subject."""
-    found = {}
-    for position, result in zip(positions, results, strict=True):
-        mark = f" ({letter(position)})" if len(results) > 1 else ""
-        for (what, name), value in knees(curves(rows(result))).items():
-            found[what, name + mark] = value
-    return found
-
-
-def page(results: Sequence[Result]) -> str:
+def page(analyses: Sequence[Analysis]) -> str:
     """The whole report as HTML, of one result or more; rows that share a load stand together."""
-    apart = parties(results)
-    every = [_party(results, positions, len(apart) > 1) for positions in apart]
+    apart = parties([analysis.result for analysis in analyses])
+    every = [_party(analyses, positions, len(apart) > 1) for positions in apart]
     template = Environment(
         loader=PackageLoader("loadgen.show.report", "."),
         autoescape=True,
@@ -195,11 +179,11 @@ def _title(origins: Sequence[Origin]) -> str:
     return f"{len(origins)} results: {between.join(shown)}{rest}"
 
 
-def _party(results: Sequence[Result], positions: Sequence[int], apart: bool) -> Party:
+def _party(analyses: Sequence[Analysis], positions: Sequence[int], apart: bool) -> Party:
     """The results at these positions; `apart` when the page is about others as well."""
-    own = [results[position] for position in positions]
+    own = [analyses[position] for position in positions]
     every = loads(own, positions)
-    asked = sections(every, _knees(own, positions))
+    asked = sections(every, bundles(own, every, positions))
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
     figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
@@ -224,15 +208,15 @@ def _party(results: Sequence[Result], positions: Sequence[int], apart: bool) -> 
         for section, same in zip(asked, drawn, strict=True)
     )
     origins = tuple(
-        _origin(result, _rows_of(place, every), letter(place) if len(results) > 1 else "")
-        for place, result in zip(positions, own, strict=True)
+        _origin(analysis, letter(place) if len(analyses) > 1 else "")
+        for place, analysis in zip(positions, own, strict=True)
     )
     return Party(
         f"{origins[0].letter}-" if apart else "",
         ", ".join(f"{origin.letter}: {origin.name}" for origin in origins),
         origins,
         tuple(_verdicts(every)),
-        tuple(_contrasts(results, positions)),
+        tuple(_contrasts(analyses, positions)),
         blocks,
         _packed(script),
     )
@@ -242,18 +226,13 @@ def _models(name: str, drawn: Sequence[Drawn]) -> str:
     return " ".join(mark.id for one in drawn for mark in one.marks.get(name, ()))
 
 
-def _rows_of(result: int, every: Sequence[Load]) -> list[Row]:
-    """The rows of one result, by load and rank."""
-    return [subject.row for load in every for subject in _ranked(result, load)]
-
-
 def _ranked(result: int, load: Load) -> list[Subject]:
     same = [subject for subject in load.subjects if subject.result == result]
     return sorted(same, key=lambda subject: subject.place)
 
 
-def _origin(result: Result, rows: Sequence[Row], mark: str) -> Origin:
-    title = heading(result, rows)[0]
+def _origin(analysis: Analysis, mark: str) -> Origin:
+    result, title = analysis.result, heading(analysis)[0]
     return Origin(
         mark,
         result.experiment.name if result.experiment else title,
@@ -261,7 +240,7 @@ def _origin(result: Result, rows: Sequence[Row], mark: str) -> Origin:
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
         _details(result.environment),
-        tuple(warnings(result, rows)),
+        analysis.cautions,
         result.experiment,
     )
 
@@ -283,14 +262,14 @@ def _standings(same: Sequence[Subject]) -> Iterator[Standing]:
         yield Standing(
             subject.name,
             subject.style,
-            _rank(row, rows),
-            _figure(row, headline(row.plan)),
+            rank_words(row, rows) or units.NOT_MEASURED,
+            _figure(row),
             sentence[0].upper() + sentence[1:] + ".",
             _bound(row, sentence),
         )
 
 
-def _contrasts(results: Sequence[Result], positions: Sequence[int]) -> Iterator[Contrast]:
+def _contrasts(analyses: Sequence[Analysis], positions: Sequence[int]) -> Iterator[Contrast]:
     """The first of these results against each of the others.
 
     Of two results alone it is said why nothing can be set side by side; of more, only of which.
@@ -301,9 +280,9 @@ def _contrasts(results: Sequence[Result], positions: Sequence[int]) -> Iterator[
         b = letter(place)
         title = f"{b} against {a}"
         try:
-            found, minds = diff(results[first], results[place])
+            found, minds = diff(analyses[first], analyses[place])
         except ComparisonError as error:
-            if len(results) == 2:
+            if len(analyses) == 2:
                 yield Contrast(title, (), None, (str(error),))
             unlike.append(b)
             continue
@@ -313,7 +292,7 @@ def _contrasts(results: Sequence[Result], positions: Sequence[int]) -> Iterator[
             difference_table(found, a, b),
             tuple(minds),
         )
-    if unlike and len(results) > 2:
+    if unlike and len(analyses) > 2:
         said = f"Nothing was measured both in {a} and in {' or '.join(unlike)}."
         yield Contrast(f"Against {a}", (said,), None, ())
 
@@ -322,35 +301,24 @@ def _contrast_sentence(one: Difference, a: str, b: str) -> str:
     """What became of the figure that the load is ranked by, which is the first change."""
     change = one.changes[0]
     name = one.a if one.a == one.b else f"{one.b} against {one.a}"
-    what = UNITS[change.path][1]
+    what = figure_of(change.path).label
     if change.ratio is None:
-        return f"{name}: {what} {change.verdict} in both."
+        said = "not measured in both" if change.verdict == NOT_MEASURED else change.verdict
+        return f"{name}: {what} {said}."
     said = f"{name}: {b} has {units.times(change.ratio.mean)} times the {what} of {a}"
     if change.ratio.low is not None and change.ratio.high is not None:
         said += f" ({units.times(change.ratio.low)} to {units.times(change.ratio.high)})"
     return f"{said}: {change.verdict}."
 
 
-def _rank(row: Row, rows: Sequence[Row]) -> str:
-    if row.rank is None:
-        return units.NOT_MEASURED
-    return f"{row.rank}=" if sum(one.rank == row.rank for one in rows) > 1 else str(row.rank)
-
-
-UNITS: dict[str, tuple[Callable[[float | None], str], str]] = {
-    MESSAGES.path: (units.rate, "messages/s"),
-    CONNECTIONS.path: (units.rate, "connections/s"),
-    RESPONSE.path: (units.seconds, "response time p99"),
-}
-
-
-def _figure(row: Row, kind: Headline) -> str:
-    write, unit = UNITS[kind.path]
-    found = row.estimate(kind.path)
+def _figure(row: Row) -> str:
+    """What a row is ranked by."""
+    figure = headline(row.plan)
+    found = row.estimate(figure.path)
     if found is None:
         return "not measured"
     within = f" ± {units.spread(found)}" if found.spread is not None else ""
-    return f"{write(found.mean)} {unit}{within}"
+    return f"{figure.unit.shown(found.mean)} {figure.label}{within}"
 
 
 _BOUNDS = {

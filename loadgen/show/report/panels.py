@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadgen.show.report.style import BLUE, ORANGE, Style
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 CONNECTING: Final = "connecting"
 WAITING: Final = "connected, no reply yet"

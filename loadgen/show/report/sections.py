@@ -1,10 +1,10 @@
 """All that a report's charts show: its sections in the order in which they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from loadgen.show.report.connecting import connecting
-from loadgen.show.report.curves import curves
+from loadgen.show.report.curves import Strand, scaling
 from loadgen.show.report.fairness import fairness
 from loadgen.show.report.latency import latency
 from loadgen.show.report.loads import Load
@@ -13,19 +13,18 @@ from loadgen.show.report.panels import Section
 from loadgen.show.report.swimlanes import swimlanes
 from loadgen.show.report.throughput import throughput
 from loadgen.show.report.words import titled
-from loadgen.show.tables import Table, tables
+from loadgen.show.table import Table
+from loadgen.show.tables import tables
 
 
-def sections(
-    every: Sequence[Load], knees: Mapping[tuple[str, str], float] | None = None
-) -> list[Section]:
+def sections(every: Sequence[Load], bundles: Sequence[Sequence[Strand]] = ()) -> list[Section]:
     """All sections that have something to show, in reading order.
 
-    `knees` gives the value at which a curve bends, by (what is varied, name of the subject).
+    `bundles` are the curves, those that share a picture together.
     """
     ready = _ready_tables(every)
     made = [
-        *curves(every, knees or {}),
+        *scaling(bundles),
         throughput(every, ready),
         latency(every),
         connecting(every, ready),

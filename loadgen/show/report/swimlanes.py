@@ -19,7 +19,7 @@ from loadgen.show.report.panels import (
 )
 from loadgen.show.report.parts import left_out, some_of
 from loadgen.show.report.words import prefix, titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 MOST_LANE_PANELS = 10
 MOST_LANES = 20

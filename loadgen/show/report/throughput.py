@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.audit import GENERATOR
-from loadgen.judge.compare import CONNECTIONS, MESSAGES, ONE_TRIAL, headline
+from loadgen.judge.ranks import ONE_TRIAL, headline
+from loadgen.judge.registry import CONNECTIONS, FIGURES, MESSAGES
+from loadgen.judge.verdict import GENERATOR
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Bar, Bars, Section
 from loadgen.show.report.parts import MOST_PANELS, Part, parts_of, some_of
 from loadgen.show.report.words import extremes, tables_titled
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 
 def throughput(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
@@ -26,7 +27,7 @@ def throughput(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
         limit = limits[part.group.name if part.group else ""]
         if not limit or all(bar.mean is None for bar in bars):
             continue
-        label = _rate_words(part)
+        label = FIGURES[_rate(part)].label
         shown.append(Bars(part.title, Axis(label), limit, bars))
         said.append(extremes(part.title, label, [(bar.name, bar.mean) for bar in bars]))
     if not shown:
@@ -48,16 +49,17 @@ def throughput(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
     )
 
 
-def _rate_words(part: Part) -> str:
-    return "connections/s" if headline(part.load.plan) == CONNECTIONS else "messages/s"
+def _rate(part: Part) -> str:
+    """The path of the rate that a part's bars show."""
+    return CONNECTIONS if headline(part.load.plan).path == CONNECTIONS else MESSAGES
 
 
 def _bars(part: Part) -> tuple[Bar, ...]:
-    kind = CONNECTIONS if _rate_words(part) == "connections/s" else MESSAGES
+    path = part.path + _rate(part)
     made = []
     for subject in part.load.subjects:
         row = subject.row
-        found = row.estimate(part.path + kind.path)
+        found = row.estimate(path)
         why = row.unranked if row.unranked != ONE_TRIAL else None
         if found is not None and row.bound.bound == GENERATOR:
             why = why or "generator-limited"
@@ -75,7 +77,7 @@ def _bars(part: Part) -> tuple[Bar, ...]:
                 found.mean if found else None,
                 found.low if found else None,
                 found.high if found else None,
-                tuple(row.measured(part.path + kind.path)),
+                tuple(row.measured(path)),
                 why is None,
             )
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from loadgen.judge import units
-from loadgen.show.tables import Table
+from loadgen.show.table import Table
 
 
 def tables_titled(ready: Sequence[Table], *titles: str) -> tuple[Table, ...]:

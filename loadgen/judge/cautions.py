@@ -1,0 +1,159 @@
+"""What not to rely on in a result, and what to do about it: a sentence each."""
+
+from collections.abc import Sequence
+
+from loadgen.judge import units
+from loadgen.judge.figures import together
+from loadgen.judge.ranks import ONE_TRIAL, SHORTEST_WINDOW, TOO_SHORT, headline
+from loadgen.judge.rows import Row, Trial
+from loadgen.record.result import Result
+
+# Ten messages beyond the 99th percentile are few enough that one pause moves it.
+FEWEST_MESSAGES = 1000
+UNSTEADY = 0.10
+DRIFT = 0.20
+# Programs beside the server and the engine, or a hypervisor, that take so much of a core matter.
+OTHERS_BUSY = 0.25
+STOLEN = 0.05
+# Clients that were answered so unevenly are worth a look: by Jain's index, or by how many times the
+# messages of another one had.
+UNEVEN_JAIN = 0.95
+UNEVEN_TIMES = 2
+# A warm-up that took so much longer than asked was prolonged, and not only late.
+PROLONGED_SECONDS = 0.1
+
+
+def cautions(result: Result, found: Sequence[Row]) -> list[str]:
+    """What not to rely on, and what to do about it: a sentence each, the gravest first."""
+    said = faults(result, found)
+    said += _too_little(found)
+    said += _unsteady(found)
+    said += disturbances(result, found)
+    if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
+        said.append("one trial each shows no spread, so nothing is ranked; use --trials 3 or more")
+    return list(dict.fromkeys(said))
+
+
+def faults(result: Result, found: Sequence[Row]) -> list[str]:
+    """What went wrong or was left out, a sentence each."""
+    said: list[str] = []
+    if result.cut_short:
+        said.append("the run was cut short: the figures cover only what was measured until then")
+    for row in found:
+        for trial in row.trials:
+            said += [f"{row.name}: {sentence}" for sentence in _faults(trial)]
+    return said + list(result.notes)
+
+
+def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
+    """Who else had the processors, a sentence each."""
+    said = []
+    cores = result.environment.usable_cores
+    other = max((row.value("machine.other_cores") or 0.0 for row in found), default=0.0)
+    if other >= OTHERS_BUSY:
+        said.append(
+            f"other programs used up to {other:.2f} of {cores} cores meanwhile; close them and run "
+            "again"
+        )
+    stolen = max((row.value("machine.stolen_cores") or 0.0 for row in found), default=0.0)
+    if stolen >= STOLEN:
+        said.append(
+            f"the hypervisor took up to {stolen:.2f} cores away; run again when it is quieter"
+        )
+    workers = max((row.plan.workers for row in found), default=0)
+    if cores is not None and workers >= cores:
+        said.append(
+            f"{workers} engine worker(s) and the server share {cores} core(s), so each slows the "
+            "other; use fewer --workers or a machine with more cores"
+        )
+    return said
+
+
+def uneven(row: Row) -> bool | None:
+    """Did a trial answer some clients far more often than others? None: nothing to tell by."""
+    jains = row.measured("fairness")
+    if not jains:
+        return None
+    ends = zip(row.measured("least_served"), row.measured("most_served"), strict=True)
+    return min(jains) < UNEVEN_JAIN or any(most > UNEVEN_TIMES * least for least, most in ends)
+
+
+def prolonged_warmup(row: Row) -> float | None:
+    """The longest warm-up in seconds, where clients that awaited a first reply prolonged it."""
+    longest = row.value("warmup_seconds")
+    asked = row.plan.warmup_seconds
+    return longest if longest and asked and longest > asked + PROLONGED_SECONDS else None
+
+
+def drift_of(trial: Trial) -> float | None:
+    """How the rate changed from the first third of the window to the last: 0.2 is 20 % more.
+
+    None when the window is too short to cut in three.
+    """
+    if trial.run.tally is None:
+        return None
+    line = together(trial.run.tally.groups).timeline[:-1]  # the last slice is seldom a whole one
+    third = len(line) // 3
+    if third < 3:
+        return None
+    first, last = sum(line[:third]), sum(line[-third:])
+    return last / first - 1 if first else None
+
+
+def _faults(trial: Trial) -> list[str]:
+    """What went wrong in one run."""
+    run = trial.run
+    if run.tally is None:
+        return [run.problem or "nothing was measured"]
+    said = [*run.notes, *([run.tally.stopped_early] if run.tally.stopped_early else [])]
+    return said + [
+        f"trial {run.trial} is invalid, {check.name}: {check.detail}"
+        for check in trial.audit.failures
+    ]
+
+
+def _too_little(found: Sequence[Row]) -> list[str]:
+    said = []
+    short = [row.name for row in found if row.unranked == TOO_SHORT]
+    if short:
+        said.append(
+            f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank "
+            f"({', '.join(dict.fromkeys(short))}); use a longer --duration, or more --messages"
+        )
+    few = [
+        row.name for row in found if 0 < (row.value("latency_seconds.count") or 0) < FEWEST_MESSAGES
+    ]
+    if few:
+        said.append(
+            f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
+            f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
+        )
+    return said
+
+
+def _unsteady(found: Sequence[Row]) -> list[str]:
+    said = []
+    spreads = {row.name: row.estimate(headline(row.plan).path) for row in found}
+    wide = [
+        f"{name} +/- {units.spread(known)}"
+        for name, known in spreads.items()
+        if known is not None and known.spread is not None and known.spread > UNSTEADY
+    ]
+    if wide:
+        said.append(
+            f"trials differ much ({', '.join(wide)}); close other programs, use more --trials or "
+            "a longer --duration"
+        )
+    drifts = {
+        row.name: max(known, key=abs)
+        for row in found
+        if row.unranked in (None, ONE_TRIAL)
+        and (known := [drift for trial in row.trials if (drift := drift_of(trial)) is not None])
+    }
+    moved = [f"{name} {drift:+.0%}" for name, drift in drifts.items() if abs(drift) > DRIFT]
+    if moved:
+        said.append(
+            f"the rate changed from the first to the last third of a run ({', '.join(moved)}); "
+            "use a longer --warmup and --duration"
+        )
+    return said

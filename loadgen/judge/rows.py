@@ -1,0 +1,258 @@
+"""Trials together as rows: one server under one load, and one number for each of its figures.
+
+How trials become that number is the registry's to say, so that a figure is the same wherever it is
+shown, ranked by, compared or required.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from loadgen.judge import intervals
+from loadgen.judge.audit import Audit, audit
+from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
+from loadgen.judge.intervals import Estimate
+from loadgen.judge.registry import OverTrials, figure_of
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, Verdict, verdict
+from loadgen.plan.plan import Plan
+from loadgen.record.result import Result, Run
+from loadgen.record.tally import GroupTally, Tally
+
+LOAD: Final = (
+    "family",
+    "transport",
+    "talk",
+    "framing",
+    "reply_prefix",
+    "messages_per_client",
+    "ramp_seconds",
+    "connect_rate",
+)
+"""What belongs to a load beside its groups."""
+
+_OVER_TRIALS: Final[Mapping[OverTrials, Callable[[Sequence[float]], float]]] = {
+    OverTrials.MEDIAN: statistics.median,
+    OverTrials.TOTAL: sum,
+    OverTrials.HIGHEST: max,
+    OverTrials.LOWEST: min,
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run with what follows from it."""
+
+    run: Run
+    figures: Figures
+    audit: Audit
+    verdict: Verdict
+
+    @cached_property
+    def by_path(self) -> dict[str, float | None]:
+        """Its figures by their paths in the JSON."""
+        return flat(self.figures)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A count over trials, from the lowest to the highest."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server under one load, over its trials.
+
+    `rank` counts from 1; when it is None, `unranked` says why. `ties` are the rows that cannot be
+    told apart from this one, of whatever rank. Figures are asked for by their path in the JSON;
+    None is what was not measured, and KeyError what there is no figure of.
+    """
+
+    name: str
+    trials: tuple[Trial, ...]
+    bound: Verdict
+    rank: int | None = None
+    unranked: str | None = None
+    ties: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> Run:
+        """The first trial's run, for what all of them share."""
+        return self.trials[0].run
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    @property
+    def valid(self) -> bool:
+        return all(trial.audit.valid for trial in self.trials)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a trial could not be run at all."""
+        return next((trial.run.problem for trial in self.trials if trial.run.problem), None)
+
+    def value(self, path: str) -> float | None:
+        """The one number for a figure, made of the trials as the registry says.
+
+        A mean takes every trial; it is the plain one where some trial has 0, which has no
+        logarithm. All else is made of the trials that measured it.
+        """
+        over_trials = figure_of(path).over_trials
+        measured = self.measured(path)
+        if not measured:
+            return None
+        if over_trials is OverTrials.POOLED:
+            clock, _, statistic = path.rpartition(".")
+            found = getattr(self._pooled_percentiles[clock], statistic)
+            return None if found is None else float(found)
+        if over_trials is OverTrials.MEAN:
+            if len(measured) < len(self.trials):
+                return None
+            mean = intervals.estimate(measured)
+            return statistics.fmean(measured) if mean is None else mean.mean
+        return float(_OVER_TRIALS[over_trials](measured))
+
+    def estimate(self, path: str) -> Estimate | None:
+        """The value of a figure with its 95 % interval, where the trials give one.
+
+        The interval is that of the trials' geometric mean (Student's t over their logarithms). For
+        a value that is made otherwise, such as a percentile of all trials' messages together, it
+        keeps its width as a factor and stands around that value.
+        """
+        point = self.value(path)
+        if point is None:
+            return None
+        found = intervals.estimate(self.values(path), point) if point > 0 else None
+        return found or Estimate(point, None, None, len(self.trials))
+
+    def ratio(self, path: str, base: "Row") -> Estimate | None:
+        """How many times the value of `base` its own is, with Welch's interval around that.
+
+        None where one of them is 0 or was not measured.
+        """
+        own, other = self.value(path), base.value(path)
+        if not own or not other:
+            return None
+        found = intervals.ratio(self.values(path), base.values(path), (own, other))
+        trials = min(len(self.trials), len(base.trials))
+        return found or Estimate(own / other, None, None, trials)
+
+    def values(self, path: str) -> list[float | None]:
+        """The figure in each trial."""
+        return [trial.by_path.get(path) for trial in self.trials]
+
+    def measured(self, path: str) -> list[float]:
+        """The figure in those trials that measured it."""
+        return [value for value in self.values(path) if value is not None]
+
+    def span(self, path: str) -> Span | None:
+        """A count, from the trial with the fewest to the trial with the most."""
+        values = self.measured(path)
+        return Span(int(min(values)), int(max(values))) if values else None
+
+    def ever(self, *paths: str) -> bool:
+        """Whether any of these counts was above 0 in any trial."""
+        return any(any(self.measured(path)) for path in paths)
+
+    def percentiles(self, clock: str) -> Percentiles | None:
+        """The distribution of a clock such as "latency_seconds", over all trials' messages."""
+        return self._pooled_percentiles[clock] if self.measured(f"{clock}.count") else None
+
+    @cached_property
+    def pooled(self) -> GroupTally:
+        """All groups and trials added up."""
+        return together(group for tally in self._tallies for group in tally.groups)
+
+    def pooled_group(self, name: str) -> GroupTally:
+        """One group over all trials."""
+        every = (group for tally in self._tallies for group in tally.groups)
+        return together(group for group in every if group.name == name)
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Failures by errno name, summed over the trials."""
+        return dict(sorted(self.pooled.errors.items()))
+
+    @property
+    def kernel(self) -> dict[str, int]:
+        """How far the kernel's counters moved over the trials, those that did."""
+        moved: Counter[str] = Counter()
+        for trial in self.trials:
+            moved.update(trial.run.kernel or {})
+        return {name: count for name, count in moved.items() if count > 0}
+
+    @property
+    def memory_kind(self) -> str | None:
+        return next((kind for trial in self.trials if (kind := trial.run.server.memory_kind)), None)
+
+    @property
+    def notes(self) -> list[str]:
+        """Why parts of the server's cost are missing."""
+        return [note for trial in self.trials if (note := trial.run.server.note)]
+
+    @property
+    def _tallies(self) -> list[Tally]:
+        return [tally for trial in self.trials if (tally := trial.run.tally) is not None]
+
+    @cached_property
+    def _pooled_percentiles(self) -> dict[str, Percentiles]:
+        """Path of a clock, of all groups or of one -> its distribution over all trials."""
+        tallies = {"": self.pooled}
+        for group in self.plan.groups:
+            tallies[f"groups.{group.name}."] = self.pooled_group(group.name)
+        return {
+            prefix + clock: Percentiles.of(histogram)
+            for prefix, tally in tallies.items()
+            for clock, histogram in clocks(tally).items()
+            if histogram is not None
+        }
+
+
+def rows_by_load(result: Result) -> list[list[Row]]:
+    """The rows of a result, not ranked yet: those under one load together, as they first ran."""
+    kinds: dict[tuple[Any, ...], list[Run]] = {}
+    for run in result.runs:
+        key = (load_of(run.plan), run.model, run.label, run.python, run.gil)
+        kinds.setdefault(key, []).append(run)
+    pythons = {(run.python, run.gil) for run in result.runs if run.python is not None}
+    loads: dict[Any, list[Row]] = {}
+    for key, runs in kinds.items():
+        trials = tuple(_judge(run, result) for run in runs)
+        bound = _common_verdict([trial.verdict for trial in trials])
+        row = Row(_name(runs[0], several_pythons=len(pythons) > 1), trials, bound)
+        loads.setdefault(key[0], []).append(row)
+    return list(loads.values())
+
+
+def load_of(plan: Plan) -> tuple[Any, ...]:
+    """What makes two loads the same.
+
+    That is everything but how long and by how many workers it is put on, and the seed.
+    """
+    return tuple(getattr(plan, name) for name in ("groups", *LOAD))
+
+
+def _name(run: Run, several_pythons: bool) -> str:
+    """What to call a row: the model or its label, and the interpreter where there are several."""
+    name = run.label or run.model
+    return f"{name} {run.python}" if several_pythons and run.python is not None else name
+
+
+def _judge(run: Run, result: Result) -> Trial:
+    found = verdict(run, result.ceiling, result.environment.usable_cores)
+    return Trial(run, figures(run), audit(run), found)
+
+
+def _common_verdict(found: Sequence[Verdict]) -> Verdict:
+    """What bound most trials; where they disagree evenly, what casts more doubt."""
+    doubt = (GENERATOR, MACHINE, SERVER, WAITING, None)
+    counts = Counter(one.bound for one in found)
+    bound = max(counts, key=lambda one: (counts[one], -doubt.index(one)))
+    return next(one for one in found if one.bound == bound)

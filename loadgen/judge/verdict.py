@@ -1,0 +1,92 @@
+"""What held one run back: the server, the load generator, the machine that both share, or waiting.
+
+Pure judgement over a run's figures. Every threshold stands at the top of this file with its reason.
+"""
+
+from dataclasses import dataclass
+
+from loadgen.judge.figures import Figures, figures
+from loadgen.record.result import Ceiling, Run
+
+# An engine worker is one thread: close to a whole core it has nothing left to give.
+GENERATOR_BUSY = 0.93
+# At this share of the rate against a null server, a faster server would hardly show.
+GENERATOR_NEAR_CEILING = 0.90
+# An engine that sends late by this share of the response time is itself what is measured.
+GENERATOR_LATE = 0.25
+LATE_SECONDS = 0.0005
+# A process keeps about one core busy at most, since its interpreter has one lock; of several
+# processes one is their parent and does nothing.
+SERVER_BUSY = 0.85
+# With this share of all cores busy, nobody could have had much more.
+MACHINE_BUSY = 0.88
+# An open loop that gets this share of the rate asked for has what it asked for.
+RATE_REACHED = 0.98
+
+SERVER = "server"
+GENERATOR = "generator"
+MACHINE = "machine"
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What bound the rate: "server", "generator", "machine", "waiting".
+
+    None when the figures do not say. `because` is the evidence in a few words.
+    """
+
+    bound: str | None
+    because: str
+
+
+def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
+    """What bound one run, from who kept how many cores busy, and from the engine's ceiling.
+
+    `ceiling` must come from the same load; None leaves that evidence out. `cores` are those that
+    server and engine may use.
+    """
+    found = figures(run)
+    server, worker = found.server.cpu_cores, found.engine.busiest_worker_cpu
+    rate, asked = found.messages_per_second, found.requested_per_second
+    if not rate:
+        return Verdict(None, "no message was answered in the window")
+    if worker is not None and worker >= GENERATOR_BUSY:
+        return Verdict(GENERATOR, f"an engine worker used {worker:.0%} of its core")
+    if (late := _sent_late(found)) is not None:
+        return Verdict(GENERATOR, f"it sent late itself, 1 in 100 by over {late * 1e3:.1f} ms")
+    if asked is not None and rate >= RATE_REACHED * asked:
+        return Verdict(WAITING, f"it kept up with the {asked:,.0f} messages/s asked for")
+    if ceiling is not None and _near(rate, ceiling):
+        return Verdict(
+            GENERATOR,
+            "a server that does nothing gets hardly more out of it, "
+            f"{ceiling.messages_per_second:,.0f} messages/s",
+        )
+    serving = max(1, (found.server.processes or 1) - 1)
+    if server is not None and server >= SERVER_BUSY * serving:
+        return Verdict(SERVER, f"it used {server:.2f} cores")
+    busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
+    if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
+        return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
+    if server is None:
+        return Verdict(None, "the server's CPU could not be measured")
+    return Verdict(
+        WAITING, f"the server used {server:.2f} cores, an engine worker {worker or 0:.2f}"
+    )
+
+
+def _near(rate: float, ceiling: Ceiling) -> bool:
+    """Whether a null server was hardly faster, and not itself the limit of what it was asked."""
+    own_limit = ceiling.server_cpu_cores is None or ceiling.server_cpu_cores >= SERVER_BUSY
+    return not own_limit and rate >= GENERATOR_NEAR_CEILING * ceiling.messages_per_second
+
+
+def _sent_late(found: Figures) -> float | None:
+    """How late the engine of an open loop sent by its own fault (p99, seconds), if that matters."""
+    if found.lateness_seconds is None or found.response_seconds is None:
+        return None
+    late, response = found.lateness_seconds.p99, found.response_seconds.p99
+    if late is None or response is None:
+        return None
+    return late if late >= max(LATE_SECONDS, GENERATOR_LATE * response) else None

@@ -1,0 +1,42 @@
+"""What is said about results that are not to be relied on."""
+
+from dataclasses import replace
+
+from loadgen.judge.analysis import analyse
+from loadgen.record.result import Run
+from tests.runs import PLAN, cost, group_tally, result, run, tally, trials
+
+
+def cautions(*runs: Run) -> tuple[str, ...]:
+    return analyse(result(*runs)).cautions
+
+
+def test_what_disturbed_a_run_is_said_with_what_to_do() -> None:
+    noisy = replace(run(), server=cost(1.0, busy=2.5))
+    stolen = replace(run(), server=replace(cost(), machine_stolen_seconds=0.4))
+    assert any("other programs used up to 1.00" in one for one in cautions(noisy))
+    assert any("hypervisor" in one for one in cautions(stolen))
+    assert cautions(*trials("thread", [200, 201, 199])) == ()
+
+
+def test_trials_that_differ_much_are_named() -> None:
+    said = cautions(*trials("thread", [100, 200, 300]))
+    assert any("thread +/-" in one and "--trials" in one for one in said)
+
+
+def test_a_rate_that_drifts_is_named() -> None:
+    group = group_tally()
+    group.timeline = [100] * 10 + [200] * 10
+    said = cautions(replace(run(), tally=tally(group)))
+    assert any("thread +100%" in one and "--warmup" in one for one in said)
+
+
+def test_fewer_cores_than_the_run_wants_are_pointed_out() -> None:
+    plan = replace(PLAN, workers=4)
+    said = cautions(run(plan=plan))
+    assert any("--workers" in one for one in said)
+
+
+def test_too_few_messages_for_a_p99_are_pointed_out() -> None:
+    said = cautions(run(per_client=50))
+    assert any("p99 rests on" in one for one in said)

@@ -1,0 +1,133 @@
+"""Trials together as rows: one number for each figure."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from loadgen.judge.intervals import estimate
+from loadgen.judge.rows import load_of
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
+from loadgen.record.tally import GroupTally
+from tests.runs import PLAN, cost, group_tally, result, rows, run, tally, trials
+
+
+def test_a_row_per_model_and_in_it_all_its_trials() -> None:
+    found = rows(result(*trials("thread", [200, 210, 190]), *trials("process", [100, 101, 99])))
+    assert [(row.name, len(row.trials)) for row in found] == [("thread", 3), ("process", 3)]
+
+
+def test_the_seed_and_the_length_do_not_make_another_load() -> None:
+    other = replace(PLAN, seed=99, duration_seconds=4.0)
+    assert load_of(PLAN) == load_of(other)
+
+
+def test_rows_of_several_interpreters_name_them() -> None:
+    free = [replace(one, python="3.14.0t", gil="off") for one in trials("thread", [300, 301, 299])]
+    found = rows(result(*trials("thread", [200, 201, 199]), *free))
+    assert [row.name for row in found] == ["thread 3.14.0t", "thread 3.11.7"]
+
+
+def test_percentiles_come_from_the_histograms_of_all_trials_together() -> None:
+    quick = tally(group_tally(latency_seconds=0.001))
+    slow = tally(group_tally(latency_seconds=0.1))
+    row = rows(result(replace(run(), tally=quick), replace(run(trial=2), tally=slow)))[0]
+    assert row.value("latency_seconds.count") == 4000
+    assert row.value("latency_seconds.p50") == pytest.approx(0.001, rel=1 / 256)
+    assert row.value("latency_seconds.p90") == pytest.approx(0.1, rel=1 / 256)  # their mean is 0.05
+
+
+def test_how_a_row_adds_up_its_trials() -> None:
+    one = replace(run(), tally=tally(group_tally(served=7)))
+    other = replace(run(trial=2), tally=tally(group_tally(served=9)), kernel={"ListenDrops": 3})
+    row = rows(result(one, other))[0]
+    span = row.span("served")
+    assert span is not None
+    assert (span.low, span.high) == (7, 9)
+    assert row.value("waiting") == 4
+    assert row.kernel == {"ListenDrops": 3}
+    assert row.value("wrong") == 0
+    assert row.value("lost") is None
+    assert row.value("messages_per_second") == pytest.approx(math.sqrt(700 * 900))
+
+
+def test_a_run_without_a_tally_is_a_row_too() -> None:
+    row = rows(result(replace(run(), tally=None, problem="it did not start")))[0]
+    assert row.problem == "it did not start"
+    assert row.value("messages_per_second") is None
+    assert row.value("latency_seconds.p99") is None
+
+
+def test_groups_are_told_apart() -> None:
+    plan = Plan((Group(8, name="main"), Group(2, name="slow")), duration_seconds=2.0)
+    counts = tally(group_tally(8, name="main"), group_tally(2, 10, name="slow"))
+    row = rows(result(replace(run(plan=plan), tally=counts)))[0]
+    assert row.value("groups.slow.messages") == 20
+    assert row.pooled_group("slow").service.count == 20
+    assert isinstance(row.pooled, GroupTally)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("messages_per_second", math.sqrt(700 * 900)),  # a geometric mean
+        ("served", 7),  # the worst trial
+        ("starved", 3),
+        ("waiting", 4),  # a sum
+        ("server.memory_bytes", 12 * 1024**2),  # a peak
+        ("server.cpu_cores", 1.0),  # a median
+        ("latency_seconds.count", 3200),
+        ("kernel.ListenDrops", 3),
+        ("response_seconds.p99", None),
+    ],
+)
+def test_each_figure_is_put_together_as_the_registry_says(path: str, value: float | None) -> None:
+    one = replace(run(), tally=tally(group_tally(served=7)))
+    other = replace(run(trial=2), tally=tally(group_tally(served=9)), kernel={"ListenDrops": 3})
+    small = replace(other, server=replace(cost(), memory_bytes=1024))
+    found = rows(result(one, small))[0].value(path)
+    assert found == (None if value is None else pytest.approx(value))
+
+
+def test_there_is_no_value_of_what_is_no_figure() -> None:
+    with pytest.raises(KeyError):
+        rows(result(run()))[0].value("latency_seconds.p98")
+
+
+def test_a_mean_takes_every_trial_and_a_zero_has_no_interval() -> None:
+    silent = tally(group_tally(per_client=0, latency_seconds=0.001))
+    row = rows(result(run(), replace(run(trial=2), tally=silent)))[0]
+    found = row.estimate("messages_per_second")
+    assert found is not None
+    assert (found.mean, found.low, found.high, found.trials) == (500, None, None, 2)
+    nothing = replace(run(trial=2), tally=None, problem="it did not start")
+    assert rows(result(run(), nothing))[0].estimate("messages_per_second") is None
+
+
+def test_the_interval_of_a_percentile_stands_around_the_one_of_all_messages() -> None:
+    quick = replace(run(), tally=tally(group_tally(latency_seconds=0.001)))
+    slow = replace(run(trial=2), tally=tally(group_tally(latency_seconds=0.1)))
+    row = rows(result(quick, slow))[0]
+    found = row.estimate("latency_seconds.p99")
+    trials_alone = estimate(row.values("latency_seconds.p99"))
+    assert found is not None
+    assert trials_alone is not None
+    assert found.mean == row.value("latency_seconds.p99") == pytest.approx(0.1, rel=1 / 256)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.mean < found.high
+    assert found.spread == pytest.approx(trials_alone.spread)
+
+
+def test_a_ratio_is_that_of_the_values() -> None:
+    one = rows(result(*trials("thread", [100, 200])))[0]
+    other = rows(result(*trials("thread", [400, 410])))[0]
+    for path in ("messages_per_second", "latency_seconds.p99", "server.memory_bytes"):
+        quotient = one.ratio(path, other)
+        own, base = one.value(path), other.value(path)
+        assert quotient is not None
+        assert own is not None
+        assert base is not None
+        assert quotient.mean == pytest.approx(own / base)
+    assert one.ratio("wrong", other) is None
