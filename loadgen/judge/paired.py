@@ -1,0 +1,84 @@
+"""What turns mean: servers that ran side by side, judged by what they did in the same rounds.
+
+A comparison has lives, each a fresh start of all servers at the same time, and in each life rounds,
+in which every server has one turn, in random order. So whatever slows the machine for longer than
+a round slows all of them alike, and leaves the ratio of two turns of one round alone. And how fast
+a server is depends on how it started (memory layout, hash seed, which cores), which no number of
+rounds can tell: only another life can.
+
+So a life has one value, the geometric mean over its rounds, and Student's t stands on the lives.
+It takes in both sources of variance without telling them apart, since a life's value carries the
+noise of its rounds as well, and it assumes nothing about the rounds: they may drift, or hang
+together as those of a server with two speeds do. What it assumes is that lives are drawn alike, one
+like another, and not too lopsided. A start that goes wrong one time in five is not seen in five
+lives one time in three, and then no interval knows of it. `python -m loadgen.judge.simulate`
+prints how often the intervals hold the truth in made-up runs. In runs like those (3 lives of 5
+rounds), what might take its place did worse: rounds pooled over the lives missed the truth in every
+fourth interval where lives differ, the wider of both held it in 98.7 % where they do not, and
+variance components with Satterthwaite's degrees of freedom in 91 % where they do.
+
+Sources: Abedi and Brecht, "Conducting Repeatable Experiments in Highly Variable Cloud Computing
+Environments" (ICPE 2017), for rounds in random order; Kalibera and Jones, "Rigorous Benchmarking in
+Reasonable Time" (ISMM 2013), for repeating at the level that varies, the start; Bulej et al.,
+"Duet Benchmarking" (ICPE 2020), for ratios of what ran at the same time.
+"""
+
+import statistics
+from collections.abc import Mapping
+
+from loadgen.judge import intervals
+from loadgen.judge.intervals import Estimate, Ratio
+
+Turns = Mapping[tuple[int, int], float]
+"""(life, round) -> what one server did in that turn, such as messages/s; missing turns are left
+out."""
+
+# Student's t shrinks little beyond five lives, and by chance two or three look alike too often to
+# stop by them.
+FEWEST_LIVES = 5
+
+
+def own(turns: Turns) -> Estimate | None:
+    """One server's value with the interval around it, from life to life.
+
+    What the machine did to all servers alike is in it. For a single life it is the interval from
+    round to round, which cannot know how another start would turn out. None without turns, or where
+    one is not above 0.
+    """
+    return intervals.estimate(_values(turns))
+
+
+def ratio(turns: Turns, base: Turns) -> Ratio | None:
+    """How many times `base` a server did, over the rounds that both took part in."""
+    if not all(base.values()):
+        return None
+    both = {when: value / base[when] for when, value in turns.items() if when in base}
+    return intervals.mean_ratio(_values(both))
+
+
+def unsure(servers: Mapping[str, Turns], precision: float) -> list[str]:
+    """The servers whose interval is still wider than `precision` (0.05: 5 % either way).
+
+    To be asked after each life: measuring may stop when there are none. Fewer than FEWEST_LIVES
+    never do.
+    """
+    return [name for name, turns in servers.items() if not _sure(turns, precision)]
+
+
+def _sure(turns: Turns, precision: float) -> bool:
+    found = own(turns)
+    if found is None or found.spread is None or len({life for life, _ in turns}) < FEWEST_LIVES:
+        return False
+    return found.spread <= precision
+
+
+def _values(turns: Turns) -> list[float]:
+    """What an interval stands on: a value per life, or those of the rounds of a single life."""
+    lives: dict[int, list[float]] = {}
+    for (life, _), value in turns.items():
+        if value <= 0:
+            return []
+        lives.setdefault(life, []).append(value)
+    if len(lives) == 1:
+        return next(iter(lives.values()))
+    return [statistics.geometric_mean(rounds) for rounds in lives.values()]
