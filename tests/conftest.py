@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from loadgen.servers import interpreters
+from tests.registry import registry_mismatch
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 
 
@@ -19,6 +20,8 @@ def pytest_configure() -> None:
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Every model of the registry that can run here, in turn."""
     subject: Subject = request.param
+    if mismatch := registry_mismatch(subject.model):
+        pytest.fail(mismatch, pytrace=False)
     return subject
 
 

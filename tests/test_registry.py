@@ -1,80 +1,94 @@
-"""The registry holds every figure, and nothing else."""
+"""The registry and the files beside it: each row has its file, and each file its row."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from loadgen.judge.figures import EngineFigures, Figures, LoadFigures, Percentiles, flat
-from loadgen.judge.registry import FIGURES, SECTIONS, Better, OverTrials, figure_of
-
-SPREAD = Percentiles()
-FULL = Figures(
-    name="all",
-    clients=0,
-    engine=EngineFigures(1),
-    response_seconds=SPREAD,
-    lateness_seconds=SPREAD,
-    groups={
-        "a.b": LoadFigures(name="a.b", clients=0, response_seconds=SPREAD, lateness_seconds=SPREAD)
-    },
-    kernel={"ListenDrops": 0},
-    probe={"replies": 0},
-)
+from concurrency_models import backends
+from concurrency_models.backends import MODELS, Model, RegistryError, without_row
+from tests.registry import registry_mismatch
+from tests.servers import ROOT, SUBJECTS, WAIT_SECONDS, Subject
 
 
-def test_every_figure_is_registered_and_everything_registered_is_a_figure() -> None:
-    families = ("groups.", "kernel.", "probe.")
-    assert {path for path in flat(FULL) if not path.startswith(families)} == set(FIGURES)
+def test_every_file_has_a_row() -> None:
+    assert without_row() == []
 
 
-def test_every_path_leads_to_a_figure_of_that_path() -> None:
-    for path in flat(FULL):
-        assert figure_of(path).path == path
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_every_row_has_its_file_with_what_it_promises(model: Model) -> None:
+    source = (backends.FOLDER / f"{model.module}.py").read_text()
+    assert re.search(r"^def serve\(", source, re.MULTILINE)
+    assert ("def serve_datagrams(" in source) is ("udp" in model.transports)
 
 
-def test_no_path_is_registered_twice() -> None:
-    assert len(FIGURES) == sum(len(figures) for figures in SECTIONS.values())
+def test_a_file_without_a_row_is_a_sentence(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "concurrency_models", tmp_path / "concurrency_models")
+    there = tmp_path / "concurrency_models" / "backends"
+    shutil.copy(there / "iterative.py", there / "no_row.py")
+    for command in ("-m", "concurrency_models", "--model", "no-row"), (str(there / "no_row.py"),):
+        ended = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert "has a file and no row in the registry: add Model(" in ended.stderr
 
 
-def test_a_group_has_the_figures_of_a_load_under_its_name() -> None:
-    found = figure_of("groups.a.b.latency_seconds.p99")
-    own = FIGURES["latency_seconds.p99"]
-    assert found.label == "a.b: latency p99"
-    assert (found.unit, found.over_trials, found.definition) == (
-        own.unit,
-        own.over_trials,
-        own.definition,
+def test_a_row_without_a_file_is_a_sentence() -> None:
+    with pytest.raises(RegistryError, match=r"has a row .* and no file; write backends/nobody.py"):
+        Model("nobody", "does not exist").import_serve()
+
+
+def test_a_model_without_datagrams_is_a_sentence() -> None:
+    with pytest.raises(RegistryError, match=r"process.py has no function serve_datagrams"):
+        MODELS["process"].import_serve("udp")
+
+
+def test_a_forgotten_at_once_is_a_sentence() -> None:
+    said = registry_mismatch(replace(MODELS["iterative"], at_once=None))
+    assert said is not None
+    assert "serves 1 of 30 clients at a time" in said
+    assert said.endswith("give it at_once=1")
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+@pytest.mark.parametrize("folder", [ROOT, backends.FOLDER], ids=["here", "among the models"])
+def test_the_file_of_a_model_runs_by_itself(subject: Subject, folder: Path) -> None:
+    """As an editor's Run button has it, where nothing is installed."""
+    file = backends.FOLDER / f"{subject.model.module}.py"
+    command = [sys.executable, os.path.relpath(file, folder), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        server.terminate()
+        _, complaint = server.communicate(timeout=WAIT_SECONDS)
+    assert line.startswith(f"{subject.model.name}: listening on"), complaint
+    assert server.returncode == 0
+    assert complaint == ""
+
+
+@pytest.mark.parametrize("module", ["concurrency_models", "loadgen"])
+def test_the_commands_run_in_the_folder_of_the_models(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=backends.FOLDER,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
     )
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "messages_per_sec",
-        "latency_seconds",
-        "groups.slow",
-        "groups.slow.messages_per_sec",
-        "groups.messages",
-        "groups.slow.server.cpu_cores",
-        "kernel.NoSuchCounter",
-        "probe",
-        "server.memory_kind",
-    ],
-)
-def test_what_is_no_figure(path: str) -> None:
-    with pytest.raises(KeyError):
-        figure_of(path)
-
-
-def test_the_unit_is_the_one_in_the_path() -> None:
-    for path, figure in FIGURES.items():
-        if figure.unit.name in ("seconds", "bytes", "bytes per second"):
-            assert figure.unit.name.replace(" ", "_") in path
-        if path.endswith("_per_second"):
-            assert figure.unit.name.endswith("per second")
-
-
-def test_percentiles_are_pooled_and_waiting_is_never_better() -> None:
-    for path, figure in FIGURES.items():
-        if path.endswith((".p50", ".p90", ".p99", ".p999", ".max")):
-            assert figure.over_trials is OverTrials.POOLED
-            assert figure.better is Better.LOWER
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"usage: python -m {module}")

@@ -12,7 +12,7 @@ from pathlib import Path
 here = Path(__file__).resolve().parent
 sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != here]
 sys.path.insert(0, str(here.parent.parent))
-del sys.modules["concurrency_models"]
+sys.modules.pop("concurrency_models", None)
 importlib.import_module("concurrency_models")
 
 started = Path(getattr(sys.modules["__main__"], "__file__", None) or here).resolve()
@@ -21,4 +21,5 @@ if started.parent == here:
     from concurrency_models.run import main
 
     name = next((one.name for one in MODELS.values() if one.module == started.stem), started.stem)
-    sys.exit(main(["--model", name, *sys.argv[1:]]))
+    this_file = __name__ == "__main__"  # `python -m concurrency_models`, typed in this folder
+    sys.exit(main([*([] if this_file else ["--model", name]), *sys.argv[1:]]))

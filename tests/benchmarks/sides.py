@@ -139,7 +139,7 @@ def c_server(prefix: str = "") -> Server:
 
 def bare_server(name: str) -> Server:
     """A model's bare counterpart."""
-    command = (sys.executable, "-m", "tests.benchmarks.bare_servers", name)
+    command = (sys.executable, "-m", "concurrency_models.bare", name, "--port", "0")
     return Server(f"bare {name}", command)
 
 

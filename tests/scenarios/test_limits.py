@@ -23,9 +23,11 @@ from tests.servers import (
     serving,
 )
 
-AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str)
-WITH_START_METHODS = pytest.mark.parametrize("subject", [*SUBJECTS, *START_METHODS], ids=str)
-EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
+WITH_START_METHODS = pytest.mark.parametrize(
+    "subject", [*SUBJECTS, *START_METHODS], ids=str, indirect=True
+)
+EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str, indirect=True)
 
 MOST_BUSY = 0.05
 """The share of a core that a server may take while it is short of something."""
@@ -79,7 +81,7 @@ def check_shortage(server: ServerProcess, subject: Subject, shortage: str) -> No
         eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
 
 
-@pytest.mark.parametrize("subject", [*CONCURRENT, *START_METHODS], ids=str)
+@pytest.mark.parametrize("subject", [*CONCURRENT, *START_METHODS], ids=str, indirect=True)
 def test_more_clients_than_descriptors(subject: Subject) -> None:
     few = ("sh", "-c", 'ulimit -n 32; exec "$@"', "sh")
     with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:

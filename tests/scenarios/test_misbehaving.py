@@ -84,7 +84,7 @@ def send_some(client: Client, data: memoryview) -> int:
         return 0
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str, indirect=True)
 def test_clients_that_never_read_cost_little_memory(subject: Subject) -> None:
     with serving(*subject.arguments, "--grace", "0") as server:
         size = min(2, subject.model.at_once or 2)

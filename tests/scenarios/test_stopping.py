@@ -20,7 +20,9 @@ from tests.servers import (
     serving,
 )
 
-WITH_START_METHODS = pytest.mark.parametrize("subject", [*SUBJECTS, *START_METHODS], ids=str)
+WITH_START_METHODS = pytest.mark.parametrize(
+    "subject", [*SUBJECTS, *START_METHODS], ids=str, indirect=True
+)
 
 GRACE = ("--grace", "20")
 """More than any of these should need, less than a test waits."""

@@ -129,7 +129,7 @@ def test_other_families(subject: Subject, family: str, tmp_path: object) -> None
         server.exit_status()
 
 
-@pytest.mark.parametrize("subject", START_METHODS, ids=str)
+@pytest.mark.parametrize("subject", START_METHODS, ids=str, indirect=True)
 def test_processes_may_be_started_in_any_way(subject: Subject) -> None:
     with serving(*subject.arguments) as server:
         with crowd(server.address, 3) as clients:
