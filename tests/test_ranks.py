@@ -91,9 +91,9 @@ def test_a_row_is_held_against_every_row_of_the_rank_not_the_first_alone() -> No
 def test_a_chain_of_ties_ends_where_the_first_of_it_is_clearly_better() -> None:
     found = rows(
         result(
-            *trials("thread", [100, 105, 110]),
-            *trials("process", [94, 99, 104]),
-            *trials("selectors", [88, 93, 98]),
+            *trials("thread", [108, 111, 114]),
+            *trials("process", [97, 103, 109]),
+            *trials("selectors", [92, 95, 98]),
         )
     )
     assert [(row.name, row.rank) for row in found] == [

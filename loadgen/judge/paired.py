@@ -38,22 +38,27 @@ out."""
 FEWEST_LIVES = 5
 
 
-def own(turns: Turns) -> Estimate | None:
+def own(turns: Turns, point: float | None = None, resolution: float = 0.0) -> Estimate | None:
     """One server's value with the interval around it, from life to life.
 
     What the machine did to all servers alike is in it. For a single life it is the interval from
     round to round, which cannot know how another start would turn out. None without turns, or where
-    one is not above 0.
+    one is not above 0. `point` and `resolution` as in `intervals.estimate`.
     """
-    return intervals.estimate(_values(turns))
+    return intervals.estimate(_values(turns), point, resolution)
 
 
-def ratio(turns: Turns, base: Turns) -> Ratio | None:
-    """How many times `base` a server did, over the rounds that both took part in."""
+def ratio(
+    turns: Turns, base: Turns, point: float | None = None, resolution: float = 0.0
+) -> Ratio | None:
+    """How many times `base` a server did, over the rounds that both took part in.
+
+    None where there is no such round, or a turn is not above 0.
+    """
     if not all(base.values()):
         return None
     both = {when: value / base[when] for when, value in turns.items() if when in base}
-    return intervals.mean_ratio(_values(both))
+    return intervals.mean_ratio(_values(both), point, resolution)
 
 
 def unsure(servers: Mapping[str, Turns], precision: float) -> list[str]:
