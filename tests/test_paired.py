@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from loadgen.judge.intervals import Estimate, clearly_differs, estimate
+from loadgen.judge.intervals import Estimate, estimate
 from loadgen.judge.paired import FEWEST_LIVES, Turns, own, ratio, unsure
 
 
@@ -89,7 +89,8 @@ def test_a_ratio_turned_round_is_its_inverse() -> None:
     assert turned is not None
     assert found.mean * turned.mean == pytest.approx(1)
     assert found.p_value == pytest.approx(turned.p_value)
-    assert clearly_differs(found)
+    assert found.high is not None
+    assert found.high < 1
 
 
 def test_measuring_goes_on_until_every_server_is_known_well_enough() -> None:

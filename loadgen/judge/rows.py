@@ -18,7 +18,7 @@ from loadgen.judge.intervals import Estimate, Ratio
 from loadgen.judge.paired import Turns
 from loadgen.judge.registry import MESSAGES, OverTrials, figure_of
 from loadgen.judge.speeds import Speeds, two_speeds
-from loadgen.judge.units import SECONDS
+from loadgen.judge.units import COUNT, SECONDS
 from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, Verdict, verdict
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import RESOLUTION
@@ -43,6 +43,9 @@ _OVER_TRIALS: Final[Mapping[OverTrials, Callable[[Sequence[float]], float]]] = {
     OverTrials.HIGHEST: max,
     OverTrials.LOWEST: min,
 }
+
+
+_ESTIMATED: Final = (OverTrials.MEAN, OverTrials.POOLED)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,17 @@ class Row:
             turns = self._turns(path) if len(self.trials) == 1 else self._lives(path)
             found = paired.own(turns, point, _resolution(path))
         return found or Estimate(point, None, None, len(self.trials))
+
+    def bounds(self, path: str) -> tuple[float, float] | None:
+        """The ends of the interval of what would come out differently another time.
+
+        None for what was counted, such as failures and peaks: those happened, whatever else may.
+        """
+        figure, found = figure_of(path), self.estimate(path)
+        counted = figure.unit is COUNT or figure.over_trials not in _ESTIMATED
+        if counted or found is None or found.low is None or found.high is None:
+            return None
+        return found.low, found.high
 
     def ratio(self, path: str, base: "Row") -> Ratio | None:
         """How many times the value of `base`, of the same result, its own is; with an interval.
