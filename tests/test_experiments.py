@@ -366,10 +366,13 @@ class Watcher:
     def begin(self, name: str, plan: Plan) -> None:
         pass
 
+    def turn(self, name: str, life: int, number: int) -> None:
+        pass
+
     def event(self, event: Event) -> None:
         pass
 
-    def end(self, run: Run) -> None:
+    def end(self, name: str, run: Run) -> None:
         pass
 
 

@@ -413,6 +413,7 @@ class Engine:
             if not self._quiet:
                 self._quiet = True
                 self._next_sweep = self._next_snapshot = NEVER
+                self._line.tell("snapshot", self._snapshot())
                 self._line.tell("held", None)
 
     def _drained(self, now: int) -> bool:

@@ -199,6 +199,7 @@ class Fleet:
         window = Window(opens, opens + round(seconds * SECOND), number, begins)
         self._announced_open = self._announced_close = False
         self._reported_at = begins / SECOND
+        self._reported_answered = self._answered()
         self._window = window
         self._wait_until_held("window", window)
 
@@ -301,7 +302,7 @@ class Fleet:
         return self._stopping or self.over or now >= self._window.closes / SECOND
 
     def _report(self, now: float, snapshots: Sequence[WorkerSnapshot]) -> None:
-        answered = sum(snapshot.answered for snapshot in snapshots)
+        answered = self._answered()
         rate = (answered - self._reported_answered) / (now - self._reported_at)
         self._reported_at, self._reported_answered = now, answered
         self._on_event(
@@ -314,6 +315,9 @@ class Fleet:
                 served=sum(snapshot.served for snapshot in snapshots),
             )
         )
+
+    def _answered(self) -> int:
+        return sum(worker.snapshot.answered for worker in self._workers if worker.snapshot)
 
     def _add_up(self) -> Tally:
         failures = [worker.failure for worker in self._workers if worker.failure]
