@@ -126,7 +126,7 @@ def in_turns(model: str, lives: Sequence[Sequence[int]]) -> list[Run]:
             for number, answered in enumerate(rounds, start=1)
         ]
         whole = replace(tally(counted, window=window), turns=turns)
-        plan = replace(PLAN, duration_seconds=window)
+        plan = replace(PLAN, duration_seconds=window, turns=len(rounds))
         found.append(replace(run(model, life, plan=plan), tally=whole))
     return found
 

@@ -147,6 +147,14 @@ def test_servers_that_took_turns_are_compared_within_their_rounds() -> None:
     assert across is not None
     assert across.low is not None
     assert across.low < 1
+    # Its own interval leaves out what the machine did to both.
+    beside = one.estimate("messages_per_second")
+    alone = estimate(one.values("messages_per_second"))
+    assert beside is not None
+    assert beside.spread == pytest.approx(0, abs=1e-6)
+    assert alone is not None
+    assert alone.spread is not None
+    assert alone.spread > 1
     # What is only known of whole lives is compared within those.
     cost = one.ratio("server.cpu_seconds_per_message", other)
     assert cost is not None

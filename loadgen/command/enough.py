@@ -83,10 +83,11 @@ def unsure(runs: Sequence[Run], precision: float) -> list[str]:
         subject = (_name(run), replace(run.plan, seed=0))
         for turn in _turns(run.tally):
             known.setdefault(subject, {})[run.trial, turn.round] = _value(turn, run.plan)
-    numbered = {str(number): turns for number, turns in enumerate(known.values())}
-    wide = paired.unsure(numbered, precision)
-    names = [name for name, _ in known]
-    return [names[int(number)] for number in wide]
+    found = []
+    for load in dict.fromkeys(plan for _, plan in known):
+        same = {name: turns for (name, plan), turns in known.items() if plan == load}
+        found += paired.unsure(same, precision)
+    return found
 
 
 def _name(run: Run) -> str:

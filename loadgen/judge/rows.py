@@ -7,7 +7,7 @@ shown, ranked by, compared or required.
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -76,8 +76,9 @@ class Row:
     """One server under one load, over its trials.
 
     `rank` counts from 1; when it is None, `unranked` says why. `ties` are the rows that cannot be
-    told apart from this one, of whatever rank. Figures are asked for by their path in the JSON;
-    None is what was not measured, and KeyError what there is no figure of.
+    told apart from this one, of whatever rank. `others` took turns with it. Figures
+    are asked for by their path in the JSON; None is what was not measured, and KeyError what there
+    is no figure of.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Row:
     rank: int | None = None
     unranked: str | None = None
     ties: tuple[str, ...] = ()
+    others: tuple["Row", ...] = ()
 
     @property
     def run(self) -> Run:
@@ -129,18 +131,23 @@ class Row:
     def estimate(self, path: str) -> Estimate | None:
         """The value of a figure with its 95 % interval, where the trials give one.
 
-        The interval is that of the trials' geometric mean (Student's t over their logarithms), a
-        life of a server that took turns being a trial; of a single life, it is that of its turns.
-        For a value that is made otherwise, such as a percentile of all trials' messages together,
-        it keeps its width as a factor and stands around that value.
+        The interval is that of the trials' geometric mean (Student's t over their logarithms). A
+        trial of a server that took turns is a life, of a single life its turns count, and what
+        moved the others as well is taken out (see `paired.own`). For a value that is made
+        otherwise, such as a percentile of all trials' messages together, it keeps its width as a
+        factor and stands around that value.
         """
         point = self.value(path)
         if point is None:
             return None
         found = None
         if point > 0 and None not in self.values(path):
-            turns = self._turns(path) if len(self.trials) == 1 else self._lives(path)
-            found = paired.own(turns, point, _resolution(path))
+            resolution = _resolution(path)
+            beside = [row._turns(path) for row in self.others]
+            found = paired.own(self._turns(path), beside, point, resolution)
+            if found is None:
+                beside = [row._lives(path) for row in self.others]
+                found = paired.own(self._lives(path), beside, point, resolution)
         return found or Estimate(point, None, None, len(self.trials))
 
     def bounds(self, path: str) -> tuple[float, float] | None:
@@ -302,7 +309,7 @@ def rows_by_load(result: Result) -> list[list[Row]]:
         bound = _common_verdict([trial.verdict for trial in trials])
         row = Row(_name(runs[0], several_pythons=len(pythons) > 1), trials, bound)
         loads.setdefault(key[0], []).append(row)
-    return list(loads.values())
+    return [[_beside(row, same) for row in same] for same in loads.values()]
 
 
 def load_of(plan: Plan) -> tuple[Any, ...]:
@@ -311,6 +318,11 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
     That is everything but how long and by how many workers it is put on, and the seed.
     """
     return tuple(getattr(plan, name) for name in ("groups", *LOAD))
+
+
+def _beside(row: Row, same: Sequence[Row]) -> Row:
+    """The row with those that took turns with it, of all under its load."""
+    return replace(row, others=tuple(one for one in same if one is not row and one.took_turns))
 
 
 def _resolution(path: str) -> float:

@@ -158,7 +158,10 @@ def _spread(row: Row) -> str:
 def _interval_stands_on(found: Sequence[Row]) -> str:
     if not all(row.took_turns for row in found):
         return "Student's t over the trials"
-    return "Student's t over the lives, each a fresh start: how another such run may come out"
+    return (
+        "Student's t over the lives, each a fresh start, less what moved the other servers in the "
+        "same rounds as well"
+    )
 
 
 def _evenness(found: Sequence[Row]) -> list[str]:
