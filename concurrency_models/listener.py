@@ -115,4 +115,14 @@ def address_text(address: SocketAddress | bytes | None) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"unix:{os.fsdecode(address)}" if address else "unix"
+    return f"unix:{printable(os.fsdecode(address))}" if address else "unix"
+
+
+def printable(text: str) -> str:
+    """Return text with everything escaped that would not show as itself.
+
+    A peer chooses the name of its socket, and could otherwise forge lines and terminal sequences.
+    """
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

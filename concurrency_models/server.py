@@ -168,10 +168,13 @@ class Server:
         self.self_pipe.wake()  # another thread may wait, and have missed it
         with self._taking:
             self._iterating -= 1
-            if not self._iterating:  # the others may be about to accept
-                self.close_listener()
+            last = not self._iterating  # the others may be about to accept
+        if last and self.settings.transport == "tcp":
+            self.close_listener()
         while self.clients and time.monotonic() < self.deadline:
             time.sleep(POLL_SECONDS)
+        if last:  # over UDP, the answers leave by it
+            self.close_listener()
 
     def _is_woken(self, events: list[tuple[int, int]]) -> bool:
         """Whether the self-pipe ended a wait, and not a client."""
@@ -220,7 +223,7 @@ class Server:
         except BlockingIOError:
             return None
         except OSError as error:
-            self.shortage.pause_after(error)
+            self.shortage.pause_after_accept(error)
             return None
         self.admit(client)
         self.narration.tell(client, "connected")

@@ -121,6 +121,11 @@ MODELS: Final[dict[str, Model]] = {
         ),
         Model("selectors-pool", "an event loop, and a pool of threads that answer"),
         Model(
+            "process-threads",
+            "a pool of processes, each with a pool of threads (gunicorn's gthread)",
+            at_once=POOL_PROCESSES * POOL_THREADS,
+        ),
+        Model(
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),

@@ -30,6 +30,10 @@ class Plan:
     bounds connects per second. `pin` gives each worker a core of its own, counted down from the
     last one.
 
+    `turns` is for a server that takes turns with others: the duration is cut into so many windows
+    of equal length, and between them the clients stay connected and hold still. None is one window
+    for all.
+
     `family` and `transport` are the server's; figures over another way do not compare. `talk` is
     what the server does with a connection: under `greet` and `once` it closes it itself after its
     one reply, so each message has a connection of its own.
@@ -50,6 +54,14 @@ class Plan:
     workers: int = 1
     seed: int = 1
     pin: bool = False
+    turns: int | None = None
+
+    @property
+    def turn_seconds(self) -> float:
+        """The length of one turn. Only where there are turns, which takes a duration."""
+        assert self.turns is not None
+        assert self.duration_seconds is not None
+        return self.duration_seconds / self.turns
 
     @property
     def clients(self) -> int:
@@ -114,6 +126,12 @@ class Plan:
             require(
                 self.ramp_seconds == 0,
                 "a ramp and a connect rate both pace the connects; give one of the two",
+            )
+        if self.turns is not None:
+            require(self.turns >= 1, f"{self.turns} turns; give 1 or more")
+            require(
+                self.messages_per_client is None,
+                "a number of messages per client is sent in one go; turns need a duration",
             )
         require(self.workers >= 1, f"{self.workers} workers; give 1 or more")
         require(

@@ -161,9 +161,9 @@ class Result:
             {"model": run.model, "clients": run.clients, **one}
             for run, one in zip(self.runs, data["runs"], strict=True)
         ]
-        for group in _group_tallies(plain):
-            if group["response"] == group["service"]:
-                group["response"] = SAME_AS_SERVICE
+        for one in _latencies(plain):
+            if one["response"] == one["service"]:
+                one["response"] = SAME_AS_SERVICE
         for absent in ("experiment", "p99_bound_seconds"):
             if data[absent] is None:
                 del data[absent]
@@ -185,9 +185,9 @@ class Result:
                     f"it was saved by a newer loadgen (schema {version}, this one reads up to "
                     f"{SCHEMA_VERSION}); upgrade to read it"
                 )
-            for group in _group_tallies(data.get("runs")):
-                if group.get("response") == SAME_AS_SERVICE:
-                    group["response"] = group.get("service")
+            for one in _latencies(data.get("runs")):
+                if one.get("response") == SAME_AS_SERVICE:
+                    one["response"] = one.get("service")
             data.setdefault("p99_bound_seconds", _bound_of_curves(data))
             result = codec.from_json(cls, data)
             for position, run in enumerate(result.runs):
@@ -213,9 +213,11 @@ class _Header:
     schema_version: int
 
 
-def _group_tallies(runs: Any) -> Iterator[dict[str, Any]]:
-    """The groups' tallies in the runs of a file, as far as they are there."""
+def _latencies(runs: Any) -> Iterator[dict[str, Any]]:
+    """What has latencies in a file's runs, as far as it is there: groups' tallies and turns."""
     for run in runs if isinstance(runs, Sequence) else ():
         match run:
-            case {"tally": {"groups": [*groups]}}:
-                yield from (group for group in groups if isinstance(group, dict))
+            case {"tally": {"groups": [*groups], **rest}}:
+                turns = rest.get("turns")
+                both = [*groups, *(turns if isinstance(turns, list) else ())]
+                yield from (one for one in both if isinstance(one, dict))

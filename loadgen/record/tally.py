@@ -24,6 +24,39 @@ SliceSeconds = Annotated[float, Meta(ge=TIMELINE_SLICE_SECONDS)]
 
 
 @dataclass(slots=True)
+class Turn:
+    """A measured window of a server that took turns with others, all groups of clients together.
+
+    `round` counts from 1: every server has one turn in each. `started` is the window's opening by
+    time.monotonic(), `seconds` its length, shorter than planned where Ctrl-C or the loss of all
+    clients cut it. `answered` and `connections` were counted within; `service` and `response` are
+    the latencies of what was answered, as in `GroupTally`. `engine_cpu_seconds` is summed over
+    workers; `busiest_worker_cpu` (0 to 1) is the share of a core that the busiest one used.
+    """
+
+    round: Count = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    answered: Count = 0
+    connections: Count = 0
+    service: Histogram = field(default_factory=Histogram)
+    response: Histogram = field(default_factory=Histogram)
+    engine_cpu_seconds: float = 0.0
+    busiest_worker_cpu: float = 0.0
+
+    def add(self, other: Turn) -> None:
+        """Add what another worker counted in the same window."""
+        self.started = min(self.started, other.started)
+        self.seconds = max(self.seconds, other.seconds)
+        self.answered += other.answered
+        self.connections += other.connections
+        self.service.merge(other.service)
+        self.response.merge(other.response)
+        self.engine_cpu_seconds += other.engine_cpu_seconds
+        self.busiest_worker_cpu = max(self.busiest_worker_cpu, other.busiest_worker_cpu)
+
+
+@dataclass(slots=True)
 class Lane:
     """One client's life in seconds since the run started, None for what never came.
 
@@ -150,6 +183,11 @@ class Tally:
     window and peak memory, both summed over workers, and the CPU share (0 to 1) of the busiest
     worker; None where the window never opened. `stopped_early` says in a sentence why the load
     ended before its time, where it did other than by Ctrl-C.
+
+    `turns` are in order of time where the server took turns with others, and then all that is said
+    of "the window" is their sum; it is empty where the run has one window. `warmup_seconds` ran
+    from the last connect finished to the end of the warm-up: None where there was none, and in
+    results from before there were turns.
     """
 
     groups: list[GroupTally]
@@ -162,6 +200,15 @@ class Tally:
     engine_memory_bytes: Count = 0
     busiest_worker_cpu: float | None = None
     stopped_early: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+    warmup_seconds: float | None = None
+
+    @property
+    def window_ended(self) -> float | None:
+        """When the last window closed, by time.monotonic(); None where none opened."""
+        if self.turns:
+            return self.turns[-1].started + self.turns[-1].seconds
+        return None if self.window_started is None else self.window_started + self.window_seconds
 
     @property
     def unaccounted(self) -> int:
@@ -175,10 +222,10 @@ class Tally:
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:
     """One tally of what several workers did side by side, in the order of their shares.
 
-    The groups of the first are taken over.
+    The groups and turns of the first are taken over.
 
-    The window is one for all of them: it opens and closes by the same clock readings, so the
-    longest one stands.
+    A window is one for all of them: it opens and closes by the same clock readings, so the longest
+    one stands.
     """
     first = tallies[0]
     finished = max(tally.started + tally.connecting_seconds for tally in tallies)
@@ -187,6 +234,8 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
         for mine, theirs in zip(first.groups, later.groups, strict=True):
             mine.merge(theirs)
     return Tally(
+        turns=_merge_turns(tallies),
+        warmup_seconds=max(_present(tally.warmup_seconds for tally in tallies), default=None),
         groups=first.groups,
         started=started,
         connecting_seconds=finished - started,
@@ -200,6 +249,17 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
         ),
         stopped_early=next((tally.stopped_early for tally in tallies if tally.stopped_early), None),
     )
+
+
+def _merge_turns(tallies: Sequence[Tally]) -> list[Turn]:
+    """The workers' turns by their rounds: one that has lost all its clients takes no more."""
+    found: dict[int, Turn] = {}
+    for turn in (turn for tally in tallies for turn in tally.turns):
+        if turn.round in found:
+            found[turn.round].add(turn)
+        else:
+            found[turn.round] = turn
+    return [found[number] for number in sorted(found)]
 
 
 def _present(values: Iterable[float | None]) -> list[float]:
