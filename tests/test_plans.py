@@ -180,7 +180,7 @@ def test_what_does_not_go_together_is_refused(words: list[str]) -> None:
 def test_workers_by_themselves_are_never_more_than_the_clients_that_talk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(environment, "usable_cores", lambda: 8)
+    monkeypatch.setattr(environment, "cores_to_use", lambda: 8.5)
     words = ("--clients", "1,3,100", "--idle", "50", "--workers", "auto")
     found = plans_of(make_parser().parse_args(words), seed=5)
     assert [one.workers for one in found] == [1, 3, 7]

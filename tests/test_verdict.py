@@ -74,3 +74,10 @@ def test_nothing_answered_has_no_verdict() -> None:
 def test_a_mix_kept_up_with_nothing_by_what_its_closed_loop_got() -> None:
     found = verdict(mixed(paced=100), None, 4)
     assert "kept up" not in found.because
+
+
+def test_a_quota_that_both_used_up_is_the_machines_limit() -> None:
+    shared = busy(0.4, cost(0.55, busy=1.0))
+    assert verdict(shared, None, 8).bound == WAITING
+    found = verdict(shared, None, 8, quota=1.0)
+    assert (found.bound, "of the 1 cores" in found.because) == (MACHINE, True)

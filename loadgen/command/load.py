@@ -72,6 +72,7 @@ def main(words: Sequence[str]) -> int:
             environment=here,
             runs=tuple(session.runs),
             ceiling=session.ceiling,
+            ceilings=tuple(session.ceilings),
             cut_short=session.cut_short,
             notes=tuple(session.notes),
             p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,

@@ -108,7 +108,7 @@ def _auto_workers(groups: Sequence[Group]) -> int:
     At least one.
     """
     talking = sum(group.clients for group in groups if not group.silent)
-    return max(1, min((environment.usable_cores() or 1) - 1, talking))
+    return max(1, min(int(environment.cores_to_use() or 1) - 1, talking))
 
 
 def in_turns(plan: Plan, options: argparse.Namespace) -> Plan:

@@ -52,12 +52,13 @@ def faults(result: Result, found: Sequence[Row]) -> list[str]:
 def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
     """Who else had the processors, a sentence each."""
     said = []
-    cores = result.environment.usable_cores
+    here = result.environment
+    cores = here.cores_to_use
     other = max((row.value("machine.other_cores") or 0.0 for row in found), default=0.0)
     if other >= OTHERS_BUSY:
         said.append(
-            f"other programs used up to {other:.2f} of {cores} cores meanwhile; close them and run "
-            "again"
+            f"other programs used up to {other:.2f} of {here.usable_cores} cores meanwhile; close "
+            "them and run again"
         )
     stolen = max((row.value("machine.stolen_cores") or 0.0 for row in found), default=0.0)
     if stolen >= STOLEN:
@@ -67,7 +68,7 @@ def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
     workers = max((row.plan.workers for row in found), default=0)
     if cores is not None and workers >= cores:
         said.append(
-            f"{workers} engine worker(s) and the server share {cores} core(s), so each slows the "
+            f"{workers} engine worker(s) and the server share {cores:g} core(s), so each slows the "
             "other; use fewer --workers or a machine with more cores"
         )
     return said

@@ -349,7 +349,12 @@ def _name(run: Run, several_pythons: bool) -> str:
 
 
 def _judge(run: Run, result: Result) -> Trial:
-    found = verdict(run, result.ceiling, result.environment.usable_cores)
+    ceiling = next(
+        (one for one in result.ceilings if one.plan and load_of(one.plan) == load_of(run.plan)),
+        result.ceiling,
+    )
+    here = result.environment
+    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
     return Trial(run, figures(run), audit(run), found)
 
 

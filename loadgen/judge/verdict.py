@@ -39,11 +39,14 @@ class Verdict:
     because: str
 
 
-def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
+def verdict(
+    run: Run, ceiling: Ceiling | None, cores: int | None, quota: float | None = None
+) -> Verdict:
     """What bound one run, from who kept how many cores busy, and from the engine's ceiling.
 
     `ceiling` must come from the same load; None leaves that evidence out. `cores` are those that
-    server and engine may use.
+    server and engine may run on, `quota` how many cores' worth of time they may use in all, None
+    for as much as there is.
     """
     found = figures(run)
     server, worker = found.server.cpu_cores, found.engine.busiest_worker_cpu
@@ -69,6 +72,9 @@ def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
     busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
     if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
         return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
+    own = (server or 0.0) + (found.engine.cpu_cores or 0.0)
+    if quota is not None and own >= MACHINE_BUSY * quota:
+        return Verdict(MACHINE, f"both used {own:.2f} of the {quota:g} cores that they may use")
     if server is None:
         return Verdict(None, "the server's CPU could not be measured")
     return Verdict(
