@@ -70,14 +70,17 @@ class Figure:
 
 CLOCKS: Final = {
     "connect_seconds": ("connect", "from calling connect() until it has connected"),
-    "first_reply_seconds": ("1st reply", "from calling connect() until the first right reply"),
+    "first_reply_seconds": (
+        "1st reply",
+        "from calling connect() until the first right reply, on each connection",
+    ),
     "latency_seconds": (
         "latency",
         "from sending a message to its reply (service time), of messages answered in the window",
     ),
     "response_seconds": (
         "response",
-        "from when a message was due to its reply (response time); in an open loop alone",
+        "from when a message was due to its reply, or to the window's close (open loop alone)",
     ),
     "lateness_seconds": ("lateness", "how late the engine itself sent, in an open loop"),
 }
