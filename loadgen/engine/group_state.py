@@ -9,7 +9,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.messages import Messages
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
-from loadgen.record.tally import GroupTally, Turn
+from loadgen.record.tally import TIMELINE_SLICE_SECONDS, GroupTally, Turn
 
 # More than this is read in several system calls.
 LARGEST_READ = 256 * 1024
@@ -54,7 +54,7 @@ class GroupState:
         self.answered_slowly = 0
         # How long the load has been off between turns so far, in ns.
         self.held_ns = 0
-        self._answered_before_slice = self._slices_in_window = 0
+        self._answered_before_slice = self._slices_in_window = self._tenths = 0
         self._connections_before_window = 0
 
     def think(self) -> int:
@@ -68,18 +68,40 @@ class GroupState:
         self.service.clear()
         self.response.clear()
         self.lateness.clear()
-        self._answered_before_slice = self._slices_in_window = 0
+        self._answered_before_slice = self._slices_in_window = self._tenths = 0
         self._connections_before_window = self.tally.connections
 
-    def cut_slice(self, whole: bool = True) -> None:
-        """Put what was answered since the last cut into the timeline, a scrap with the last."""
+    def cut_slice(self) -> None:
+        """A tenth of a second is over: end the timeline's slice once it has as many as it takes."""
+        self._tenths += 1
+        if self._tenths >= self._tenths_in_slice:
+            self._add_slice()
+
+    def cut_last_slice(self, whole: bool) -> None:
+        """The window closes, at the end of a `whole` tenth or a scrap later.
+
+        What is left is a slice of its own if it is more than half of one.
+        """
+        self._tenths += whole
+        if 2 * self._tenths > self._tenths_in_slice or not self._slices_in_window:
+            self._add_slice()
+        else:
+            self.tally.timeline[-1] += self._answered_since_slice()
+
+    @property
+    def _tenths_in_slice(self) -> int:
+        """How many there are now: slices double in length as the timeline grows too long."""
+        return round(self.tally.timeline_slice_seconds / TIMELINE_SLICE_SECONDS)
+
+    def _add_slice(self) -> None:
+        self.tally.add_slice(self._answered_since_slice())
+        self._slices_in_window += 1
+        self._tenths = 0
+
+    def _answered_since_slice(self) -> int:
         answered = self.service.count
         since, self._answered_before_slice = answered - self._answered_before_slice, answered
-        if whole or not self._slices_in_window:
-            self.tally.add_slice(since)
-            self._slices_in_window += 1
-        else:
-            self.tally.timeline[-1] += since
+        return since
 
     def close_window(self, turn: Turn) -> None:
         """Add the window's figures to the tally and to the turn that it was.

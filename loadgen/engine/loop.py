@@ -391,7 +391,7 @@ class Engine:
             busiest_worker_cpu=cpu / SECOND / seconds if seconds else 0.0,
         )
         for group in self._groups:
-            group.state.cut_slice(whole)
+            group.state.cut_last_slice(whole)
             group.close_window(found, now)
         self._windows.append(found)
         self._window = Window(NEVER, NEVER)
