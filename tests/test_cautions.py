@@ -53,3 +53,11 @@ def test_two_speeds_are_named_with_their_cause_in_place_of_a_spread() -> None:
     assert not any("+/-" in one for one in cautions(switching, replace(switching, trial=2)))
     pinned = replace(switching, plan=replace(PLAN, workers=3, pin=True))
     assert any("what causes it is not known" in one for one in cautions(pinned))
+
+
+def test_latency_that_is_the_generators_own_queue_is_pointed_out() -> None:
+    counts = tally(group_tally())
+    counts.engine_wait_seconds = 5.0
+    assert any(
+        "25%" in one and "load generator" in one for one in cautions(replace(run(), tally=counts))
+    )

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -512,3 +513,22 @@ def test_seeds_make_the_payloads() -> None:
             run_load(replace(plan, seed=seed), endpoint)
     assert seen[0:2] == seen[2:4] != seen[4:6]
     assert seen[0] != seen[1]
+
+
+def test_replies_that_come_together_wait_for_each_other() -> None:
+    """A barrier in the server makes 20 replies come at once, of which all but one have to wait."""
+    barrier = threading.Barrier(20)
+
+    def together(client: socket.socket) -> None:
+        while message := read_message(client):
+            with suppress(threading.BrokenBarrierError):
+                barrier.wait(1)
+            client.sendall(framed(PREFIX + message))
+
+    with serving(together) as endpoint:
+        crowd = run(endpoint, Group(20), duration_seconds=0.3)
+        barrier.abort()
+        alone = run(endpoint, Group(1), duration_seconds=0.3)
+    assert crowd.engine_wait_seconds is not None
+    assert alone.engine_wait_seconds is not None
+    assert crowd.engine_wait_seconds > 10 * alone.engine_wait_seconds

@@ -107,6 +107,14 @@ def test_what_unlike_groups_got_is_neither_compared_nor_added_up() -> None:
     assert [found.groups[name].fairness for name in ("paced", "all")] == [1.0, 1.0]
 
 
+def test_how_much_of_the_latency_was_the_engines_own_queue() -> None:
+    counts = tally(group_tally())  # 2,000 messages of 10 ms
+    counts.engine_wait_seconds = 5.0
+    share = figures(replace(run(), tally=counts)).engine.wait_share
+    assert share == pytest.approx(0.25, rel=0.01)
+    assert figures(run()).engine.wait_share is None
+
+
 def test_the_servers_cost() -> None:
     server = figures(run()).server
     assert server.cpu_seconds == 2.0

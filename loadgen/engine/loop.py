@@ -95,6 +95,8 @@ class Engine:
         self._window = Window(NEVER, NEVER)
         # Of the window that is open; 0 for none.
         self._opened = self._cpu = 0
+        # How long replies waited in batches until they were read, summed since the window opened.
+        self._waits_ns = 0
         # What every window that has closed held, be it a turn or not.
         self._windows: list[Turn] = []
         # Off since when, with how many replies still to come, and what the timers have left to run.
@@ -247,6 +249,9 @@ class Engine:
                 events = poll(0, BATCH_WHEN_LATE)
             if not events:
                 now = clock()
+            several = len(events) > 1
+            if several:
+                taken = clock()
             for fd, event in events:
                 client = by_fd[fd]
                 if event != readable or not client.steady:
@@ -281,6 +286,9 @@ class Engine:
                     continue
                 if sent != client.request_size:
                     client.sent_in_part(request, sent)
+            if several:
+                # Each waited for those before it in the batch, on average for half of it.
+                self._waits_ns += (now - taken) * (len(events) - 1) // 2
             if wait <= 0:
                 return
 
@@ -347,6 +355,7 @@ class Engine:
             self._opened = now
             self._warmed_up_at = self._warmed_up_at or now
             self._cpu = time.process_time_ns()
+            self._waits_ns = 0
             self._next_slice = now + self._slice_ns
             for group in self._groups:
                 group.open_window()
@@ -389,6 +398,7 @@ class Engine:
             seconds=seconds,
             engine_cpu_seconds=cpu / SECOND,
             busiest_worker_cpu=cpu / SECOND / seconds if seconds else 0.0,
+            engine_wait_seconds=self._waits_ns / SECOND,
         )
         for group in self._groups:
             group.state.cut_last_slice(whole)
@@ -495,6 +505,9 @@ class Engine:
             window_seconds=seconds,
             cut_short=self._cut_short,
             engine_cpu_seconds=cpu if windows else None,
+            engine_wait_seconds=(
+                sum(window.engine_wait_seconds for window in windows) if windows else None
+            ),
             engine_memory_bytes=_peak_memory_bytes(),
             busiest_worker_cpu=cpu / seconds if seconds else None,
             stopped_early=self._stopped_early,

@@ -21,6 +21,8 @@ STOLEN = 0.05
 # messages of another one had.
 UNEVEN_JAIN = 0.95
 UNEVEN_TIMES = 2
+# Latencies that hold so much of the engine's own waiting are no longer the server's alone.
+ENGINE_WAIT = 0.2
 # A warm-up that took so much longer than asked was prolonged, and not only late.
 PROLONGED_SECONDS = 0.1
 
@@ -30,6 +32,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     said = faults(result, found)
     said += _too_little(found)
     said += _short_of_rate(found)
+    said += _waits_in_the_engine(found)
     said += _two_speeds(result, found)
     said += _unsteady(found)
     said += disturbances(result, found)
@@ -142,6 +145,16 @@ def _too_little(found: Sequence[Row]) -> list[str]:
             f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
         )
     return said
+
+
+def _waits_in_the_engine(found: Sequence[Row]) -> list[str]:
+    shares = {row.name: row.value("engine.wait_share") or 0.0 for row in found}
+    much = [f"{name} {units.share(one)}" for name, one in shares.items() if one >= ENGINE_WAIT]
+    said = (
+        f"of the latency this was waiting in the load generator, where a reply is read after those "
+        f"that came with it: {', '.join(much)}; use more --workers, or --rate"
+    )
+    return [said] if much else []
 
 
 def _short_of_rate(found: Sequence[Row]) -> list[str]:

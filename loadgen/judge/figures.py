@@ -106,12 +106,16 @@ class ServerFigures:
 
 @dataclass(frozen=True)
 class EngineFigures:
-    """What the load generator itself used, its CPU in the window."""
+    """What the load generator itself used, its CPU in the window.
+
+    `wait_share` is how much of the latencies was replies' waiting for those read before them.
+    """
 
     workers: int
     cpu_cores: float | None = None
     busiest_worker_cpu: float | None = None
     memory_bytes: int | None = None
+    wait_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,10 @@ def figures(run: Run) -> Figures:
             cpu_cores=engine_cores,
             busiest_worker_cpu=tally.busiest_worker_cpu,
             memory_bytes=tally.engine_memory_bytes or None,
+            wait_share=_over(
+                tally.engine_wait_seconds,
+                (whole.latency_seconds.mean or 0.0) * whole.latency_seconds.count,
+            ),
         ),
         machine=_machine_figures(run, server.cpu_cores, engine_cores),
         groups=groups if len(groups) > 1 else {},

@@ -274,6 +274,11 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
             "sum of the engine workers' peaks (RSS)",
         ),
         Figure(
+            "engine.wait_share", "latency in the generator", SHARE, _LOWER, _MEDIAN,
+            "share of all latencies that replies spent waiting until the engine had read those "
+            "that it took in with them; less than all that it adds",
+        ),
+        Figure(
             "machine.busy_cores", "busy cores", CORES, None, _MEDIAN,
             "cores busy with anything in the window",
         ),

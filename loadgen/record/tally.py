@@ -31,7 +31,8 @@ class Turn:
     time.monotonic(), `seconds` its length, shorter than planned where Ctrl-C or the loss of all
     clients cut it. `answered` and `connections` were counted within; `service` and `response` are
     the latencies of what was answered, as in `GroupTally`. `engine_cpu_seconds` is summed over
-    workers; `busiest_worker_cpu` (0 to 1) is the share of a core that the busiest one used.
+    workers; `busiest_worker_cpu` (0 to 1) is the share of a core that the busiest one used;
+    `engine_wait_seconds` is as in `Tally`.
     """
 
     round: Count = 0
@@ -43,6 +44,7 @@ class Turn:
     response: Histogram = field(default_factory=Histogram)
     engine_cpu_seconds: float = 0.0
     busiest_worker_cpu: float = 0.0
+    engine_wait_seconds: float = 0.0
 
     def add(self, other: Turn) -> None:
         """Add what another worker counted in the same window."""
@@ -53,6 +55,7 @@ class Turn:
         self.service.merge(other.service)
         self.response.merge(other.response)
         self.engine_cpu_seconds += other.engine_cpu_seconds
+        self.engine_wait_seconds += other.engine_wait_seconds
         self.busiest_worker_cpu = max(self.busiest_worker_cpu, other.busiest_worker_cpu)
 
 
@@ -182,8 +185,10 @@ class Tally:
     first connect issued to the last one finished. `window_started` is None when the run ended
     before its window opened, and then `window_seconds` is 0. The engine's own cost: CPU within the
     window and peak memory, both summed over workers, and the CPU share (0 to 1) of the busiest
-    worker; None where the window never opened. `stopped_early` says in a sentence why the load
-    ended before its time, where it did other than by Ctrl-C.
+    worker; None where the window never opened. `engine_wait_seconds` is how long replies that were
+    there already waited in the window until the engine had read those before them, summed over
+    all; their latencies hold it. None in results from before it was counted. `stopped_early` says
+    in a sentence why the load ended before its time, where it did other than by Ctrl-C.
 
     `turns` are in order of time where the server took turns with others, and then all that is said
     of "the window" is their sum; it is empty where the run has one window. `warmup_seconds` ran
@@ -203,6 +208,7 @@ class Tally:
     stopped_early: str | None = None
     turns: list[Turn] = field(default_factory=list)
     warmup_seconds: float | None = None
+    engine_wait_seconds: float | None = None
 
     @property
     def window_ended(self) -> float | None:
@@ -244,6 +250,7 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
         window_seconds=max(tally.window_seconds for tally in tallies),
         cut_short=any(tally.cut_short for tally in tallies),
         engine_cpu_seconds=_total(tally.engine_cpu_seconds for tally in tallies),
+        engine_wait_seconds=_total(tally.engine_wait_seconds for tally in tallies),
         engine_memory_bytes=sum(tally.engine_memory_bytes for tally in tallies),
         busiest_worker_cpu=max(
             _present(tally.busiest_worker_cpu for tally in tallies), default=None
