@@ -15,7 +15,7 @@ from loadgen.record.tally import Tally, Turn
 DEFAULT_TRIALS = 3
 DEFAULT_PRECISION = 0.05
 # For each server and load of a comparison: five servers are then done within a minute.
-DEFAULT_MAX_SECONDS = 11.0
+DEFAULT_MAX_SECONDS = 12.0
 
 
 class Enough:
@@ -78,19 +78,15 @@ def unsure(runs: Sequence[Run], precision: float) -> list[str]:
 
     What their load is ranked by decides. A server of which nothing was measured is passed over.
     """
-    known: dict[tuple[str, Plan], dict[tuple[int, int], float]] = {}
+    known: dict[tuple[str, str | None, Plan], dict[tuple[int, int], float]] = {}
     for run in runs:
-        subject = (_name(run), replace(run.plan, seed=0))
+        subject = (run.label or run.model, run.python, replace(run.plan, seed=0))
         for turn in _turns(run.tally):
             known.setdefault(subject, {})[run.trial, turn.round] = _value(turn, run.plan)
     numbered = {str(number): turns for number, turns in enumerate(known.values())}
     wide = paired.unsure(numbered, precision)
-    names = [name for name, _ in known]
+    names = [name for name, _, _ in known]
     return [names[int(number)] for number in wide]
-
-
-def _name(run: Run) -> str:
-    return run.label or (run.model if run.python is None else f"{run.model} {run.python}")
 
 
 def _turns(tally: Tally | None) -> list[Turn]:
