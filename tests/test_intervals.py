@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loadgen.judge.intervals import (
     Estimate,
-    clearly_differs,
+    Ratio,
     estimate,
     holm,
     mean_ratio,
@@ -17,6 +17,14 @@ from loadgen.judge.intervals import (
     t_quantile,
     t_tails,
 )
+
+
+def clearly_differs(quotient: Ratio | None) -> bool | None:
+    """Whether a ratio's interval leaves out 1; None without one."""
+    if quotient is None or quotient.low is None or quotient.high is None:
+        return None
+    return quotient.low > 1 or quotient.high < 1
+
 
 values = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=8)
 

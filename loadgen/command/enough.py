@@ -78,15 +78,18 @@ def unsure(runs: Sequence[Run], precision: float) -> list[str]:
 
     What their load is ranked by decides. A server of which nothing was measured is passed over.
     """
-    known: dict[tuple[str, str | None, Plan], dict[tuple[int, int], float]] = {}
+    several = len({run.python for run in runs if run.python is not None}) > 1
+    known: dict[tuple[str, Plan], dict[tuple[int, int], float]] = {}
     for run in runs:
-        subject = (run.label or run.model, run.python, replace(run.plan, seed=0))
+        name = run.label or (f"{run.model} {run.python}" if several else run.model)
         for turn in _turns(run.tally):
-            known.setdefault(subject, {})[run.trial, turn.round] = _value(turn, run.plan)
-    numbered = {str(number): turns for number, turns in enumerate(known.values())}
-    wide = paired.unsure(numbered, precision)
-    names = [name for name, _, _ in known]
-    return [names[int(number)] for number in wide]
+            turns = known.setdefault((name, replace(run.plan, seed=0)), {})
+            turns[run.trial, turn.round] = _value(turn, run.plan)
+    found = []
+    for load in dict.fromkeys(plan for _, plan in known):
+        same = {name: turns for (name, plan), turns in known.items() if plan == load}
+        found += paired.unsure(same, precision)
+    return found
 
 
 def _turns(tally: Tally | None) -> list[Turn]:

@@ -5,7 +5,8 @@ import shlex
 import sys
 from typing import NoReturn
 
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models import __version__
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.command.enough import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION, DEFAULT_TRIALS
 from loadgen.command.plans import (
     DEFAULT_CLIENTS,
@@ -81,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
             "not met,\n2 usage, 130 cut short by Ctrl-C"
         ),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
@@ -132,7 +134,7 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default="loop",
         help="what the server does with a connection: send a greeting and close it, answer one "
         "message and close it, or answer until the client hangs up; servers that are started do "

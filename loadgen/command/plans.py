@@ -14,7 +14,7 @@ from loadgen.command.values import escaped, nearest, number, size, think, whole
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 DEFAULT_PORT = 8008

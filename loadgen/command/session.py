@@ -25,9 +25,8 @@ from loadgen.fleet.task import Task, tasks_of
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
-from loadgen.record.result import Run
+from loadgen.plan.validation import PlanError
+from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
@@ -53,7 +52,7 @@ class Session:
 
     def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
         self.runs: list[Run] = []
-        self.ceiling: record.Ceiling | None = None
+        self.ceiling: Ceiling | None = None
         self.cut_short = False
         self.failure: Exception | None = None
         self.notes: list[str] = []

@@ -25,7 +25,7 @@ from loadgen.fleet.limits import descriptor_problem, source_addresses
 from loadgen.fleet.worker import Worker
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import Tally, merge_tallies
 

@@ -133,13 +133,6 @@ def holm(p_values: Mapping[Pair, float]) -> dict[Pair, float]:
     return adjusted
 
 
-def clearly_differs(quotient: Estimate | None) -> bool | None:
-    """Whether a ratio's interval leaves out 1; None without one: then nothing can be said."""
-    if quotient is None or quotient.low is None or quotient.high is None:
-        return None
-    return quotient.low > 1 or quotient.high < 1
-
-
 @lru_cache(maxsize=1024)
 def t_quantile(probability: float, freedom: float) -> float:
     """Student's t with `freedom` degrees (any positive number), by bisection on `t_cdf`.

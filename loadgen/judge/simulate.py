@@ -3,7 +3,7 @@
     python -m loadgen.judge.simulate
 
 prints how often the 95 % intervals hold the truth, how wide they are, and how often servers that
-are 1, 3 and 10 % apart are told apart. It takes a minute and comes out the same for the same seed.
+are 1, 3 and 10 % apart are told apart. It takes a minute, and comes out alike for the same seed.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -93,8 +93,19 @@ def heavy_tails(scale: float) -> Source:
 
 
 @dataclass(frozen=True)
+class Made:
+    """The turns of servers that are equally fast in truth, in shares of that speed.
+
+    `machine` is how fast the machine was meanwhile, on average.
+    """
+
+    servers: list[Turns]
+    machine: float
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """Two servers that are equally fast in truth, and the machine that both run on.
+    """A server, three others that are as fast, and the machine that all run on.
 
     Each is the sum of its sources. `missing` is the share of turns that did not take place.
     """
@@ -105,18 +116,18 @@ class Scenario:
     machine: tuple[Source, ...] = ()
     missing: float = 0.0
 
-    def servers(self, chance: Random, lives: int, rounds: int) -> tuple[Turns, Turns]:
-        """The turns of both, in shares of their true speed."""
+    def make(self, chance: Random, lives: int, rounds: int) -> Made:
+        """A made-up comparison."""
         machine = _logs(self.machine, chance, lives, rounds)
-        one, other = (
+        servers: list[Turns] = [
             {
                 when: math.exp(off + machine[when])
                 for when, off in _logs(sources, chance, lives, rounds).items()
                 if chance.random() >= self.missing
             }
-            for sources in (self.one, self.other)
-        )
-        return one, other
+            for sources in (self.one, self.other, self.other, self.other)
+        ]
+        return Made(servers, math.exp(statistics.fmean(machine.values())))
 
 
 _STEADY: Final = (noise(TURN_NOISE),)
@@ -141,24 +152,32 @@ RARE: Final = Scenario("one born slow, 1 life in 5", (*_STEADY, born_slow(0.2)),
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares (0 to 1) of intervals that held the truth: of the ratio, and of one server alone.
+    """Shares (0 to 1) of intervals that held the truth: of a ratio, and of one server among others.
 
-    `half` is half the ratio's interval in the median, as a share.
+    `ratio_half` and `own_half` are half of each interval in the median, as shares.
     """
 
     ratio: float
     own: float
-    half: float
+    ratio_half: float
+    own_half: float
+
+    @classmethod
+    def of(cls, made: Sequence[Made]) -> "Coverage":
+        """What becomes of the intervals of made-up comparisons."""
+        ratios = [paired.ratio(one.servers[0], one.servers[1]) for one in made]
+        alone = [paired.own(one.servers[0], one.servers[1:]) for one in made]
+        return cls(
+            _share(_holds(found, 1) for found in ratios),
+            _share(_holds(found, one.machine) for found, one in zip(alone, made, strict=True)),
+            statistics.median(map(_spread, ratios)),
+            statistics.median(map(_spread, alone)),
+        )
 
 
 def coverage(scenario: Scenario, lives: int, rounds: int, times: int, chance: Random) -> Coverage:
-    """What became of the intervals of so many made-up comparisons."""
-    ratios, alone = [], []
-    for _ in range(times):
-        one, other = scenario.servers(chance, lives, rounds)
-        ratios.append(paired.ratio(one, other))
-        alone.append(paired.own(one))
-    return Coverage(_held(ratios), _held(alone), statistics.median(map(_spread, ratios)))
+    """What becomes of the intervals of so many comparisons."""
+    return Coverage.of([scenario.make(chance, lives, rounds) for _ in range(times)])
 
 
 def coverage_when_sure(precision: float, times: int, chance: Random) -> Coverage:
@@ -166,19 +185,17 @@ def coverage_when_sure(precision: float, times: int, chance: Random) -> Coverage
 
     That is looking again and again until it pleases, so it might well be worse.
     """
-    ratios, alone = [], []
+    made = []
     for _ in range(times):
-        one: dict[tuple[int, int], float] = {}
-        other: dict[tuple[int, int], float] = {}
+        servers: list[dict[tuple[int, int], float]] = [{}, {}, {}, {}]
         for life in range(50):
-            for turns in (one, other):
-                logs = _logs(_BORN, chance, 1, 3)
+            for turns in servers:
+                logs = _logs(_BORN, chance, 1, 2)
                 turns.update({(life, place): math.exp(off) for (_, place), off in logs.items()})
-            if not paired.unsure({"one": one, "other": other}, precision):
+            if not paired.unsure(dict(zip("abcd", servers, strict=True)), precision):
                 break
-        ratios.append(paired.ratio(one, other))
-        alone.append(paired.own(one))
-    return Coverage(_held(ratios), _held(alone), statistics.median(map(_spread, ratios)))
+        made.append(Made(list(servers), 1))
+    return Coverage.of(made)
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,7 @@ def main() -> None:
         description="How often the 95 % intervals hold the truth, and what differences they find, "
         "in made-up runs.",
     )
-    parser.add_argument("--times", type=int, default=2000, help="made-up comparisons each (2000)")
+    parser.add_argument("--times", type=int, default=1000, help="made-up comparisons each (1000)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same runs (1)")
     options = parser.parse_args()
     for line in _tables(options.times, random.Random(options.seed)):
@@ -227,31 +244,30 @@ def main() -> None:
 
 def _tables(times: int, chance: Random) -> Iterator[str]:
     heads = [f"{lives} lives x {rounds}" for lives, rounds in DESIGNS]
-    yield f"How often a 95 % interval held the truth, of {times:,} comparisons: of the ratio of two"
-    yield "servers, of one alone; and half the ratio's interval in the median"
+    yield "How often a 95 % interval holds the truth, and half of it in the median: of the ratio of"
+    yield f"two servers, then of one among three others; {times:,} made-up comparisons"
     yield _line("", heads)
     for scenario in (*SCENARIOS, RARE):
         found = [coverage(scenario, *design, times, chance) for design in DESIGNS]
         yield _line(scenario.name, map(_covered, found))
-    yield _line(
-        "stopped when sure of 5 %, x 3", [_covered(coverage_when_sure(0.05, times, chance))]
-    )
+    sure = coverage_when_sure(0.05, times // 4, chance)
+    yield _line("stopped when sure of 5 %", [_covered(sure)])
     yield ""
-    yield "Of five servers one is faster by so much: how often a pair with it was told apart, and"
-    yield "how often any two alike were (noise: 4 % a turn, 2 % a life; Holm over all pairs)"
+    yield "Of five servers one is faster by so much: how often a pair with it is told apart, and"
+    yield "how often any two alike are (noise: 4 % a turn, 2 % a life; Holm over all pairs)"
     yield _line("", heads)
     for faster in (0.0, 0.01, 0.03, 0.1):
         powers = [power(faster, *design, times, chance) for design in DESIGNS]
-        cells = [f"{one.found:.1%} {one.false_alarms:.1%}" for one in powers]
-        yield _line(f"{faster:.0%}", cells)
+        yield _line(f"{faster:.0%}", [f"{one.found:.1%} {one.false_alarms:.1%}" for one in powers])
 
 
 def _line(name: str, cells: Iterator[str] | Sequence[str]) -> str:
-    return f"{name:30}" + "".join(f"{cell:>22}" for cell in cells)
+    return f"{name:27}" + "".join(f"{cell:>24}" for cell in cells)
 
 
 def _covered(found: Coverage) -> str:
-    return f"{found.ratio:.1%} {found.own:.1%} {found.half:.1%}"
+    ratio = f"{found.ratio:.1%} {found.ratio_half:.0%}"
+    return f"{ratio}, {found.own:.1%} {found.own_half:.0%}"
 
 
 def _logs(
@@ -273,15 +289,15 @@ def _p_values(servers: Sequence[Turns]) -> Iterator[tuple[tuple[int, int], float
             yield (a, b), found.p_value
 
 
-def _held(found: Sequence[Estimate | None]) -> float:
-    """The share of intervals that held 1, the truth; none at all holds nothing."""
-    return sum(
-        one is not None
-        and one.low is not None
-        and one.high is not None
-        and one.low <= 1 <= one.high
-        for one in found
-    ) / len(found)
+def _share(said: Iterable[bool]) -> float:
+    return statistics.fmean(said)
+
+
+def _holds(found: Estimate | None, truth: float) -> bool:
+    """Whether the interval holds it; none at all holds nothing."""
+    if found is None or found.low is None or found.high is None:
+        return False
+    return found.low <= truth <= found.high
 
 
 def _spread(found: Estimate | None) -> float:
