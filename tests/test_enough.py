@@ -27,7 +27,7 @@ def turn(number: int, answered: int = 0, connections: int = 0, slowest: float = 
 
 def run(life: int, *turns: Turn, model: str = "thread", plan: Plan = PLAN) -> Run:
     tally = Tally([GroupTally("all")], 0.0, 0.1, 1.0, 0.5 * len(turns), turns=list(turns))
-    return Run(model, replace(plan, seed=life), life, tally)
+    return Run(model, replace(plan, seed=life), life, tally=tally)
 
 
 def lives(*rates: int, model: str = "thread") -> list[Run]:
@@ -68,7 +68,7 @@ def test_a_server_of_which_nothing_was_measured_holds_nobody_up() -> None:
 def test_a_whole_trial_is_a_turn_by_itself() -> None:
     tallies = [GroupTally("all", answered_in_window=count) for count in (100, 100, 100, 100, 101)]
     runs = [
-        Run("thread", replace(PLAN, turns=None), trial, Tally([tally], 0.0, 0.1, 1.0, 2.0))
+        Run("thread", replace(PLAN, turns=None), trial, tally=Tally([tally], 0.0, 0.1, 1.0, 2.0))
         for trial, tally in enumerate(tallies, start=1)
     ]
     assert unsure(runs, 0.05) == []

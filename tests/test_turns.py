@@ -1,5 +1,6 @@
 """Turns: windows on connections that stay, quiet while others have theirs; lives of servers."""
 
+import json
 import signal
 import socket
 import threading
@@ -19,7 +20,9 @@ from loadgen.judge.audit import audit
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
+from loadgen.record.codec import from_json, to_json
+from loadgen.record.files import dumps
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Tally
@@ -240,7 +243,7 @@ def test_a_stop_while_the_load_is_off_keeps_the_turns_that_were(turns: int) -> N
 def test_turns_survive_json() -> None:
     with serving(talk()) as endpoint:
         tally, _ = measure(endpoint, plan_of(Group(2)), lambda: None)
-    again = Tally.from_json(tally.to_json())
+    again = from_json(Tally, json.loads(dumps(to_json(tally))))
     assert again == tally
     again.turns[0].add(again.turns[1])  # its histograms are two lists, though they were alike
     assert again.turns[0].service.count == tally.turns[0].answered + tally.turns[1].answered

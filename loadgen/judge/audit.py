@@ -20,8 +20,8 @@ LITTLE_TOLERANCE = 0.10
 LITTLE_LONGEST = 0.10
 # The window may come out shorter or longer than asked for by this much before that is a fault.
 WINDOW_TOLERANCE = 0.10
-# Turns are short, and an engine that is woken late to one on a busy machine measures so much less of
-# it. Its rates are right all the same, as they are over the time that was measured.
+# Turns are short, and an engine that is woken late to one on a busy machine measures so much less
+# of it. Its rates are right all the same, as they are over the time that was measured.
 TURN_TOLERANCE = 0.5
 
 
