@@ -208,6 +208,7 @@ class Fleet:
 
         Raises LoadError when no worker could measure.
         """
+        self._attend(0)
         if all(worker.held for worker in self._workers if not worker.done):
             self._tell_all("end")
         while not self.over:
