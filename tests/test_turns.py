@@ -120,7 +120,7 @@ def test_a_paced_load_goes_on_where_it_stopped() -> None:
 def test_who_thinks_is_not_done_thinking_because_others_had_their_turn() -> None:
     with serving(talk()) as endpoint:
         _, group = measure(endpoint, plan_of(Group(1, think_seconds=TURN + 0.1), turns=4))
-    # Four turns with their settling, of 0.28 s each, hold three or four thoughts of 0.3 s. With the
+    # Four turns with their settling, of 0.3 s each, hold three or four thoughts of 0.3 s. With the
     # waits between there would be twice as many, and none if a thought began anew in each turn.
     assert 3 <= group.answered <= 6
 
