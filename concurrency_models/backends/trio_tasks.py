@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import trio
 
+from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.server import AT_ONCE, Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -68,12 +68,14 @@ async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
     await stream.send_all(leaving.talk.open())
     while not leaving.talk.over:
         leaving.listen()
-        data = await stream.receive_some(RECEIVE_SIZE)
+        await trio.lowlevel.wait_readable(leaving.client)
+        size = leaving.client.recv_into(leaving.talk.room())
         leaving.heard()
-        if not data:
+        if not size:
             leaving.ending = "hung up"
             return
-        await stream.send_all(leaving.talk.receive(data))
+        reply = leaving.talk.received(size)
+        await stream.send_all(leaving.talk.detached(reply))
 
 
 @contextmanager
