@@ -30,6 +30,7 @@ def exchange(client: socket.socket, talk: Talk) -> None:
         if reply := talk.received(size):
             client.sendall(reply)
             if talk.inbox.roomy and is_silent(client, LOOK_SECONDS):
+                del reply  # it lies in the memory that is given back
                 talk.inbox.give_back()
 
 

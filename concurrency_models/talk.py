@@ -117,6 +117,11 @@ class Talk:
     scratch: memory that it shares with other talks, see `scratch_for`; None if it does not.
     """
 
+    __slots__ = (
+        "_before", "_behind", "_frame_end", "_front", "_front_size", "_growth", "_header",
+        "_headroom", "_largest_frame", "_once", "_plain", "_prefix", "_terms", "inbox", "over",
+    )  # fmt: skip
+
     in_place: ClassVar[bool] = True
     """Whether messages are sent from where they were received, and `answer` sees none of them."""
 
