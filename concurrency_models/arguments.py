@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
-from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALKS, Terms
+from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALK_KINDS, Terms
 
 LONGEST_PATH: Final = 107
 """Bytes that fit into `sun_path` of unix(7), less the zero at its end."""
@@ -71,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default=default.terms.kind,
         help="send a greeting and close; answer one message and close; or answer messages until the"
         " client hangs up (default: %(default)s)",
@@ -129,6 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=default_start_method(),
         help="how processes are started: %(choices)s (default: %(default)s)",
     )
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     add("-v", "--verbose", action="store_true", help="print a line for each connection and message")
     return parser
 

@@ -7,6 +7,7 @@ releases its client.
 
 import math
 import select
+import signal
 import socket
 import sys
 import threading
@@ -82,6 +83,7 @@ class Server:
         self._when_ready: list[Callable[[], None]] = []
         self._not_begun: set[socket.socket | Datagram] = set()
         self._taking = threading.Lock()  # several threads may iterate over `incoming`
+        self._iterating = 0
         self._blocks_in_accept = False
         self._in_accept = False
         self._last_warning = -math.inf
@@ -140,9 +142,17 @@ class Server:
     def _arrivals(
         self, take: Callable[[], Arrival | None], drop: Callable[[Arrival], None]
     ) -> Iterator[Arrival]:
+        if threading.current_thread() is not threading.main_thread():
+            # Handlers run in the main thread, which may be blocked where only a signal of its own
+            # wakes it: in join(), say. So none may be delivered here.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         arrivals = select.poll()  # needs no descriptor: there may be none left
-        arrivals.register(self.self_pipe, select.POLLIN)
-        arrivals.register(self.listener, select.POLLIN)
+        with self._taking:
+            if self.stopping:
+                return
+            self._iterating += 1
+            arrivals.register(self.self_pipe, select.POLLIN)
+            arrivals.register(self.listener, select.POLLIN)
         self.ready()
         while not self.stopping:
             if not self.may_accept():
@@ -156,10 +166,16 @@ class Server:
                     yield arrived
                     if arrived in self._not_begun:
                         drop(arrived)
-        self.close_listener()
         self.self_pipe.wake()  # another thread may wait, and have missed it
+        with self._taking:
+            self._iterating -= 1
+            last = not self._iterating  # the others may be about to accept
+        if last and self.settings.transport == "tcp":
+            self.close_listener()
         while self.clients and time.monotonic() < self.deadline:
             time.sleep(POLL_SECONDS)
+        if last:  # over UDP, the answers leave by it
+            self.close_listener()
 
     def _is_woken(self, events: list[tuple[int, int]]) -> bool:
         """Whether the self-pipe ended a wait, and not a client."""
@@ -192,18 +208,24 @@ class Server:
 
         The client is admitted; whoever takes it releases it.
         """
-        if not self.may_accept():
-            return None
+        self._in_accept = self._blocks_in_accept  # from here on, `stop` raises StoppedError
         try:
-            self._in_accept = self._blocks_in_accept
-            client, _ = self.listener.accept()
-        except (BlockingIOError, StoppedError):
-            return None
-        except OSError as error:
-            self.shortage.pause_after(error)
+            return self._accept()
+        except StoppedError:
             return None
         finally:
             self._in_accept = False
+
+    def _accept(self) -> socket.socket | None:
+        if not self.may_accept():
+            return None
+        try:
+            client, _ = self.listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self.shortage.pause_after_accept(error)
+            return None
         self.admit(client)
         self.narration.tell(client, "connected")
         return client

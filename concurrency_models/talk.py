@@ -24,7 +24,7 @@ LARGEST_LENGTH: Final = 2 ** (8 * HEADER_SIZE) - 1
 LARGEST_DATAGRAM: Final = 65_507
 """The most that fits into one UDP datagram over IPv4, in bytes: 65,535 less the headers."""
 
-TALKS: Final = ("greet", "once", "loop")
+TALK_KINDS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
 
@@ -36,7 +36,7 @@ class Terms:
     """What both sides of a conversation agree on.
 
     framing: a key of `FRAMINGS`. reply_prefix: bytes put before each message in its answer.
-    max_message: the longest message that is answered, in bytes. kind: one of `TALKS`.
+    max_message: the longest message that is answered, in bytes. kind: one of `TALK_KINDS`.
     work: whether a message may ask for work, see `concurrency_models.work`.
     """
 

@@ -11,7 +11,7 @@ from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
-from loadgen.record.tally import GroupTally, Tally
+from loadgen.record.tally import GroupTally, Tally, Turn
 
 PLAN = Plan((Group(10),), duration_seconds=2.0)
 WINDOW = 2.0
@@ -113,6 +113,22 @@ def trials(model: str, per_client: Sequence[int], plan: Plan = PLAN) -> list[Run
         run(model, trial, per_client=times, plan=plan)
         for trial, times in enumerate(per_client, start=1)
     ]
+
+
+def in_turns(model: str, lives: Sequence[Sequence[int]]) -> list[Run]:
+    """A run per life, with turns of a second in which so many messages were answered."""
+    found = []
+    for life, rounds in enumerate(lives, start=1):
+        window = float(len(rounds))
+        counted = group_tally(per_client=sum(rounds) // 10, window=window)
+        turns = [
+            Turn(round=number, started=100.0 + number, seconds=1.0, answered=answered)
+            for number, answered in enumerate(rounds, start=1)
+        ]
+        whole = replace(tally(counted, window=window), turns=turns)
+        plan = replace(PLAN, duration_seconds=window, turns=len(rounds))
+        found.append(replace(run(model, life, plan=plan), tally=whole))
+    return found
 
 
 def starving(model: str = "iterative", trial: int = 1) -> Run:

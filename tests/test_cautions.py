@@ -40,3 +40,16 @@ def test_fewer_cores_than_the_run_wants_are_pointed_out() -> None:
 def test_too_few_messages_for_a_p99_are_pointed_out() -> None:
     said = cautions(run(per_client=50))
     assert any("p99 rests on" in one for one in said)
+
+
+def test_two_speeds_are_named_with_their_cause_in_place_of_a_spread() -> None:
+    group = group_tally()
+    group.timeline = ([350] * 10 + [800] * 10) * 3
+    switching = replace(run(), tally=tally(group))
+    (said,) = (one for one in cautions(switching) if "two speeds" in one)
+    assert said.startswith("thread ran at two speeds, 3,500 messages/s for ")
+    assert "8,000 for" in said
+    assert "--pin" in said
+    assert not any("+/-" in one for one in cautions(switching, replace(switching, trial=2)))
+    pinned = replace(switching, plan=replace(PLAN, workers=3, pin=True))
+    assert any("what causes it is not known" in one for one in cautions(pinned))

@@ -21,7 +21,7 @@ class HandLoop:
 
     def __init__(self, sockaddr: tuple[str, int]) -> None:
         self.sockaddr = sockaddr
-        self.draining = False
+        self.holding = False
         self.asked: list[str] = []
 
     def open_socket(self) -> socket.socket:
@@ -103,7 +103,7 @@ def test_without_a_limit_it_is_left_to_the_hot_loop(listener: socket.socket) -> 
 def test_once_the_load_has_ended_it_begins_no_message(listener: socket.socket) -> None:
     client, loop = client_of(Group(1), listener.getsockname())
     client.connect()
-    loop.draining = True
+    loop.holding = True
     with listener.accept()[0] as peer:
         peer.settimeout(WAIT_SECONDS)
         reply_to(client, peer)

@@ -15,7 +15,7 @@ from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from tests.known_servers import Counter, serving, talk
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)

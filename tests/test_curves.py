@@ -10,7 +10,7 @@ from loadgen.command.status import USAGE_ERROR
 from loadgen.judge.curves import Curve, curves, least_squares
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from loadgen.show import curve_tables

@@ -11,7 +11,8 @@ from loadgen.judge.ranks import ONE_TRIAL
 from loadgen.judge.rows import load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from tests.runs import PLAN, group_tally, result, run, tally, trials
+from loadgen.record.result import Run
+from tests.runs import PLAN, group_tally, in_turns, result, run, tally, trials
 
 
 def compared(model: str, per_client: Sequence[int], **changes: object) -> Analysis:
@@ -34,6 +35,29 @@ def test_diff_tells_better_from_worse_from_neither() -> None:
 def test_diff_knows_that_less_latency_is_better() -> None:
     before, after = compared("thread", [200, 201, 199]), compared("thread", [300, 301, 299])
     assert verdicts(before, after)["latency_seconds.p99"] == "better"
+
+
+def test_diff_judges_all_that_it_tells_at_once() -> None:
+    others = [
+        one
+        for model in ("selectors", "iterative", "process", "asyncio-streams")
+        for one in trials(model, [90, 100, 111])
+    ]
+
+    def verdict(*more: Run) -> str:
+        a = analyse(result(*trials("thread", [1000, 1010, 1020]), *more))
+        b = analyse(result(*trials("thread", [1051, 1052, 1071]), *more))
+        found, _ = diff(a, b)
+        return next(one for one in found if one.a == "thread").changes[0].verdict
+
+    assert verdict() == "better"
+    assert verdict(*others) == "no clear difference"
+
+
+def test_diff_does_not_pair_what_was_measured_at_another_time() -> None:
+    a = analyse(result(*in_turns("thread", [[1000, 1200], [3000, 3600], [2000, 1900]])))
+    b = analyse(result(*in_turns("thread", [[1100, 1310], [3300, 3970], [2200, 2080]])))
+    assert verdicts(a, b)["messages_per_second"] == "no clear difference"
 
 
 def test_diff_gives_the_ratio_of_b_to_a() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import random
 import socket
@@ -21,16 +22,17 @@ from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.clients import BackToBack, Holders, NeverReads
 from loadgen.experiments.conduct import conduct, unavailable
 from loadgen.experiments.experiment import FULL, QUICK, Case, Experiment, Hypothesis, Ranking
-from loadgen.experiments.quantity import Figure, Look, shown, unit_of
+from loadgen.experiments.quantity import Ends, Figure, Look, Quantity, shown, unit_of
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
 from loadgen.fleet.task import Driver
-from loadgen.judge.registry import figure_of
+from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Claim, Run, load
+from loadgen.record.files import read_result
+from loadgen.record.result import Claim, Run
 from loadgen.record.tally import Tally
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
@@ -104,7 +106,7 @@ def test_a_hypothesis_can_turn_out_either_way(
     seen = set()
     for values in made_up_figures(hypothesis):
         look = look_at({(one.case, one.path): value for one, value in values.items()})
-        claim = judge.check(hypothesis, look, {}, None)
+        claim = judge.check(hypothesis, look, {}, None, certain)
         seen.add(claim.as_expected)
         if claim.as_expected is False:
             said = judge.reading([hypothesis], [claim], look)
@@ -135,40 +137,81 @@ def look_at(figures_: Mapping[tuple[str, str], float]) -> Look:
     return lambda case, path: figures_.get((case, path))
 
 
+def certain(case: str, path: str) -> None:
+    """A figure without an interval."""
+
+
 RATES = {("a", "messages_per_second"): 900.0, ("b", "messages_per_second"): 300.0}
 
 
 def test_a_claim_says_the_numbers_that_decided() -> None:
-    assert judge.check(TWICE, look_at(RATES), {}, 2) == Claim(
+    assert judge.check(TWICE, look_at(RATES), {}, 2, certain) == Claim(
         "a is twice as fast", True, "a = 900/s; b = 300/s: 3 times (expected at least 2 times)"
     )
-    assert judge.check(replace(TWICE, at_least=4), look_at(RATES), {}, 2).as_expected is False
+    assert (
+        judge.check(replace(TWICE, at_least=4), look_at(RATES), {}, 2, certain).as_expected is False
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ({"a": (850, 950), "b": (280, 320)}, True),
+        ({"a": (850, 950), "b": (200, 460)}, None),
+        ({"a": (300, 1500), "b": (280, 320)}, None),
+        ({"a": (500, 510), "b": (280, 320)}, False),
+    ],
+)
+def test_a_claim_must_hold_all_over_the_interval(
+    ends: Mapping[str, Ends], expected: bool | None
+) -> None:
+    look = look_at({(case, MESSAGES): math.sqrt(low * high) for case, (low, high) in ends.items()})
+    claim = judge.check(TWICE, look, {}, 2, lambda case, _: ends[case])
+    assert claim.as_expected is expected
+    assert ("too close to tell, it may be" in claim.numbers) == (expected is None)
+
+
+def test_intervals_add_up_as_squares_do() -> None:
+    a, b = Figure("a", "served"), Figure("b", "served")
+    look = look_at({("a", "served"): 100.0, ("b", "served"): 50.0})
+    narrow = {"a": (97.0, 106.0), "b": (46.0, 58.0)}
+
+    def ends(quantity: Quantity) -> Ends | None:
+        return quantity.ends(look, lambda case, _: narrow[case])
+
+    assert ends(a + b) == pytest.approx((150 - 5, 150 + 10))
+    assert ends(a - b) == pytest.approx((50 - math.hypot(3, 8), 50 + math.hypot(6, 4)))
+    assert (a - b).ends(look, certain) == (50, 50)
+    narrow = {"a": (50.0, 200.0), "b": (50.0, 50.0)}
+    assert ends(a / b) == pytest.approx((1, 4))
+    narrow = {"a": (0.0, 200.0), "b": (25.0, 100.0)}
+    assert ends(a / b) == (0, 8)
 
 
 def test_what_was_not_measured_is_neither_expected_nor_a_surprise() -> None:
     half = {("a", "messages_per_second"): 900.0}
-    claim = judge.check(TWICE, look_at(half), {"b": "it did not start"}, 2)
+    claim = judge.check(TWICE, look_at(half), {"b": "it did not start"}, 2, certain)
     assert claim == Claim("a is twice as fast", None, "b: it did not start")
     assert judge.check(
-        TWICE, look_at({**half, ("b", "messages_per_second"): 0.0}), {}, 2
+        TWICE, look_at({**half, ("b", "messages_per_second"): 0.0}), {}, 2, certain
     ).numbers == ("there is nothing to divide by")
     assert "learn" in judge.reading([TWICE], [claim], look_at(half))
 
 
 def test_a_claim_about_cores_needs_them() -> None:
-    assert "this machine has 1" in judge.check(TWICE, look_at(RATES), {}, 1).numbers
+    assert "this machine has 1" in judge.check(TWICE, look_at(RATES), {}, 1, certain).numbers
     others = {**RATES, ("b", "machine.other_cores"): 1.0}
-    claim = judge.check(TWICE, look_at(others), {}, 2)
+    claim = judge.check(TWICE, look_at(others), {}, 2, certain)
     assert claim.as_expected is None
     assert "others used 1.00 of 2" in claim.numbers
-    assert judge.check(TWICE, look_at(others), {}, 4).as_expected
+    assert judge.check(TWICE, look_at(others), {}, 4, certain).as_expected
 
 
 def test_the_reading_follows_from_what_was_found() -> None:
-    held = judge.check(TWICE, look_at(RATES), {}, 2)
+    held = judge.check(TWICE, look_at(RATES), {}, 2, certain)
     assert judge.reading([TWICE], [held], look_at(RATES)) == "It was 3 times."
     refuted = replace(TWICE, at_least=4)
-    surprise = judge.check(refuted, look_at(RATES), {}, 2)
+    surprise = judge.check(refuted, look_at(RATES), {}, 2, certain)
     said = judge.reading([refuted], [surprise], look_at(RATES))
     assert said == "Not as expected: a is twice as fast; it was 3 times."
 
@@ -324,10 +367,13 @@ class Watcher:
     def begin(self, name: str, plan: Plan) -> None:
         pass
 
+    def turn(self, name: str, life: int, number: int) -> None:
+        pass
+
     def event(self, event: Event) -> None:
         pass
 
-    def end(self, run: Run) -> None:
+    def end(self, name: str, run: Run) -> None:
         pass
 
 
@@ -441,7 +487,7 @@ def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> 
         assert part in done.stdout
     assert done.stdout.index("Measured") < done.stdout.index("Expected")
     [folder] = tmp_path.iterdir()
-    outcome = load(folder).experiment
+    outcome = read_result(folder).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert outcome.predictions[0] == "length, small"
@@ -459,7 +505,7 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
     done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
     assert done.returncode == 0, done.stderr
     assert f"report in {tmp_path / 'report.html'}" in done.stderr
-    outcome = load(old).experiment
+    outcome = read_result(old).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [

@@ -6,7 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.judge.intervals import Estimate, clearly_differs, estimate, ratio, t_cdf, t_quantile
+from loadgen.judge.intervals import (
+    Estimate,
+    Ratio,
+    estimate,
+    holm,
+    mean_ratio,
+    ratio,
+    t_cdf,
+    t_quantile,
+    t_tails,
+)
+
+
+def clearly_differs(quotient: Ratio | None) -> bool | None:
+    """Whether a ratio's interval leaves out 1; None without one."""
+    if quotient is None or quotient.low is None or quotient.high is None:
+        return None
+    return quotient.low > 1 or quotient.high < 1
+
 
 values = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=8)
 
@@ -110,3 +128,46 @@ def test_the_unit_of_the_values_does_not_matter(trials: list[float], unit: float
 def test_equal_values_are_their_own_mean_exactly() -> None:
     for value in (3.0, 8.0, 10.0, 0.1, 1e6 + 1):
         assert estimate([value] * 3) == Estimate(value, value, value, 3)
+
+
+def test_a_scale_that_reads_the_same_is_no_certainty() -> None:
+    found = estimate([0.004] * 5, resolution=0.01)
+    assert found is not None
+    assert found.spread == pytest.approx(0.01, rel=0.01)
+    quotient = ratio([1.005] * 5, [1.0] * 5, resolution=0.01)
+    assert clearly_differs(quotient) is False
+    assert clearly_differs(mean_ratio([1.005] * 5, resolution=0.01)) is False
+    assert clearly_differs(mean_ratio([1.02] * 5, resolution=0.01)) is True
+
+
+def test_a_scale_adds_little_to_what_varies_more() -> None:
+    trials = [1.0, 1.1, 0.9]
+    plain, read = estimate(trials), estimate(trials, resolution=0.004)
+    assert plain is not None
+    assert read is not None
+    assert plain.spread is not None
+    assert read.spread is not None
+    assert plain.spread < read.spread < plain.spread * 1.001
+
+
+@given(values, st.floats(0, 0.01))
+def test_the_p_value_says_what_the_interval_says(quotients: list[float], resolution: float) -> None:
+    found = mean_ratio(quotients, resolution=resolution)
+    assert found is not None
+    assert found.p_value is not None
+    if abs(found.p_value - 0.05) > 1e-6:
+        assert clearly_differs(found) == (found.p_value < 0.05)
+
+
+def test_t_tails_are_what_the_distribution_leaves() -> None:
+    assert t_tails(2.228, 10) == pytest.approx(0.05, abs=0.0001)
+    assert t_tails(0, 3) == 1
+
+
+def test_holm_on_a_worked_example() -> None:
+    # Four at once: 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 * 1 raised to the one before it.
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert adjusted == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"one": 0.04}) == {"one": 0.04}
+    assert holm({"a": 0.6, "b": 0.9}) == {"a": 1, "b": 1}
+    assert holm({}) == {}

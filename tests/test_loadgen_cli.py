@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS as ALL
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers.found import listens
@@ -93,6 +94,7 @@ def test_without_a_server_it_compares_the_five_models_and_saves_the_result(tmp_p
     data = json.loads((folder / "run.json").read_text())
     assert {run["model"] for run in data["runs"]} == MODELS
     assert data["command"][:3] == ["python", "-m", "loadgen"]
+    assert data["version"] == __version__
     assert data["environment"]["python"]
     text = (folder / "tables.md").read_text()
     for model in MODELS:
@@ -453,6 +455,11 @@ def test_the_help_shows_the_options() -> None:
     help_text = loadgen("--help").out
     for option in ("--clients", "--rate", "--churn", "--group", "--require", "--export-hdr"):
         assert option in help_text
+
+
+def test_it_says_its_version() -> None:
+    outcome = loadgen("--version")
+    assert (outcome.status, outcome.out) == (0, f"loadgen {__version__}\n")
 
 
 def test_a_message_above_the_servers_own_limit_raises_that() -> None:

@@ -29,10 +29,13 @@ class Notes:
     def begin(self, name: str, plan: Plan) -> None:  # noqa: ARG002
         self.begun.append(name)
 
+    def turn(self, name: str, life: int, number: int) -> None:
+        raise AssertionError(f"whole trials have no turns: {name}, {life}, {number}")
+
     def event(self, event: Event) -> None:
         self.events.append(event)
 
-    def end(self, run: Run) -> None:
+    def end(self, name: str, run: Run) -> None:  # noqa: ARG002
         self.ended.append(run)
 
 

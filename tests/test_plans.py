@@ -14,7 +14,7 @@ from loadgen.command.plans import (
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 
 def plan(*words: str) -> Plan:

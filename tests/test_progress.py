@@ -23,7 +23,7 @@ def one_run(progress: Progress, result: Run) -> None:
     progress.event(WindowOpened(1.0))
     progress.event(Snapshot(0.7, 500, 1000.0, 0.012, 10, 10))
     progress.event(WindowClosed(3.0))
-    progress.end(result)
+    progress.end("thread", result)
 
 
 def test_a_file_gets_a_line_per_run() -> None:

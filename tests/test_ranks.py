@@ -13,7 +13,7 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
-from tests.runs import PLAN, group_tally, result, rows, run, starving, tally, trials
+from tests.runs import PLAN, group_tally, in_turns, result, rows, run, starving, tally, trials
 
 
 def ranks(found: Sequence[Row]) -> dict[str, int | None]:
@@ -91,9 +91,9 @@ def test_a_row_is_held_against_every_row_of_the_rank_not_the_first_alone() -> No
 def test_a_chain_of_ties_ends_where_the_first_of_it_is_clearly_better() -> None:
     found = rows(
         result(
-            *trials("thread", [100, 105, 110]),
-            *trials("process", [94, 99, 104]),
-            *trials("selectors", [88, 93, 98]),
+            *trials("thread", [108, 111, 114]),
+            *trials("process", [97, 103, 109]),
+            *trials("selectors", [92, 95, 98]),
         )
     )
     assert [(row.name, row.rank) for row in found] == [
@@ -301,3 +301,22 @@ def test_lost_datagrams_are_why_a_row_has_no_rank() -> None:
         udp = Endpoint("inet", "127.0.0.1", 8008, transport="udp")
         lossy.append(replace(one, plan=replace(PLAN, transport="udp"), endpoint=udp))
     assert rows(result(*lossy))[0].unranked == "lost datagrams"
+
+
+def test_what_one_pair_alone_would_show_is_chance_among_many() -> None:
+    # One pair in isolation differs at 95 %; among the ten pairs of five servers that is expected.
+    close = [*trials("thread", [100, 101, 102]), *trials("process", [104, 104, 106])]
+    assert set(ranks(rows(result(*close))).values()) == {1, 2}
+    others = [
+        one
+        for model in ("selectors", "iterative", "asyncio-streams")
+        for one in trials(model, [90, 100, 111])
+    ]
+    assert set(ranks(rows(result(*close, *others))).values()) == {1}
+
+
+def test_servers_that_took_turns_are_ranked_by_their_rounds() -> None:
+    slow = [[1000, 1200], [3000, 3600], [2000, 1900]]
+    fast = [[1100, 1310], [3300, 3970], [2200, 2080]]
+    found = rows(result(*in_turns("thread", slow), *in_turns("selectors", fast)))
+    assert ranks(found) == {"selectors": 1, "thread": 2}

@@ -41,8 +41,28 @@ def test_percentiles_are_those_of_all_trials_together() -> None:
     quick = replace(run(), tally=tally(group_tally(latency_seconds=0.001)))
     slow = replace(run(trial=2), tally=tally(group_tally(latency_seconds=0.1)))
     found = rows(result(quick, slow))
-    assert parse("latency_seconds.p90 >= 0.09").failures(found) == []
-    assert parse("latency_seconds.p50 <= 0.002").failures(found) == []
+    assert "latency_seconds.p90 is 0.0998" in parse("latency_seconds.p90 < 9").failures(found)[0]
+    assert "latency_seconds.p50 is 0.00100" in parse("latency_seconds.p50 < 9").failures(found)[0]
+
+
+def test_what_chance_may_have_put_on_this_side_of_the_bound_is_no_proof() -> None:
+    found = rows(result(*trials("thread", [200, 202, 198])))  # 1,000/s, +/- 2.5 %
+    assert parse("messages_per_second >= 970").failures(found) == []
+    assert "is not met" in parse("messages_per_second >= 1030").failures(found)[0]
+    for bound in (990, 1010):
+        (said,) = parse(f"messages_per_second >= {bound}").failures(found)
+        assert "cannot be told" in said
+        assert "may be 975" in said
+
+
+def test_what_was_counted_happened_and_has_no_interval() -> None:
+    lost = [
+        replace(run(trial=trial), tally=tally(group_tally(served=served)))
+        for trial, served in enumerate((10, 9, 7), start=1)
+    ]
+    found = rows(result(*lost))
+    assert parse("starved <= 3").failures(found) == []
+    assert parse("messages >= 5200").failures(found) == []
 
 
 def test_what_was_not_measured_fulfils_nothing() -> None:

@@ -10,7 +10,7 @@ from loadgen.judge.rows import load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally
-from tests.runs import PLAN, cost, group_tally, result, rows, run, tally, trials
+from tests.runs import PLAN, cost, group_tally, in_turns, result, rows, run, tally, trials
 
 
 def test_a_row_per_model_and_in_it_all_its_trials() -> None:
@@ -131,3 +131,74 @@ def test_a_ratio_is_that_of_the_values() -> None:
         assert base is not None
         assert quotient.mean == pytest.approx(own / base)
     assert one.ratio("wrong", other) is None
+
+
+def test_servers_that_took_turns_are_compared_within_their_rounds() -> None:
+    # The machine is three times as fast in one life as in the other, and drifts within both.
+    slow = [[1000, 1200], [3000, 3600], [2000, 1900]]
+    fast = [[1500, 1800], [4500, 5400], [3000, 2850]]
+    one, other = rows(result(*in_turns("thread", slow), *in_turns("selectors", fast)))
+    assert one.name == "selectors"
+    quotient = one.ratio("messages_per_second", other)
+    assert quotient is not None
+    assert quotient.mean == pytest.approx(1.5)
+    assert quotient.low == pytest.approx(1.5)
+    across = one.ratio_across("messages_per_second", other)
+    assert across is not None
+    assert across.low is not None
+    assert across.low < 1
+    # Its own interval leaves out what the machine did to both.
+    beside = one.estimate("messages_per_second")
+    alone = estimate(one.values("messages_per_second"))
+    assert beside is not None
+    assert beside.spread == pytest.approx(0, abs=1e-6)
+    assert alone is not None
+    assert alone.spread is not None
+    assert alone.spread > 1
+    # What is only known of whole lives is compared within those.
+    cost = one.ratio("server.cpu_seconds_per_message", other)
+    assert cost is not None
+    assert cost.high == pytest.approx(1 / 1.5, rel=0.01)
+
+
+def test_of_one_life_the_turns_give_the_interval() -> None:
+    row = rows(result(*in_turns("thread", [[1000, 1100, 900]])))[0]
+    found = row.estimate("messages_per_second")
+    alone = estimate([1000.0, 1100.0, 900.0])
+    assert found is not None
+    assert alone is not None
+    assert found.mean == 1000
+    assert found.spread == pytest.approx(alone.spread)
+    cost_alone = row.estimate("server.cpu_seconds_per_message")
+    assert cost_alone is not None
+    assert cost_alone.low is None
+
+
+def test_a_turn_without_a_reply_leaves_the_lives_to_compare() -> None:
+    stalled = in_turns("process", [[0, 1000], [600, 500], [400, 600]])
+    even = in_turns("thread", [[2000, 2000], [2000, 2000], [2000, 2000]])
+    found = {row.name: row for row in rows(result(*stalled, *even))}
+    quotient = found["thread"].ratio("messages_per_second", found["process"])
+    assert quotient is not None
+    assert quotient.p_value is not None
+    assert quotient.mean == pytest.approx(4, rel=0.1)
+
+
+def test_a_percentile_is_known_no_better_than_its_bucket() -> None:
+    alike = [replace(run(trial=trial)) for trial in (1, 2, 3)]
+    row = rows(result(*alike))[0]
+    read, counted = row.estimate("latency_seconds.p99"), row.estimate("messages_per_second")
+    assert read is not None
+    assert counted is not None
+    assert read.spread == pytest.approx(1 / 256, rel=0.01)
+    assert counted.spread == 0
+
+
+def test_two_speeds_are_found_in_the_timeline() -> None:
+    line = ([350] * 10 + [800] * 10) * 3
+    switching = replace(group_tally(), timeline=line)
+    row = rows(result(replace(run(), tally=tally(switching))))[0]
+    assert row.speeds is not None
+    assert row.speeds.slow == pytest.approx(3500)
+    assert row.speeds.fast == pytest.approx(8000)
+    assert rows(result(run()))[0].speeds is None

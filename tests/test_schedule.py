@@ -33,7 +33,7 @@ def test_nothing_is_due_before_the_start_and_after_the_end() -> None:
     assert schedule.next_due == NEVER
     schedule.start(SECOND)
     assert schedule.next_due == SECOND
-    schedule.end()
+    schedule.hold()
     assert schedule.next_due == NEVER
 
 

@@ -19,8 +19,17 @@ from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
 from loadgen.judge.analysis import analyse
 from loadgen.judge.cautions import disturbances, faults
 from loadgen.judge.document import document
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
+from loadgen.plan.validation import PlanError
+from loadgen.record.files import (
+    RESULT_FILE,
+    TABLES_FILE,
+    check_folder,
+    dumps,
+    fixed_folder,
+    new_folder,
+    read_result,
+    write,
+)
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
@@ -91,7 +100,7 @@ def main(words: Sequence[str]) -> int:
     chosen = experiments_of(asked.name)
     check_report(asked)
     if not asked.no_save:
-        record.check_folder(Path(asked.folder or asked.results))
+        check_folder(Path(asked.folder or asked.results))
     scale = QUICK if asked.quick else FULL
     if asked.trials is not None:
         scale = replace(scale, trials=asked.trials)
@@ -114,7 +123,7 @@ def _report_on(folder: Path) -> None:
     """Write one report about all experiments that are saved in `folder`, in a course's order."""
     saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
     if saved:
-        analyses = [analyse(record.load(path)) for path in saved]
+        analyses = [analyse(read_result(path)) for path in saved]
         report.write_report(analyses, folder / report.REPORT_FILE)
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
@@ -169,12 +178,12 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     if not asked.no_save and result.runs:
         try:
             if asked.folder:
-                saved = record.fixed_folder(Path(asked.folder) / findings.experiment.name)
+                saved = fixed_folder(Path(asked.folder) / findings.experiment.name)
             else:
-                saved = record.new_folder(Path(asked.results), result.began, result.what)
-            record.write(saved / record.RESULT_FILE, record.dumps(document(analysis)))
+                saved = new_folder(Path(asked.results), result.began, result.what)
+            write(saved / RESULT_FILE, dumps(document(analysis)))
             text = show.markdown(findings, revealed, warnings)
-            record.write(saved / record.TABLES_FILE, text)
+            write(saved / TABLES_FILE, text)
             if asked.report and not asked.folder:
                 report.write_report([analysis], saved / report.REPORT_FILE)
         except RecordError as error:

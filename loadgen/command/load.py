@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from concurrency_models import __version__
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
@@ -17,9 +18,9 @@ from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record import environment
-from loadgen.record import result as record
+from loadgen.record.files import check_file, check_folder
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export
 from loadgen.show.figures_help import help_figures
@@ -39,10 +40,10 @@ def main(words: Sequence[str]) -> int:
     _check_combinations(asked)
     check_report(asked)
     if not asked.no_save:
-        record.check_folder(Path(asked.results))
+        check_folder(Path(asked.results))
     for file in (asked.json, asked.export_hdr):
         if file not in (None, "-"):
-            record.check_file(Path(file))
+            check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
         raise RecordError(problem)
     seed = seed_of(asked)
@@ -58,6 +59,7 @@ def main(words: Sequence[str]) -> int:
     if not session.runs:
         raise KeyboardInterrupt
     result = Result(
+        version=__version__,
         what=_slug(session.what),
         command=("python", "-m", "loadgen", *words),
         began=began,

@@ -9,7 +9,7 @@ from typing import Final
 from loadgen.command import diff, experiment, load, report
 from loadgen.command.status import BROKEN_PIPE, FAILURE, INTERRUPTED, USAGE_ERROR, complain
 from loadgen.judge.diff import ComparisonError
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.result import RecordError
 from loadgen.servers.problem import TargetError
 

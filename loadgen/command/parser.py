@@ -5,13 +5,24 @@ import shlex
 import sys
 from typing import NoReturn
 
-from concurrency_models.talk import FRAMINGS, TALKS
-from loadgen.command.plans import DEFAULT_CLIENTS, DEFAULT_SECONDS, DEFAULT_TIMEOUTS
+from concurrency_models import __version__
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
+from loadgen.command.enough import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION, DEFAULT_TRIALS
+from loadgen.command.plans import (
+    DEFAULT_CLIENTS,
+    DEFAULT_SECONDS,
+    DEFAULT_TIMEOUTS,
+    DEFAULT_TURN_SECONDS,
+    DEFAULT_WARMUP_SECONDS,
+    TURN_WARMUP_SECONDS,
+    TURNS,
+)
 from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
     endpoint,
     escaped,
     number,
+    percent,
     requirement,
     several,
     size,
@@ -20,11 +31,10 @@ from loadgen.command.values import (
     whole,
     workers,
 )
+from loadgen.fleet.turns import MOST_CONNECTIONS
 from loadgen.judge.curves import P99_BOUND_SECONDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS
 from loadgen.plan.group import ARRIVALS
-
-DEFAULT_TRIALS = 3
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
             "not met,\n2 usage, 130 cut short by Ctrl-C"
         ),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
@@ -123,7 +134,7 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default="loop",
         help="what the server does with a connection: send a greeting and close it, answer one "
         "message and close it, or answer until the client hangs up; servers that are started do "
@@ -152,7 +163,8 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         "--duration",
         type=number(above=0),
         metavar="S",
-        help=f"seconds to measure (default: {DEFAULT_SECONDS:g})",
+        help=f"seconds to measure each server in each life or trial (default: "
+        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g})",
     )
     length.add_argument(
         "--messages",
@@ -254,17 +266,45 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add(
         "--warmup",
         type=number(),
-        default=0.5,
         metavar="S",
-        help="seconds to leave out of the figures before measuring (0.5); up to 5 more while "
+        help="seconds to leave out of the figures before measuring "
+        f"({TURN_WARMUP_SECONDS:g} in turns, else {DEFAULT_WARMUP_SECONDS:g}); up to 5 more while "
         "clients still get their first reply, unless it is 0",
     )
     add(
+        "--turn",
+        type=number(above=0),
+        default=DEFAULT_TURN_SECONDS,
+        metavar="S",
+        help="servers that are compared are all up, and their clients connected, and take turns of "
+        "about so many seconds in random order, those that wait holding still "
+        f"({DEFAULT_TURN_SECONDS:g}). Whole trials, one server after the other, are left for "
+        "--messages, for --ramp and --connect-rate, which measure the connecting, and for more "
+        f"than {MOST_CONNECTIONS:,} connections over all servers",
+    )
+    add(
+        "--lives",
         "--trials",
+        dest="trials",
         type=whole(1),
         metavar="K",
-        help=f"measure each server K times, in random order ({DEFAULT_TRIALS} when comparing, "
+        help="start each server K times from nothing, since one may be born slow, and give it its "
+        f"turns in each life (default: until sure; whole trials: {DEFAULT_TRIALS} when comparing, "
         "else 1)",
+    )
+    add(
+        "--precision",
+        type=percent,
+        metavar="P%%",
+        help="stop as soon as every server's interval is this narrow either way, or the time is up "
+        f"({DEFAULT_PRECISION:.0%}% in turns, where no --lives are given)",
+    )
+    add(
+        "--max-seconds",
+        type=number(above=0),
+        metavar="S",
+        help="begin no life that would end later than this; the first one is always measured "
+        f"({DEFAULT_MAX_SECONDS:g} for each server and load, where a precision decides)",
     )
     add(
         "--workers",

@@ -14,12 +14,18 @@ from loadgen.command.values import escaped, nearest, number, size, think, whole
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 DEFAULT_PORT = 8008
 DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3.0
+DEFAULT_WARMUP_SECONDS = 0.5
+# In a comparison each server has so many turns of this length in each of its lives. They begin
+# warm, since the turn before was seconds ago, so that the warm-up is for first replies alone.
+TURNS = 2
+DEFAULT_TURN_SECONDS = 0.6
+TURN_WARMUP_SECONDS = 0.1
 # What is not answered over TCP is late. A datagram is lost, and its client does nothing meanwhile.
 DEFAULT_TIMEOUTS = {"tcp": 10.0, "udp": 1.0}
 
@@ -83,7 +89,7 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         reply_prefix=options.reply_prefix,
         duration_seconds=None if options.messages else options.duration or DEFAULT_SECONDS,
         messages_per_client=options.messages,
-        warmup_seconds=options.warmup,
+        warmup_seconds=DEFAULT_WARMUP_SECONDS if options.warmup is None else options.warmup,
         timeout_seconds=options.timeout or DEFAULT_TIMEOUTS[options.transport],
         ramp_seconds=options.ramp,
         connect_rate=options.connect_rate,
@@ -93,6 +99,19 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
     )
     plan.validate()
     return plan
+
+
+def in_turns(plan: Plan, options: argparse.Namespace) -> Plan:
+    """The plan for a server that takes turns with others: of the length that was asked for."""
+    if plan.duration_seconds is None:
+        return plan
+    seconds = options.duration or TURNS * options.turn
+    return replace(
+        plan,
+        duration_seconds=seconds,
+        warmup_seconds=TURN_WARMUP_SECONDS if options.warmup is None else options.warmup,
+        turns=max(1, round(seconds / options.turn)),
+    )
 
 
 def endpoint_of(options: argparse.Namespace) -> Endpoint | None:

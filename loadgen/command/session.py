@@ -1,26 +1,32 @@
-"""The runs of one command: servers that are started in turn, one that is there already, or both."""
+"""The runs of one command: servers that are started, one that is there already, or both.
+
+Several take turns, life after life, until they are known well enough; one alone, and what the
+reasons in `fleet.turns` leave over, is measured in whole trials.
+"""
 
 import contextlib
+import random
 import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
-from loadgen.command.parser import DEFAULT_TRIALS
-from loadgen.command.plans import endpoint_of
+from loadgen.command.enough import Enough
+from loadgen.command.plans import endpoint_of, in_turns
 from loadgen.command.server_options import models_of, server_options, without_request
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
 from loadgen.fleet.cores import server_cores
 from loadgen.fleet.limits import port_warning
 from loadgen.fleet.measure import measure
 from loadgen.fleet.server import FoundServer, ModelServer, Server
-from loadgen.fleet.task import Task, tasks
+from loadgen.fleet.task import Task, tasks_of
+from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
-from loadgen.record.result import Run
+from loadgen.plan.validation import PlanError
+from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
@@ -34,11 +40,11 @@ class _Keeper:
     def __init__(self, runs: list[Run], progress: Progress) -> None:
         self._runs = runs
         self._progress = progress
-        self.begin, self.event = progress.begin, progress.event
+        self.begin, self.turn, self.event = progress.begin, progress.turn, progress.event
 
-    def end(self, run: Run) -> None:
+    def end(self, name: str, run: Run) -> None:
         self._runs.append(run)
-        self._progress.end(run)
+        self._progress.end(name, run)
 
 
 class Session:
@@ -46,7 +52,7 @@ class Session:
 
     def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
         self.runs: list[Run] = []
-        self.ceiling: record.Ceiling | None = None
+        self.ceiling: Ceiling | None = None
         self.cut_short = False
         self.failure: Exception | None = None
         self.notes: list[str] = []
@@ -111,16 +117,55 @@ class Session:
         self._measure({name: found})
 
     def _measure(self, servers: Mapping[str, Server]) -> None:
-        """Every server under every plan, in turn; they have the names that they are to go by."""
+        """Every server under every plan, until it is enough, by the names they are to go by."""
         several = len(servers) > 1
-        trials = self._asked.trials or (DEFAULT_TRIALS if several else 1)
         self.what = "compare" if several else next(iter(servers))
-        with self._keeping(), self._progress(servers, trials) as progress:
-            for task in tasks(servers, self._plans, trials, self._seed):
-                measure(self._fitted(task), _Keeper(self.runs, progress), self._stop)
+        plans = [in_turns(plan, self._asked) for plan in self._plans] if several else self._plans
+        alone = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
+        reason = next((why for why in alone if why), None)
+        if reason:
+            plans = self._plans
+            if several:
+                self.notes.append(f"the servers took no turns but had whole trials: {reason}")
+        enough = Enough(self._asked, len(servers) * len(plans), in_turns=reason is None)
+        measure_once = self._measure_whole if reason else self._measure_in_turns
+        with self._keeping(), self._progress(servers, enough.lives) as progress:
+            keeper = _Keeper(self.runs, progress)
+            for number in count(1):
+                measure_once(servers, plans, number, keeper)
                 if self._stop.is_set():
                     break
+                over, why = enough.verdict(self.runs)
+                if over:
+                    self.notes += [why] if why else []
+                    break
             self._find_ceiling(progress)
+
+    def _life(
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int
+    ) -> list[Task]:
+        """One life, or trial, of every server under every plan, in a random order."""
+        return [self._fitted(task) for task in tasks_of(servers, plans, number, self._seed)]
+
+    def _measure_in_turns(
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+    ) -> None:
+        """A life for each load, in a random order, in which all servers take turns."""
+        order = random.Random(f"{self._seed} {number}")
+        for plan in order.sample(list(plans), len(plans)):
+            tasks = self._life(servers, [plan], number)
+            measure_in_turns(tasks, self._seed + number, keeper, self._stop)
+            if self._stop.is_set():
+                return
+
+    def _measure_whole(
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+    ) -> None:
+        """A trial of every server under every plan, one after the other."""
+        for task in self._life(servers, plans, number):
+            measure(task, keeper, self._stop)
+            if self._stop.is_set():
+                return
 
     def _fitted(self, task: Task) -> Task:
         """A task with what was asked for its kind of server."""
@@ -160,9 +205,9 @@ class Session:
             self.notes.append(f"{name} is not pinned: it was started by someone else")
         return name, FoundServer(found, endpoint)
 
-    def _progress(self, names: Iterable[str], trials: int) -> Progress:
+    def _progress(self, names: Iterable[str], trials: int | None) -> Progress:
         return Progress(
-            dict.fromkeys(names, trials * len(self._plans)),
+            dict.fromkeys(names, None if trials is None else trials * len(self._plans)),
             quiet=self._asked.quiet,
             describe=curve_tables.describer(self._plans),
         )

@@ -56,6 +56,14 @@ def whole(least: int) -> Callable[[str], int]:
     return convert
 
 
+def percent(text: str) -> float:
+    """A share in percent, such as 5%: 0.05."""
+    try:
+        return number(above=0)(text.strip().removesuffix("%")) / 100
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 5% or 2.5%") from None
+
+
 def several(convert: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
     """A type for argparse: values between commas, each once, in the order given."""
 

@@ -42,8 +42,8 @@ class Loop(Protocol):
         """Where the server is, as `socket.connect` takes it."""
 
     @property
-    def draining(self) -> bool:
-        """Whether the load has ended: no message is begun any more, replies may still come."""
+    def holding(self) -> bool:
+        """Whether the load is off: no message is begun, replies to others may still come."""
 
     def open_socket(self) -> socket.socket:
         """A non-blocking socket for one connection. Raises OSError."""
@@ -79,11 +79,12 @@ class Client:
         "due",
         "ended_at",
         "expected",
+        "first_message",
         "first_reply_at",
         "first_started",
-        "first_turn",
         "group",
         "loop",
+        "message",
         "number",
         "on_connection",
         "pairs",
@@ -99,7 +100,6 @@ class Client:
         "state",
         "steady",
         "trouble",
-        "turn",
         "unsent",
         "wake_at",
     )
@@ -120,7 +120,7 @@ class Client:
         self.steady = False
         self.pairs = group.messages.pairs
         # Begun messages, from a place in the ring of the client's own.
-        self.turn = self.first_turn = number
+        self.message = self.first_message = number
         self.expected = b""
         self.request_size = group.messages.request_size
         self.room = group.room
@@ -210,12 +210,16 @@ class Client:
     def next_message(self, now: int) -> None:
         """Do what comes after a connect or a reply, at the time `now`."""
         group = self.group
-        if self.turn - self.first_turn >= group.last_message:
+        if self.message - self.first_message >= group.last_message:
             self.end(now)
-        elif self.loop.draining or group.silent:
-            pass
-        elif self.on_connection >= group.per_connection:
+            return
+        worn = self.on_connection >= group.per_connection
+        if worn:
+            # Also while the load is off: a server may serve nobody else as long as it stands.
             self.close()
+        if self.loop.holding or group.silent:
+            pass
+        elif worn:
             if group.think_ns:
                 self._pause(now)
             else:
@@ -233,14 +237,14 @@ class Client:
         self.state = PAUSING
         self.loop.wake(self, now + self.group.think())
 
-    def request_at(self, turn: int) -> tuple[bytes, bytes]:
-        """The message of that turn and the reply to expect."""
-        return self.pairs[turn & (RING - 1)]
+    def request_at(self, message: int) -> tuple[bytes, bytes]:
+        """The message of that number and the reply to expect."""
+        return self.pairs[message & (RING - 1)]
 
     def begin(self, due: int) -> None:
         """Send the next message, which was due at that time."""
-        request, self.expected = self.request_at(self.turn)
-        self.turn += 1
+        request, self.expected = self.request_at(self.message)
+        self.message += 1
         self.state = WAITING
         self.due = due
         self.sent_at = clock()
@@ -273,7 +277,7 @@ class Client:
         if self.state == ENDED or not self.connected_at:
             return
         group.due_messages += 1
-        if self.state == FREE and not self.queue and not self.loop.draining:
+        if self.state == FREE and not self.queue and not self.loop.holding:
             group.lateness.record(clock() - due)
             self.begin(due)
         else:
@@ -364,7 +368,7 @@ class Client:
         self.state = FREE
         if not self.first_reply_at:
             self.first_reply_at = now
-            group.tally.first_reply.record(now - self.first_started)
+            group.tally.first_reply.record(now - self.first_started - group.held_ns)
             group.tally.served += 1
         self.next_message(now)
         self.steady = (
@@ -377,16 +381,31 @@ class Client:
         """The time that `Loop.wake` was asked for has come."""
         if self.state == PAUSING:
             self.state = FREE
-            if self.loop.draining:
-                return
             if self.sock is None:
                 self.connect()
             else:
                 self.begin(now)
         elif self.state == CONNECTING:
             self._try_connect()
-        elif self.state == RETRYING and not self.loop.draining:
+        elif self.state == RETRYING:
             self.connect()
+
+    def resume(self, now: int, held: int) -> None:
+        """Go on at the time `now`, after the load was off for `held` ns.
+
+        The client's clocks stood still meanwhile: what it waits for, and what was due, is no older.
+        """
+        self.sent_at += held
+        self.due += held
+        self.connect_started += held
+        if self.queue:
+            self.queue = deque(due + held for due in self.queue)
+        if self.state != FREE:
+            return
+        if self.sock is None:
+            self.connect()
+        else:
+            self.next_message(now)
 
     def check_time(self, oldest: int) -> None:
         """Give up on what began before `oldest`."""

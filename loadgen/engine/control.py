@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from loadgen.engine.clock import NEVER
 from loadgen.record.histogram import Histogram
 
 
@@ -17,6 +18,20 @@ class Control(Protocol):
 
 class ParentGoneError(Exception):
     """The other end of the control line is gone; nobody wants the result."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a worker measures, in ns of its clock: what is answered from `opens` to `closes`.
+
+    `begins` is when the load is put on again after it was off. `round` is a turn's, counted from 1;
+    0 where the window is the only one of its run.
+    """
+
+    opens: int
+    closes: int
+    round: int = 0
+    begins: int = NEVER
 
 
 @dataclass(frozen=True)

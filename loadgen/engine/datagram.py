@@ -59,12 +59,12 @@ class DatagramClient(Client):
         self.state = FREE
         self.next_message(now)
 
-    def request_at(self, turn: int) -> tuple[bytes, bytes]:
-        """The message of that turn and its reply, with the turn's number at its start."""
-        request, reply = super().request_at(turn)
+    def request_at(self, message: int) -> tuple[bytes, bytes]:
+        """The message of that number and its reply, with the number at the start of both."""
+        request, reply = super().request_at(message)
         if not self._digits:
             return request, reply
-        numbered = self._number(turn) + request[self._digits :]
+        numbered = self._number(message) + request[self._digits :]
         return numbered, self._prefix + numbered
 
     def received(self, data: bytes) -> None:
@@ -97,18 +97,18 @@ class DatagramClient(Client):
         tally.failed += 1
         tally.count_error("ETIMEDOUT")
         if self._digits:
-            self._lost[self._number(self.turn - 1)] = None
+            self._lost[self._number(self.message - 1)] = None
             if len(self._lost) > REMEMBERED_LOSSES:
                 del self._lost[next(iter(self._lost))]
         self.state = FREE
         self.next_message(clock())
 
-    def _number(self, turn: int) -> bytes:
-        return b"%0*d" % (self._digits, turn % self._numbers)
+    def _number(self, message: int) -> bytes:
+        return b"%0*d" % (self._digits, message % self._numbers)
 
     def _was_answered(self, number: bytes) -> bool:
         """Whether a message of that number was sent before the one that is out now."""
         if not number.isdigit():
             return False
-        age = (self.turn - 1 - int(number)) % self._numbers
-        return int(self.state == WAITING) <= age < self.turn - self.first_turn
+        age = (self.message - 1 - int(number)) % self._numbers
+        return int(self.state == WAITING) <= age < self.message - self.first_message

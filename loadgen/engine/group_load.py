@@ -5,7 +5,7 @@ from loadgen.engine.group_state import GroupState
 from loadgen.engine.schedule import Schedule
 from loadgen.engine.share import Share
 from loadgen.plan.group import Group
-from loadgen.record.tally import LANES, GroupTally
+from loadgen.record.tally import LANES, GroupTally, Turn
 
 
 class GroupLoad:
@@ -21,29 +21,26 @@ class GroupLoad:
         self.state.tally.clients = len(self.clients)
         self.schedule = Schedule(group, share) if group.open_loop and self.clients else None
         self._answered_before_window = [0] * len(self.clients)
+        self.state.tally.answered_per_client = [0] * len(self.clients)
 
     def open_window(self) -> None:
         """Count for the window from here on."""
         self.state.open_window()
         self._answered_before_window = [client.answered for client in self.clients]
 
-    def close_window(self) -> None:
-        """Take the window's figures; replies from now on count for the whole run alone."""
-        self.state.close_window()
-        self.state.tally.answered_per_client = [
-            client.answered - before
-            for client, before in zip(self.clients, self._answered_before_window, strict=True)
-        ]
+    def close_window(self, turn: Turn) -> None:
+        """Add the window's figures to the tally and to the turn that it was."""
+        answered = self.state.tally.answered_per_client
+        for place, client in enumerate(self.clients):
+            answered[place] += client.answered - self._answered_before_window[place]
+        self.state.close_window(turn)
 
-    def finish(self, started: int, measured: bool) -> GroupTally:
+    def finish(self, started: int) -> GroupTally:
         """Close every client and return what became of all."""
         state, tally, messages = self.state, self.state.tally, self.state.messages
-        if not measured:
-            self.open_window()
-            self.close_window()
         for client in self.clients:
             client.finish()
-        begun = sum(client.turn - client.first_turn for client in self.clients)
+        begun = sum(client.message - client.first_message for client in self.clients)
         tally.answered = sum(client.answered for client in self.clients)
         tally.intended = state.due_messages if state.open_loop else begun
         tally.starved = 0 if state.silent else tally.connected - tally.served

@@ -9,7 +9,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.messages import Messages
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
-from loadgen.record.tally import GroupTally
+from loadgen.record.tally import GroupTally, Turn
 
 # More than this is read in several system calls.
 LARGEST_READ = 256 * 1024
@@ -40,18 +40,21 @@ class GroupState:
             and self.last_message == NEVER
             and self.per_connection == NEVER
         )
-        # The histograms that count now; the tally gets the window's.
+        # The histograms that count now; the tally gets what windows hold. Clients keep the list of
+        # counts within, so they are emptied and never replaced.
         self.service = Histogram()
         self.response = Histogram() if group.open_loop else self.service
         self.lateness = Histogram()
         self.tally = GroupTally(group.name)
         if group.open_loop:
-            self.tally.lateness = self.lateness
+            self.tally.lateness = Histogram()
         # Counted as messages fall due; a closed loop's are counted as clients begin them.
         self.due_messages = 0
         self.bytes_received = 0
         self.answered_slowly = 0
-        self._answered_before_slice = 0
+        # How long the load has been off between turns so far, in ns.
+        self.held_ns = 0
+        self._answered_before_slice = self._slices_in_window = 0
         self._connections_before_window = 0
 
     def think(self) -> int:
@@ -61,32 +64,38 @@ class GroupState:
         return round(self._randomness.expovariate(1 / self.think_ns))
 
     def open_window(self) -> None:
-        """Forget what the warm-up measured of messages; whole-run counts go on."""
+        """Forget what was measured of messages since the last window; whole-run counts go on."""
         self.service.clear()
         self.response.clear()
         self.lateness.clear()
-        self._answered_before_slice = 0
+        self._answered_before_slice = self._slices_in_window = 0
         self._connections_before_window = self.tally.connections
 
     def cut_slice(self, whole: bool = True) -> None:
         """Put what was answered since the last cut into the timeline, a scrap with the last."""
         answered = self.service.count
         since, self._answered_before_slice = answered - self._answered_before_slice, answered
-        if whole or not self.tally.timeline:
+        if whole or not self._slices_in_window:
             self.tally.add_slice(since)
+            self._slices_in_window += 1
         else:
             self.tally.timeline[-1] += since
 
-    def close_window(self) -> None:
-        """Take the window's figures; replies from now on count for the whole run alone."""
+    def close_window(self, turn: Turn) -> None:
+        """Add the window's figures to the tally and to the turn that it was.
+
+        Replies from now on count for the whole run alone.
+        """
         tally = self.tally
-        tally.service, self.service = self.service, Histogram()
-        if self.open_loop:
-            tally.response, self.response = self.response, Histogram()
-            self.lateness = Histogram()
-        else:
-            tally.response = Histogram.merged([tally.service])
-            self.response = self.service
-        tally.connections_in_window = tally.connections - self._connections_before_window
-        tally.answered_in_window = tally.service.count
-        tally.payload_bytes_in_window = tally.answered_in_window * self.messages.payload_size
+        answered = self.service.count
+        connections = tally.connections - self._connections_before_window
+        for counts in (tally, turn):
+            counts.service.merge(self.service)
+            counts.response.merge(self.response)
+        if tally.lateness is not None:
+            tally.lateness.merge(self.lateness)
+        tally.connections_in_window += connections
+        tally.answered_in_window += answered
+        tally.payload_bytes_in_window += answered * self.messages.payload_size
+        turn.connections += connections
+        turn.answered += answered

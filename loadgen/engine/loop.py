@@ -1,8 +1,11 @@
 """One event loop in one process: puts a share of a plan's load on a server, counts what happens.
 
 Rules kept here: a single clock; no memory that grows with the length of the run; nothing is done
-per message that can be done per batch of events or per tenth of a second. `Engine._turn_over` is
+per message that can be done per batch of events or per tenth of a second. `Engine._exchange` is
 the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
+
+The load is on or off. While it is off, between two turns, connections stay, no message is begun,
+nothing falls due and no timer runs: once the replies on their way have come, the loop blocks.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 
 from loadgen.engine.client import WAITING, Client, error_name
 from loadgen.engine.clock import MILLISECOND, NEVER, SECOND, clock
-from loadgen.engine.control import Control, ControlLine, WorkerSnapshot
+from loadgen.engine.control import Control, ControlLine, Window, WorkerSnapshot
 from loadgen.engine.datagram import DatagramClient
 from loadgen.engine.group_load import GroupLoad
 from loadgen.engine.poller import READABLE, Poller
@@ -30,7 +33,7 @@ from loadgen.engine.share import Share
 from loadgen.engine.short_talk import ShortTalkClient
 from loadgen.plan.messages import RING
 from loadgen.record.histogram import HALF, SUB_BITS, Histogram
-from loadgen.record.tally import TIMELINE_SLICE_SECONDS, Tally
+from loadgen.record.tally import TIMELINE_SLICE_SECONDS, Tally, Turn
 
 # Events taken per system call. More would let a client that is ready wait behind too many others
 # when the loop has timers to keep; fewer makes more calls.
@@ -39,17 +42,21 @@ BATCH = 256
 BATCH_WHEN_LATE = 16
 # connect() costs about 40 us on loopback: so few at a time keep the replies that arrive meanwhile
 # from waiting, which would count as the server's latency.
-CONNECTS_PER_TURN = 8
+CONNECTS_AT_ONCE = 8
 # Messages of an open loop sent between two looks at what has arrived.
-SENDS_PER_TURN = 64
+SENDS_AT_ONCE = 64
 SNAPSHOT_NS = SECOND // 4
 # epoll_wait counts in milliseconds and rounds up. What is due sooner than this waits in select(2),
 # which counts in microseconds.
 FINE_WAIT_NS = 2 * MILLISECOND
 # After the window: for replies on their way, from servers that do answer, so that closing does not
-# reset connections with a reply in flight.
+# reset connections with a reply in flight. Between turns so long after the last one that came, so
+# that a server is done with all it was asked before the next has its turn; but not for ever.
 DRAIN_NS = SECOND // 4
+LONGEST_DRAIN_NS = 5 * SECOND
 DRAIN_CHECK_NS = 5 * MILLISECOND
+# A poll cannot be told to wait for ever and for so long in the same words.
+LONGEST_WAIT_NS = 3600 * SECOND
 # linux/in.h; the socket module has no name for it.
 IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -58,7 +65,7 @@ class Engine:
     """Runs one worker's share. Make one, call `run` once."""
 
     def __init__(self, share: Share, control: Control) -> None:
-        self.draining = False
+        self.holding = False
         self.sockaddr = share.endpoint.sockaddr
         self._share, self._plan = share, share.plan
         self._line = ControlLine(control, self._obey)
@@ -83,12 +90,18 @@ class Engine:
         self._only_silent = not talking
         self._alive = talking or len(self._clients)
         self._slice_ns = round(TIMELINE_SLICE_SECONDS * SECOND)
-        self._started = self._connected_at = 0
-        self._window = (NEVER, NEVER)
-        self._opened = self._closed = self._cpu = 0
+        self._started = self._connected_at = self._warmed_up_at = 0
+        self._window = Window(NEVER, NEVER)
+        # Of the window that is open; 0 for none.
+        self._opened = self._cpu = 0
+        # What every window that has closed held, be it a turn or not.
+        self._windows: list[Turn] = []
+        # Off since when, with how many replies still to come, and what the timers have left to run.
+        self._held_at = self._awaited = 0
+        self._frozen: list[tuple[int, Client]] = []
         self._stop_at = self._deadline = self._drain_until = NEVER
         self._next_connect = self._next_sweep = self._next_slice = self._next_snapshot = NEVER
-        self._finished = self._cut_short = False
+        self._quiet = self._last = self._finished = self._cut_short = False
         self._stopped_early: str | None = None
 
     def _kind_of_client(self) -> type[Client]:
@@ -153,7 +166,7 @@ class Engine:
         if client.group.silent and not self._only_silent:
             return
         self._alive -= 1
-        if not self._alive and not self.draining:
+        if not self._alive and not self._ending:
             if self._plan.messages_per_client is None:
                 self._stopped_early = (
                     "no client was left: all lost their connection or never got one"
@@ -178,7 +191,7 @@ class Engine:
             self._prepare()
             while not self._finished:
                 self._keep_time(clock())
-                self._turn_over()
+                self._exchange()
         finally:
             gc.enable()
             gc.unfreeze()
@@ -201,7 +214,8 @@ class Engine:
         for schedule, _ in self._open_loops:
             schedule.start(self._started)
         if self._plan.messages_per_client is not None:
-            self._window = (self._started, NEVER)
+            self._last = True
+            self._window = Window(self._started, NEVER)
             self._keep_window(self._started)  # before the first connection, which counts
         self._next_connect = self._started + round(
             self._connect_every * self._share.worker / self._plan.workers
@@ -209,7 +223,7 @@ class Engine:
         self._next_sweep = self._started + self._sweep_every
         self._next_snapshot = self._started + SNAPSHOT_NS
 
-    def _turn_over(self) -> None:
+    def _exchange(self) -> None:
         """Exchange messages until something is due: the hot loop.
 
         Of about 10 us a message, its two system calls take 8 where this was measured, and the rest
@@ -255,9 +269,9 @@ class Engine:
                 shift = elapsed.bit_length() - sub_bits
                 client.counts[(shift << half_bits) + (elapsed >> shift)] += 1
                 client.answered += 1
-                turn = client.turn
-                client.turn = turn + 1
-                request, client.expected = client.pairs[turn & mask]
+                message = client.message
+                client.message = message + 1
+                request, client.expected = client.pairs[message & mask]
                 client.sent_at = now
                 try:
                     sent = client.send(request)
@@ -272,14 +286,16 @@ class Engine:
     def _keep_time(self, now: int) -> None:
         """Do everything that is due at `now`, and set the next deadline."""
         self._deadline = NEVER
+        if self._quiet and self._window.begins <= now:
+            self._resume(now)
         timers = self._timers
-        while timers and timers[0][0] <= now:
-            when, _, client = heapq.heappop(timers)
-            if client.wake_at == when:
-                client.wake(now)
-        if self._to_connect and now >= self._next_connect and not self.draining:
-            self._connect_some(now)
-        if not self.draining:
+        if not self.holding:
+            while timers and timers[0][0] <= now:
+                when, _, client = heapq.heappop(timers)
+                if client.wake_at == when:
+                    client.wake(now)
+            if self._to_connect and now >= self._next_connect:
+                self._connect_some(now)
             self._send_due(now)
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_every
@@ -290,24 +306,25 @@ class Engine:
         if now >= self._next_snapshot:
             self._next_snapshot = now + SNAPSHOT_NS
             self._line.tell("snapshot", self._snapshot())
-        if self.draining:
-            self._keep_draining(now)
+        if self.holding:
+            self._keep_holding(now)
+        else:
+            self._deadline = min(
+                self._deadline,
+                timers[0][0] if timers else NEVER,
+                self._next_connect if self._to_connect else NEVER,
+                *(schedule.next_due for schedule, _ in self._open_loops),
+                self._next_slice,
+                self._window.closes if self._opened else self._window.opens,
+                self._stop_at,
+            )
         self._deadline = min(
-            self._deadline,
-            timers[0][0] if timers else NEVER,
-            self._next_connect if self._to_connect and not self.draining else NEVER,
-            *(schedule.next_due for schedule, _ in self._open_loops),
-            self._next_sweep,
-            self._next_slice,
-            self._next_snapshot,
-            self._window[0] if not self._opened else NEVER,
-            self._window[1] if not self.draining else NEVER,
-            self._stop_at,
+            self._deadline, self._next_sweep, self._next_snapshot, now + LONGEST_WAIT_NS
         )
 
     def _connect_some(self, now: int) -> None:
         """Begin the connects whose time has come, a few at a time."""
-        for _ in range(min(CONNECTS_PER_TURN, len(self._to_connect))):
+        for _ in range(min(CONNECTS_AT_ONCE, len(self._to_connect))):
             if now < self._next_connect:
                 break
             self._to_connect.popleft().connect()
@@ -316,16 +333,18 @@ class Engine:
 
     def _send_due(self, now: int) -> None:
         for schedule, clients in self._open_loops:
-            for _ in range(SENDS_PER_TURN):
+            for _ in range(SENDS_AT_ONCE):
                 if schedule.next_due > now:
                     break
                 place, due = schedule.take()
                 clients[place].fall_due(due)
 
     def _keep_window(self, now: int) -> None:
-        opens, closes = self._window
-        if not self._opened and opens <= now and self._stop_at == NEVER:
+        if self.holding:
+            return
+        if not self._opened and self._window.opens <= now and self._stop_at == NEVER:
             self._opened = now
+            self._warmed_up_at = self._warmed_up_at or now
             self._cpu = time.process_time_ns()
             self._next_slice = now + self._slice_ns
             for group in self._groups:
@@ -334,47 +353,103 @@ class Engine:
             self._next_slice += self._slice_ns
             for group in self._groups:
                 group.state.cut_slice()
-        if now >= min(closes, self._stop_at) and not self.draining:
-            self._close_window(now)
+        if now >= min(self._window.closes, self._stop_at):
+            self._hold(now)
 
-    def _close_window(self, now: int) -> None:
-        """End the load: no message is begun from here on."""
-        self.draining = True
-        if self._opened:
-            self._closed = now
-            self._cpu = time.process_time_ns() - self._cpu
+    def _hold(self, now: int) -> None:
+        """Take the load off: no message is begun from here on, until it is on again."""
+        self.holding = True
+        self._held_at = now
+        self._warmed_up_at = self._warmed_up_at or now
         for schedule, clients in self._open_loops:
-            # What fell due before the end was intended, though it can no longer be sent.
-            while schedule.next_due <= min(now, self._window[1]):
+            # What fell due before the end was intended, though it cannot be sent now.
+            while schedule.next_due <= min(now, self._window.closes):
                 place, due = schedule.take()
                 clients[place].fall_due(due)
-            schedule.end()
+            schedule.hold()
         if self._opened:
-            # The timer is late by microseconds: what is left over is no slice of its own.
-            whole = now - (self._next_slice - self._slice_ns) > self._slice_ns // 2
-            for group in self._groups:
-                group.state.cut_slice(whole)
-                group.close_window()
+            self._close_window(now)
+        self._frozen = [(when - now, one) for when, _, one in self._timers if one.wake_at == when]
+        self._timers.clear()
         for client in self._clients:
             client.steady = False
         self._next_slice = NEVER
+        self._awaited = len(self._clients)
         self._drain_until = now + DRAIN_NS
 
-    def _keep_draining(self, now: int) -> None:
-        """Finish once no client that is being served waits for a reply, or time is up."""
-        if now >= self._drain_until or not any(
-            client.state == WAITING and client.first_reply_at for client in self._clients
-        ):
+    def _close_window(self, now: int) -> None:
+        """Take the figures of the window that was open until now."""
+        # The timer is late by microseconds: what is left over is no slice of its own.
+        whole = now - (self._next_slice - self._slice_ns) > self._slice_ns // 2
+        seconds, cpu = (now - self._opened) / SECOND, time.process_time_ns() - self._cpu
+        found = Turn(
+            round=self._window.round,
+            started=self._opened / SECOND,
+            seconds=seconds,
+            engine_cpu_seconds=cpu / SECOND,
+            busiest_worker_cpu=cpu / SECOND / seconds if seconds else 0.0,
+        )
+        for group in self._groups:
+            group.state.cut_slice(whole)
+            group.close_window(found)
+        self._windows.append(found)
+        self._window = Window(NEVER, NEVER)
+        self._opened = 0
+
+    @property
+    def _ending(self) -> bool:
+        """Whether the load is off for good."""
+        return self.holding and (self._last or self._stop_at == 0)
+
+    def _keep_holding(self, now: int) -> None:
+        """While the load is off: once nobody waits for a reply any more, say so or finish."""
+        if not self._quiet and not self._drained(now):
+            self._deadline = now + DRAIN_CHECK_NS
+        elif self._ending:
             self._finished = True
             self._deadline = 0
         else:
-            self._deadline = now + DRAIN_CHECK_NS
+            self._deadline = self._window.begins
+            if not self._quiet:
+                self._quiet = True
+                self._next_sweep = self._next_snapshot = NEVER
+                self._line.tell("snapshot", self._snapshot())
+                self._line.tell("held", None)
+
+    def _drained(self, now: int) -> bool:
+        """Whether no client that is being served waits for a reply, or time is up for them."""
+        awaited = sum(
+            client.state == WAITING and client.first_reply_at > 0 for client in self._clients
+        )
+        if awaited < self._awaited and not self._ending:
+            self._drain_until = min(now + DRAIN_NS, self._held_at + LONGEST_DRAIN_NS)
+        self._awaited = awaited
+        return not awaited or now >= self._drain_until
+
+    def _resume(self, now: int) -> None:
+        """Put the load on again; the clocks of clients and schedules stood still meanwhile."""
+        self.holding = self._quiet = False
+        held = now - self._held_at
+        self._next_sweep = now + self._sweep_every
+        self._next_snapshot = now + SNAPSHOT_NS
+        for schedule, _ in self._open_loops:
+            schedule.resume(held)
+        for left, client in self._frozen:
+            self.wake(client, now + left)
+        for group in self._groups:
+            group.state.held_ns += held
+        for client in self._clients:
+            client.resume(now, held)
 
     def _obey(self, kind: str, value: Any) -> None:
-        """Act on a word from the parent: the window's times, an early stop, or a question."""
-        if kind == "window" and not self.draining:
+        """Act on a word from the parent: about the load, or a question."""
+        if kind == "window":
             self._window = value
-        elif kind == "stop" and not self.draining:
+        elif kind == "hold" and not self.holding:
+            self._hold(clock())
+        elif kind == "end":
+            self._last = True
+        elif kind == "stop" and not self._ending:
             self._cut_short = True
             self._stop_at = 0
         elif kind == "ask":
@@ -400,19 +475,24 @@ class Engine:
         )
 
     def _tally(self) -> Tally:
-        measured = bool(self._closed)
-        window_ns = self._closed - self._opened
+        windows, warm_up = self._windows, None
+        seconds = sum(window.seconds for window in windows)
+        cpu = sum(window.engine_cpu_seconds for window in windows)
+        if self._connected_at and self._plan.messages_per_client is None:
+            warm_up = max(0, self._warmed_up_at - self._connected_at) / SECOND
         return Tally(
-            groups=[group.finish(self._started, measured) for group in self._groups],
+            groups=[group.finish(self._started) for group in self._groups],
             started=self._started / SECOND,
             connecting_seconds=max(0, (self._connected_at or clock()) - self._started) / SECOND,
-            window_started=self._opened / SECOND if measured else None,
-            window_seconds=window_ns / SECOND,
+            window_started=windows[0].started if windows else None,
+            window_seconds=seconds,
             cut_short=self._cut_short,
-            engine_cpu_seconds=self._cpu / SECOND if measured else None,
+            engine_cpu_seconds=cpu if windows else None,
             engine_memory_bytes=_peak_memory_bytes(),
-            busiest_worker_cpu=self._cpu / window_ns if measured and window_ns else None,
+            busiest_worker_cpu=cpu / seconds if seconds else None,
             stopped_early=self._stopped_early,
+            turns=[window for window in windows if window.round],
+            warmup_seconds=warm_up,
         )
 
 

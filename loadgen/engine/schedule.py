@@ -12,7 +12,8 @@ from loadgen.plan.group import Group
 class Schedule:
     """The due times of one group's messages in one worker, which has at least one of its clients.
 
-    `next_due` is the time of the next message in ns; NEVER before the start and after the end.
+    `next_due` is the time of the next message in ns; NEVER before the start and while the load is
+    off.
     """
 
     def __init__(self, group: Group, share: Share) -> None:
@@ -50,9 +51,14 @@ class Schedule:
         self.next_due = round(self._exact_due)
         return place, due
 
-    def end(self) -> None:
-        """Nothing falls due from here on."""
+    def hold(self) -> None:
+        """Nothing falls due until the load is on again."""
         self.next_due = NEVER
+
+    def resume(self, held: int) -> None:
+        """Go on where it stopped `held` ns ago, as if no time had passed."""
+        self._exact_due += held
+        self.next_due = round(self._exact_due)
 
     def _random_wait(self) -> float:
         return self._randomness.expovariate(1 / self._due_every)

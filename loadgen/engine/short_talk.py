@@ -19,14 +19,22 @@ class ShortTalkClient(Client):
 
     __slots__ = ("_complete_at",)
 
+    def next_message(self, now: int) -> None:
+        """Do what comes after a connect or a reply, at the time `now`."""
+        if self.sock is not None and not self.request_size:
+            # A greeting is on its way as soon as the connection stands, be the load on or off.
+            self.begin(now)
+        else:
+            super().next_message(now)
+
     def begin(self, due: int) -> None:
         """Begin the one exchange of this connection."""
         self._complete_at = 0
         if self.request_size:
             super().begin(due)
             return
-        _, self.expected = self.request_at(self.turn)
-        self.turn += 1
+        _, self.expected = self.request_at(self.message)
+        self.message += 1
         self.state = WAITING
         self.sent_at = self.due = self.connect_started
 

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale
-from loadgen.experiments.quantity import Look
+from loadgen.experiments.quantity import Ends, Look, Reach
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.conductor import Stop
 from loadgen.fleet.limits import descriptor_problem
@@ -98,6 +99,7 @@ def conduct(
     if not runs and cut_short:
         return None
     result = Result(
+        version=__version__,
         what=f"experiment-{experiment.name}",
         command=tuple(command),
         began=began,
@@ -115,7 +117,7 @@ def conduct(
         for case in experiment.cases:
             missing.setdefault(case.name, "it was stopped before its turn")
     look = _look(rows)
-    claims = judge.claims(experiment, look, missing, here.usable_cores)
+    claims = judge.claims(experiment, look, missing, here.usable_cores, _reach(rows))
     outcome = ExperimentOutcome(
         name=experiment.name,
         question=experiment.question,
@@ -183,12 +185,19 @@ def _rows(
 
 def _look(rows: dict[str, Row]) -> Look:
     def look(case: str, path: str) -> float | None:
-        if case not in rows:
-            return None
-        row = rows[case]
-        groups = row.plan.groups
-        if len(groups) == 1:  # the one group's figures are the whole run's
-            path = path.removeprefix(f"groups.{groups[0].name}.")
-        return row.value(path)
+        return rows[case].value(_own_path(rows[case], path)) if case in rows else None
 
     return look
+
+
+def _reach(rows: dict[str, Row]) -> Reach:
+    def reach(case: str, path: str) -> Ends | None:
+        return rows[case].bounds(_own_path(rows[case], path)) if case in rows else None
+
+    return reach
+
+
+def _own_path(row: Row, path: str) -> str:
+    """Where a row has that figure: those of its only group are the whole run's."""
+    groups = row.plan.groups
+    return path.removeprefix(f"groups.{groups[0].name}.") if len(groups) == 1 else path

@@ -6,10 +6,11 @@ names its figures by case and path, so that it can be checked against any figure
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loadgen.experiments.quantity import Quantity
+from loadgen.experiments.quantity import Ends, Quantity
 from loadgen.fleet.task import Driver
 from loadgen.plan.plan import Plan
 
@@ -86,11 +87,14 @@ class Hypothesis:
     otherwise: str = ""
     cores: int = 1
 
-    def holds(self, value: float) -> bool:
-        """Whether a value is as expected."""
-        return (self.at_least is None or value >= self.at_least) and (
-            self.at_most is None or value <= self.at_most
-        )
+    def holds(self, ends: Ends) -> bool | None:
+        """Whether a value is as expected, wherever between those ends it is; None if some are."""
+        low, high = ends
+        least = -math.inf if self.at_least is None else self.at_least
+        most = math.inf if self.at_most is None else self.at_most
+        if least <= low and high <= most:
+            return True
+        return False if high < least or low > most else None
 
 
 @dataclass(frozen=True)

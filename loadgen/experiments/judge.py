@@ -1,13 +1,14 @@
 """Whether figures bear an experiment's hypotheses out, and what there is to learn: pure judgement.
 
-A hypothesis whose figures are missing is neither borne out nor refuted, and says what is missing.
+A hypothesis whose figures are missing is neither borne out nor refuted, and says what is missing;
+nor is one whose bound lies within the interval of its value.
 The reading is put together from what was found, so that it never contradicts a surprise.
 """
 
 from collections.abc import Mapping, Sequence
 
 from loadgen.experiments.experiment import Experiment, Hypothesis, Ranking
-from loadgen.experiments.quantity import Look, shown
+from loadgen.experiments.quantity import Look, Reach, shown
 from loadgen.record.result import Claim
 
 # Two figures closer than this are a draw for whoever predicted their order.
@@ -17,19 +18,28 @@ CORES_SLACK = 0.4
 
 
 def check(
-    hypothesis: Hypothesis, look: Look, missing: Mapping[str, str], cores: int | None
+    hypothesis: Hypothesis,
+    look: Look,
+    missing: Mapping[str, str],
+    cores: int | None,
+    reach: Reach,
 ) -> Claim:
     """The hypothesis as a checked claim.
 
     `missing` gives the reason for each case that could not be measured, `cores` those of the
-    machine, None where that is not known.
+    machine, None where that is not known. Where figures have intervals, which `reach` tells, the
+    claim holds if it does all over the interval of its value, and is refuted if it does nowhere.
     """
     if why := _too_few_cores(hypothesis, look, cores):
         return Claim(hypothesis.text, None, why)
-    value = hypothesis.value.value(look)
-    if value is None:
+    value, ends = hypothesis.value.value(look), hypothesis.value.ends(look, reach)
+    if value is None or ends is None:
         return Claim(hypothesis.text, None, _what_is_missing(hypothesis, look, missing))
-    return Claim(hypothesis.text, hypothesis.holds(value), _numbers(hypothesis, value, look))
+    said, holds = _numbers(hypothesis, value, look), hypothesis.holds(ends)
+    if holds is None:
+        low, high = (shown(hypothesis.value.unit, end) for end in ends)
+        said += f"; too close to tell, it may be {low} to {high}"
+    return Claim(hypothesis.text, holds, said)
 
 
 def reading(hypotheses: Sequence[Hypothesis], claims: Sequence[Claim], look: Look) -> str:
@@ -72,10 +82,14 @@ def pairs_right(ranking: Ranking, predicted: Sequence[str], look: Look) -> tuple
 
 
 def claims(
-    experiment: Experiment, look: Look, missing: Mapping[str, str], cores: int | None
+    experiment: Experiment,
+    look: Look,
+    missing: Mapping[str, str],
+    cores: int | None,
+    reach: Reach,
 ) -> tuple[Claim, ...]:
     """Every hypothesis of an experiment, checked."""
-    return tuple(check(one, look, missing, cores) for one in experiment.hypotheses)
+    return tuple(check(one, look, missing, cores, reach) for one in experiment.hypotheses)
 
 
 def _measured(ranking: Ranking, look: Look) -> dict[str, float]:

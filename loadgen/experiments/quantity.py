@@ -6,6 +6,7 @@ has not been computed yet. A quantity with a figure that was not measured has no
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ from loadgen.judge.units import CORES, COUNT, NOT_MEASURED, NUMBER, Unit
 
 Look = Callable[[str, str], float | None]
 """(name of a case, path of a figure) -> the figure, None where it was not measured."""
+
+Ends = tuple[float, float]
+"""The lower and the upper end of a 95 % interval; one number twice where it is that for certain."""
+
+Reach = Callable[[str, str], Ends | None]
+"""(name of a case, path of a figure) -> the ends of its interval, None where it has none."""
 
 _PLAIN: Final = (COUNT, CORES, NUMBER)
 """Units whose numbers stand for themselves."""
@@ -38,6 +45,10 @@ class Quantity:
 
     def value(self, look: Look) -> float | None:
         """The number, None where a part was not measured or would be divided by 0."""
+        raise NotImplementedError
+
+    def ends(self, look: Look, reach: Reach) -> Ends | None:
+        """The ends of its interval, the number twice where no part has one; None as for `value`."""
         raise NotImplementedError
 
     def figures(self) -> list[Figure]:
@@ -63,6 +74,10 @@ class Figure(Quantity):
     def value(self, look: Look) -> float | None:
         return look(self.case, self.path)
 
+    def ends(self, look: Look, reach: Reach) -> Ends | None:
+        value = self.value(look)
+        return None if value is None else reach(self.case, self.path) or (value, value)
+
     def figures(self) -> list[Figure]:
         return [self]
 
@@ -84,6 +99,32 @@ class Combined(Quantity):
         if left is None or right is None or (self.sign == "/" and right == 0):
             return None
         return float(_OPERATORS[self.sign](left, right))
+
+    def ends(self, look: Look, reach: Reach) -> Ends | None:
+        """The ends of its interval, from those of its parts, each measured by itself.
+
+        How far the parts reach adds up as squares do, on the scale of logarithms for a quotient of
+        what is above 0 (Zou and Donner, "Construction of confidence limits about effect measures",
+        Statistics in Medicine 27, 2008).
+        """
+        value, left, right = self.value(look), self.left.value(look), self.right.value(look)
+        of_left, of_right = self.left.ends(look, reach), self.right.ends(look, reach)
+        if value is None or left is None or right is None or not of_left or not of_right:
+            return None
+        if self.sign != "/":
+            down, up = right - of_right[0], of_right[1] - right
+            if self.sign == "-":
+                down, up = up, down
+            return (
+                value - math.hypot(left - of_left[0], down),
+                value + math.hypot(of_left[1] - left, up),
+            )
+        if of_left[0] <= 0 or of_right[0] <= 0:
+            corners = [one / other for one in of_left for other in of_right if other]
+            return min(corners), max(corners)
+        down = math.hypot(math.log(left / of_left[0]), math.log(of_right[1] / right))
+        up = math.hypot(math.log(of_left[1] / left), math.log(right / of_right[0]))
+        return value / math.exp(down), value * math.exp(up)
 
     def figures(self) -> list[Figure]:
         return list(dict.fromkeys(self.left.figures() + self.right.figures()))

@@ -1,6 +1,6 @@
-"""Worker processes with an event loop each: start together, measure one window together, add up.
+"""Worker processes with an event loop each: start together, measure together, add up.
 
-The parent puts no load on. It tells every worker the same clock readings for the start and for the
+The parent puts no load on. It tells every worker the same clock readings for the start and for each
 window, passes on what they report, and always ends them. A worker whose parent is gone ends by
 itself.
 """
@@ -15,22 +15,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from loadgen.engine.clock import SECOND
-from loadgen.engine.control import WorkerSnapshot
+from loadgen.engine.clock import MILLISECOND, NEVER, SECOND
+from loadgen.engine.control import Window, WorkerSnapshot
 from loadgen.engine.share import Share
 from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
 from loadgen.fleet.limits import descriptor_problem, source_addresses
 from loadgen.fleet.worker import Worker
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import Tally, merge_tallies
 
 # From the order to start until the start: for the slowest worker to have heard it.
 START_MARGIN_NS = SECOND // 50
+# The same before a turn, when the machine is quiet and the worker asleep in its poll.
+TURN_MARGIN_NS = 5 * MILLISECOND
+# From putting the load on to the opening of a turn's window: for caches and clocks to warm up and
+# for the clients to fall out of step again, who all begin at once.
+SETTLE_NS = 80 * MILLISECOND
 REPORT_SECONDS = 0.25
 LOOK_SECONDS = 0.1
 # In the warm-up, workers are asked so often how many of their clients await their first reply.
@@ -72,42 +77,44 @@ def run_load(
     could measure. Where some workers could, their tally is returned and its `stopped_early` names
     what became of the others.
     """
-    plan.validate()
-    endpoint.validate()
-    plan.validate_against(endpoint)
-    endpoint = endpoint.resolved()
-    problem = descriptor_problem(plan)
-    if problem:
-        raise PlanError(problem)
-    sources = source_addresses(plan, endpoint)
     stop = stop or threading.Event()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_interrupt_sets(stop))
-        workers = []
-        for number in range(plan.workers):
-            worker = Worker(Share(plan, endpoint, number, sources))
-            stack.callback(worker.end)
-            workers.append(worker)
-        return _Conductor(plan, workers, on_event or ignore, stop).conduct()
+    with interrupt_sets(stop), Fleet(plan, endpoint, on_event or ignore, stop) as fleet:
+        fleet.gather_ready()
+        fleet.start()
+        if plan.duration_seconds is not None:
+            fleet.measure_once(fleet.warm_up())
+        return fleet.finish()
 
 
 def ignore(event: Event) -> None:
     """Take note of nothing."""
 
 
-class _Conductor:
-    """Leads the workers through one run."""
+class Fleet:
+    """The workers of one plan against one server, as a context manager that ends them.
+
+    `on_event` is called in the thread that calls the methods. When `stop` is set the workers end
+    early, whatever method is at work. Raises PlanError when it is made of a plan or an endpoint
+    that makes no sense.
+    """
 
     def __init__(
-        self, plan: Plan, workers: list[Worker], on_event: Callable[[Event], None], stop: Stop
+        self, plan: Plan, endpoint: Endpoint, on_event: Callable[[Event], None], stop: Stop
     ) -> None:
+        plan.validate()
+        endpoint.validate()
+        plan.validate_against(endpoint)
+        problem = descriptor_problem(plan)
+        if problem:
+            raise PlanError(problem)
         self._plan = plan
-        self._workers = workers
+        self._endpoint = endpoint.resolved()
         self._on_event = on_event
         self._stop = stop
+        self._workers: list[Worker] = []
         self._stopping = False
         self._started = 0
-        self._window: tuple[int, int] | None = None
+        self._window: Window | None = None
         self._asked_at = 0
         self._fewest_awaiting = math.inf
         self._fewer_at = 0
@@ -115,19 +122,117 @@ class _Conductor:
         self._reported_at = 0.0
         self._reported_answered = 0
 
-    def conduct(self) -> Tally:
-        self._gather_ready()
+    def __enter__(self) -> Self:
+        sources = source_addresses(self._plan, self._endpoint)
+        try:
+            for number in range(self._plan.workers):
+                self._workers.append(Worker(Share(self._plan, self._endpoint, number, sources)))
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for worker in self._workers:
+                stack.callback(worker.end)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come from any worker."""
+        return all(worker.done for worker in self._workers)
+
+    # What a run is made of, in this order
+
+    def gather_ready(self) -> None:
+        """Wait until every worker is set up, so that all start together. Raises LoadError."""
+        for worker in self._workers:
+            if not worker.line.poll(START_SECONDS):
+                raise LoadError(f"load worker {worker.number + 1} did not start")
+            if worker.hear() != "ready":
+                raise LoadError(worker.failure or f"load worker {worker.number + 1} did not start")
+
+    def start(self) -> None:
+        """Have the clients connect and begin to talk."""
         self._started = time.monotonic_ns() + START_MARGIN_NS
         self._tell_all("go", self._started)
         if self._plan.messages_per_client is not None:
-            self._window = (self._started, self._started)
+            self._window = Window(self._started, NEVER)
         self._reported_at = self._started / SECOND
-        while not all(worker.done for worker in self._workers):
-            self._listen(self._until_next_look())
-            self._heed_stop()
-            self._open_window()
-            self._announce()
+
+    def warm_up(self) -> int:
+        """Wait until all clients of all workers are connected and warmed up.
+
+        Returns when the warm-up is over, in ns of the clock: now, or soon.
+        """
+        while not self.over and not self._stopping:
+            opens = self._warm()
+            if opens is not None:
+                return opens
+            self._attend(ASK_SECONDS)
+        return time.monotonic_ns()
+
+    def measure_once(self, opens: int) -> None:
+        """Have the one window of a run that takes no turns open then, and end the load with it."""
+        opens = max(opens, time.monotonic_ns() + START_MARGIN_NS)
+        assert self._plan.duration_seconds is not None
+        self._window = Window(opens, opens + round(self._plan.duration_seconds * SECOND))
+        self._tell_all("window", self._window)
+        self._tell_all("end")
+
+    def hold(self, when: int) -> None:
+        """At that time, in ns, take the load off; wait until no reply is on its way any more."""
+        while not self.over and not self._stopping and (left := when - time.monotonic_ns()) > 0:
+            self._attend(min(ASK_SECONDS, left / SECOND))
+        self._wait_until_held("hold", None)
+
+    def take_turn(self, number: int, seconds: float) -> None:
+        """Put the load on for one turn and take it off again; wait until it is.
+
+        The turn's window is so long. It opens a little after the load is on.
+        """
+        begins = time.monotonic_ns() + TURN_MARGIN_NS
+        opens = begins + SETTLE_NS
+        window = Window(opens, opens + round(seconds * SECOND), number, begins)
+        self._announced_open = self._announced_close = False
+        self._reported_at = begins / SECOND
+        self._reported_answered = self._answered()
+        self._window = window
+        self._wait_until_held("window", window)
+
+    def finish(self) -> Tally:
+        """Wait for the load to end, where it is off at once; return what happened.
+
+        Raises LoadError when no worker could measure.
+        """
+        if all(worker.held for worker in self._workers if not worker.done):
+            self._tell_all("end")
+        while not self.over:
+            self._attend(self._until_next_look())
         return self._add_up()
+
+    # How
+
+    def _attend(self, seconds: float) -> None:
+        """Hear the workers for so long at most, and pass on what there is to say."""
+        lines = {worker.line: worker for worker in self._workers if not worker.done}
+        for line in wait(list(lines), seconds):
+            assert isinstance(line, Connection)
+            lines[line].hear()
+        if self._stop.is_set() and not self._stopping:
+            self._stopping = True
+            self._tell_all("stop")
+        self._announce()
+
+    def _wait_until_held(self, kind: str, value: Any) -> None:
+        for worker in self._workers:
+            worker.held = False
+        self._tell_all(kind, value)
+        while not all(worker.held or worker.done for worker in self._workers):
+            self._attend(self._until_next_look())
 
     def _until_next_look(self) -> float:
         """Seconds to listen at most.
@@ -135,14 +240,9 @@ class _Conductor:
         The window's ends are announced on time, for the caller reads the server's CPU then: 0.1 s
         late would be 3 % of a window of 3 s.
         """
-        if self._window is None:
-            return ASK_SECONDS
-        if self._announced_close:
+        if self._window is None or self._announced_close:
             return LOOK_SECONDS
-        opens, closes = self._window
-        if self._announced_open and closes == opens:  # it closes when the workers are done
-            return LOOK_SECONDS
-        edge = closes if self._announced_open else opens
+        edge = self._window.closes if self._announced_open else self._window.opens
         return min(LOOK_SECONDS, max(0.0, edge / SECOND - time.monotonic()))
 
     def _tell_all(self, kind: str, value: Any = None) -> None:
@@ -150,71 +250,46 @@ class _Conductor:
             if not worker.done:
                 worker.tell(kind, value)
 
-    def _gather_ready(self) -> None:
-        """Wait until every worker is set up, so that all start together."""
-        for worker in self._workers:
-            if not worker.line.poll(START_SECONDS):
-                raise LoadError(f"load worker {worker.number + 1} did not start")
-            if worker.hear() != "ready":
-                raise LoadError(worker.failure or f"load worker {worker.number + 1} did not start")
+    def _warm(self) -> int | None:
+        """When the warm-up is over, once that is known: soon, or just now.
 
-    def _listen(self, seconds: float) -> None:
-        lines = {worker.line: worker for worker in self._workers if not worker.done}
-        for line in wait(list(lines), seconds):
-            assert isinstance(line, Connection)
-            lines[line].hear()
-
-    def _heed_stop(self) -> None:
-        if self._stop.is_set() and not self._stopping:
-            self._stopping = True
-            self._tell_all("stop")
-
-    def _open_window(self) -> None:
-        """Once all clients of all workers are connected and warmed up, say when the window is."""
-        if self._window is not None or self._plan.duration_seconds is None:
-            return
+        It goes on while clients await their first reply and some still get it. Those of an open
+        loop are not waited for, since their messages come by the clock.
+        """
         present = [worker for worker in self._workers if not worker.done]
         connected = [worker.connected_at for worker in present if worker.connected_at is not None]
         if not present or len(connected) < len(present):
-            return
+            return None
         opens = max(connected) + round(self._plan.warmup_seconds * SECOND)
-        if self._plan.warmup_seconds and not self._warm(present, opens):
-            return
-        opens = max(opens, time.monotonic_ns() + START_MARGIN_NS)
-        self._window = (opens, opens + round(self._plan.duration_seconds * SECOND))
-        self._tell_all("window", self._window)
-
-    def _warm(self, present: list[Worker], opens: int) -> bool:
-        """Whether the window may open when it is to, or at once where that has passed.
-
-        The warm-up goes on while clients await their first reply and some still get it. Those of an
-        open loop are not waited for, since their turns come by the clock.
-        """
+        if not self._plan.warmup_seconds:
+            return opens
         now = time.monotonic_ns()
         known = [worker.awaiting for worker in present if worker.awaiting is not None]
         if len(known) == len(present):
             awaiting = sum(known)
             if not awaiting:
-                return True
+                return opens
             if awaiting < self._fewest_awaiting:
                 self._fewest_awaiting, self._fewer_at = awaiting, now
+        if not self._asked_at:
+            self._fewer_at = now
         if now >= opens - START_MARGIN_NS:
             starved = now >= self._fewer_at + STARVED_SECONDS * SECOND
             if starved or now >= opens + LONGER_WARMUP_SECONDS * SECOND:
-                return True
+                return opens
         if now >= self._asked_at + ASK_SECONDS * SECOND:
             self._asked_at = now
             self._tell_all("ask")
-        return False
+        return None
 
     def _announce(self) -> None:
         """Tell the caller what has come to pass since the last time."""
         now = time.monotonic()
-        opens = self._window[0] / SECOND if self._window is not None else math.inf
+        opens = self._window.opens / SECOND if self._window is not None else math.inf
         if now >= opens and not self._announced_open:
             self._announced_open = True
             self._on_event(WindowOpened(opens))
-        if self._announced_open and not self._announced_close and self._over(now):
+        if self._announced_open and not self._announced_close and self._closed(now):
             self._announced_close = True
             self._on_event(WindowClosed(now))
         if now >= self._reported_at + REPORT_SECONDS:
@@ -222,14 +297,12 @@ class _Conductor:
             if snapshots:
                 self._report(now, snapshots)
 
-    def _over(self, now: float) -> bool:
-        if self._stopping or all(worker.done for worker in self._workers):
-            return True
+    def _closed(self, now: float) -> bool:
         assert self._window is not None
-        return self._window[1] > self._window[0] and now >= self._window[1] / SECOND
+        return self._stopping or self.over or now >= self._window.closes / SECOND
 
     def _report(self, now: float, snapshots: Sequence[WorkerSnapshot]) -> None:
-        answered = sum(snapshot.answered for snapshot in snapshots)
+        answered = self._answered()
         rate = (answered - self._reported_answered) / (now - self._reported_at)
         self._reported_at, self._reported_answered = now, answered
         self._on_event(
@@ -243,6 +316,9 @@ class _Conductor:
             )
         )
 
+    def _answered(self) -> int:
+        return sum(worker.snapshot.answered for worker in self._workers if worker.snapshot)
+
     def _add_up(self) -> Tally:
         failures = [worker.failure for worker in self._workers if worker.failure]
         tallies = [worker.tally for worker in self._workers if worker.tally]
@@ -255,7 +331,7 @@ class _Conductor:
 
 
 @contextlib.contextmanager
-def _interrupt_sets(stop: Stop) -> Iterator[None]:
+def interrupt_sets(stop: Stop) -> Iterator[None]:
     """While this lasts, the first Ctrl-C sets `stop`; the second one is a KeyboardInterrupt."""
     if (
         threading.current_thread() is not threading.main_thread()

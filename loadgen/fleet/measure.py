@@ -1,6 +1,7 @@
 """From a task to its run: has the server run, puts the load on, watches what both cost.
 
-One server runs at a time. Whatever ends a run early, what was measured until then is returned.
+One server runs at a time; in `turns` there are several. Whatever ends a run early, what was
+measured until then is returned.
 """
 
 from collections.abc import Callable
@@ -21,11 +22,16 @@ from loadgen.servers.problem import TargetError
 
 
 class Watcher(Protocol):
-    """Who is told how the work goes on, such as a progress display."""
+    """Who is told how the work goes on, such as a progress display.
+
+    `event` belongs to the server that was named last. Of servers that take turns, `begin` is called
+    as each is started and again as its clients connect, and `end` once for each after all turns.
+    """
 
     def begin(self, name: str, plan: Plan) -> None: ...
+    def turn(self, name: str, life: int, number: int) -> None: ...
     def event(self, event: Event) -> None: ...
-    def end(self, run: Run) -> None: ...
+    def end(self, name: str, run: Run) -> None: ...
 
 
 def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
@@ -33,16 +39,7 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
 
     A server that does not start is a run with a `problem`; PlanError passes through.
     """
-    python = task.server.python
-    run = Run(
-        model=task.server.name,
-        plan=task.plan,
-        trial=task.trial,
-        label=task.label,
-        python=None if python is None else python.version,
-        gil=None if python is None else python.gil,
-        began=now(),
-    )
+    run = begun(task)
     watcher.begin(task.name, task.plan)
     try:
         with task.server.running(task.plan) as server:
@@ -56,8 +53,22 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
         if run.tally is None:
             raise
         stop.set()  # it came while the server was being stopped: the figures are there
-    watcher.end(run)
+    watcher.end(task.name, run)
     return run
+
+
+def begun(task: Task) -> Run:
+    """The task's run as it begins: what is known before anything has happened."""
+    python = task.server.python
+    return Run(
+        model=task.server.name,
+        plan=task.plan,
+        trial=task.trial,
+        label=task.label,
+        python=None if python is None else python.version,
+        gil=None if python is None else python.gil,
+        began=now(),
+    )
 
 
 def observe(

@@ -44,20 +44,17 @@ class Task:
     driver: Driver | None = None
 
 
-def tasks(
-    servers: Mapping[str, Server], plans: Sequence[Plan], trials: int, seed: int
+def tasks_of(
+    servers: Mapping[str, Server], plans: Sequence[Plan], trial: int, seed: int
 ) -> list[Task]:
-    """Every server, by its name, under every plan once per trial, in a random order in each trial.
+    """Every server, by its name, under every plan once: what one trial does, in a random order.
 
     The order follows from `seed`; so do the load's own random choices, differently in each trial.
     """
-    shuffled = random.Random(seed)
-    found = []
-    for trial in range(1, trials + 1):
-        order = [(name, plan) for plan in plans for name in servers]
-        shuffled.shuffle(order)
-        found += [
-            Task(name, servers[name], replace(plan, seed=seed + trial), trial)
-            for name, plan in order
-        ]
+    found = [
+        Task(name, server, replace(plan, seed=seed + trial), trial)
+        for plan in plans
+        for name, server in servers.items()
+    ]
+    random.Random(f"{seed} {trial}").shuffle(found)
     return found

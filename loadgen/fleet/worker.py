@@ -1,7 +1,7 @@
 """A worker process: as its parent sees it, and what it does. Words go between them over a pipe.
 
-The parent says `share`, `go`, `ask`, `window` and `stop`; the worker says `ready`, `connected`,
-`awaiting`, `snapshot` and, last of all, `tally` or `failure`.
+The parent says `share`, `go`, `ask`, `window`, `hold`, `end` and `stop`; the worker says `ready`,
+`connected`, `awaiting`, `snapshot`, `held` and, last of all, `tally` or `failure`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Worker:
         self.connected_at: int | None = None
         self.awaiting: int | None = None
         self.snapshot: WorkerSnapshot | None = None
+        # Is its load off, and every reply in that was on its way?
+        self.held = False
         self.tally: Tally | None = None
         self.failure: str | None = None
         self.line, theirs = Pipe()
@@ -74,6 +76,8 @@ class Worker:
             self.awaiting = value
         elif kind == "snapshot":
             self.snapshot = value
+        elif kind == "held":
+            self.held = True
         elif kind == "tally":
             self.tally = value
         elif kind == "failure":

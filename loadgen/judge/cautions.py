@@ -6,6 +6,7 @@ from loadgen.judge import units
 from loadgen.judge.figures import together
 from loadgen.judge.ranks import ONE_TRIAL, SHORTEST_WINDOW, TOO_SHORT, headline
 from loadgen.judge.rows import Row, Trial
+from loadgen.judge.speeds import Speeds, cause
 from loadgen.record.result import Result
 
 # Ten messages beyond the 99th percentile are few enough that one pause moves it.
@@ -27,6 +28,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
     said = faults(result, found)
     said += _too_little(found)
+    said += _two_speeds(result, found)
     said += _unsteady(found)
     said += disturbances(result, found)
     if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
@@ -76,6 +78,14 @@ def uneven(row: Row) -> bool | None:
         return None
     ends = zip(row.measured("least_served"), row.measured("most_served"), strict=True)
     return min(jains) < UNEVEN_JAIN or any(most > UNEVEN_TIMES * least for least, most in ends)
+
+
+def said_of_speeds(speeds: Speeds) -> str:
+    """Both speeds with their shares: a clause whose subject is the server."""
+    return (
+        f"ran at two speeds, {units.rate(speeds.slow)} messages/s for {speeds.slow_share:.0%} of "
+        f"the time and {units.rate(speeds.fast)} for {speeds.fast_share:.0%}"
+    )
 
 
 def prolonged_warmup(row: Row) -> float | None:
@@ -131,9 +141,26 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     return said
 
 
+def _two_speeds(result: Result, found: Sequence[Row]) -> list[str]:
+    said = []
+    for row in found:
+        if row.speeds is None:
+            continue
+        cores = result.environment.usable_cores
+        if cores is not None and row.plan.pin:
+            cores -= row.plan.workers
+        said.append(
+            f"{row.name} {said_of_speeds(row.speeds)}, and its mean stands for neither: "
+            + cause(row.run.model, row.run.gil, cores)
+        )
+    return said
+
+
 def _unsteady(found: Sequence[Row]) -> list[str]:
     said = []
-    spreads = {row.name: row.estimate(headline(row.plan).path) for row in found}
+    spreads = {
+        row.name: row.estimate(headline(row.plan).path) for row in found if row.speeds is None
+    }
     wide = [
         f"{name} +/- {units.spread(known)}"
         for name, known in spreads.items()

@@ -1,10 +1,10 @@
 """Two results side by side, figure by figure, as far as they measured the same."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from loadgen.judge.analysis import Analysis
-from loadgen.judge.intervals import Estimate, clearly_differs
+from loadgen.judge.intervals import CONFIDENCE, Estimate, Ratio, holm
 from loadgen.judge.ranks import ONE_TRIAL, headline
 from loadgen.judge.registry import CPU_PER_MESSAGE, LATENCY_P99, MEMORY, MESSAGES, Better, figure_of
 from loadgen.judge.rows import LOAD, Row, load_of
@@ -12,6 +12,7 @@ from loadgen.plan.plan import Plan
 from loadgen.record import environment
 
 NOT_MEASURED = "not measured"
+NO_DIFFERENCE = "no clear difference"
 NO_INTERVAL = "no interval"
 
 
@@ -30,7 +31,7 @@ class Change:
     path: str
     a: Estimate | None
     b: Estimate | None
-    ratio: Estimate | None
+    ratio: Ratio | None
     verdict: str
 
 
@@ -50,7 +51,7 @@ def diff(a: Analysis, b: Analysis) -> tuple[list[Difference], list[str]]:
     whatever served them. Raises ComparisonError when the loads differ or nothing can be paired.
     """
     pairs = _pairs(a.rows, b.rows)
-    return [_difference(*pair) for pair in pairs], _minds(a, b, pairs)
+    return _all_at_once([_difference(*pair) for pair in pairs]), _minds(a, b, pairs)
 
 
 def _pairs(left: Sequence[Row], right: Sequence[Row]) -> list[tuple[Row, Row]]:
@@ -109,20 +110,42 @@ def _difference(a: Row, b: Row) -> Difference:
 
 
 def _change(path: str, a: Row, b: Row) -> Change:
-    before, after, quotient = a.estimate(path), b.estimate(path), b.ratio(path, a)
+    before, after, quotient = a.estimate(path), b.estimate(path), b.ratio_across(path, a)
     verdict = NOT_MEASURED
     if before is not None and after is not None:
-        verdict = _judged(quotient, figure_of(path).better, min(before.trials, after.trials))
+        one = min(len(a.trials), len(b.trials)) < 2
+        verdict = ONE_TRIAL if one else NO_INTERVAL
     return Change(path, before, after, quotient, verdict)
 
 
-def _judged(quotient: Estimate | None, better: Better | None, trials: int) -> str:
-    apart = clearly_differs(quotient)
-    if quotient is None or apart is None:
-        return ONE_TRIAL if trials < 2 else NO_INTERVAL
-    if not apart:
-        return "no clear difference"
-    return "better" if (quotient.mean > 1) == (better is Better.HIGHER) else "worse"
+def _all_at_once(differences: Sequence[Difference]) -> list[Difference]:
+    """The same with their verdicts, where there are intervals to tell by.
+
+    All that is told at once is judged at once (Holm's procedure, see `intervals`): of two results
+    that are alike in everything, one figure or another differs once in 20 times at most.
+    """
+    p_values = {
+        (difference, change): change.ratio.p_value
+        for difference in differences
+        for change in difference.changes
+        if change.ratio is not None and change.ratio.p_value is not None
+    }
+    adjusted = holm(p_values)
+
+    def judged(difference: Difference, change: Change) -> Change:
+        p_value = adjusted.get((difference, change))
+        if change.ratio is None or p_value is None:
+            return change
+        verdict = NO_DIFFERENCE
+        if p_value <= 1 - CONFIDENCE:
+            higher_is_better = figure_of(change.path).better is Better.HIGHER
+            verdict = "better" if (change.ratio.mean > 1) == higher_is_better else "worse"
+        return replace(change, verdict=verdict)
+
+    return [
+        replace(one, changes=tuple(judged(one, change) for change in one.changes))
+        for one in differences
+    ]
 
 
 def _unlike(a: Plan, b: Plan) -> str:

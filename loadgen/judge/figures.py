@@ -178,6 +178,8 @@ def _warmup_seconds(run: Run) -> float | None:
     tally = run.tally
     if tally is None or tally.window_started is None or run.plan.messages_per_client is not None:
         return None
+    if tally.warmup_seconds is not None:
+        return tally.warmup_seconds
     return max(0.0, tally.window_started - tally.started - tally.connecting_seconds)
 
 

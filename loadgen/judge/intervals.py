@@ -2,20 +2,26 @@
 
 Rates, latencies and costs are positive and vary by factors rather than by amounts, so means and
 differences are taken of their logarithms: a mean is a geometric mean and a difference is a ratio.
-Every interval is at 95 %, for one figure or one pair at a time. Fewer than two values give no
-interval, never a narrow one.
+Every interval is at 95 %, for one figure or one pair at a time; who decides about many pairs at
+once takes their p-values to `holm`. Fewer than two values give no interval, never a narrow one, and
+no interval is narrower than the `resolution` of what was read off.
 
 Sources: Student's t for the mean of a few trials, and Welch's version of it for two sides that vary
 differently (Welch 1947, with Satterthwaite's degrees of freedom); geometric means of ratios after
-Fleming and Wallace, "How not to lie with statistics" (CACM 29:3, 1986).
+Fleming and Wallace, "How not to lie with statistics" (CACM 29:3, 1986); Holm, "A simple
+sequentially rejective multiple test procedure" (Scandinavian Journal of Statistics 6, 1979).
 """
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 CONFIDENCE = 0.95
+
+Pair = TypeVar("Pair", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Estimate:
     """A figure over trials: one number and, from two trials on, the interval around it.
 
     `mean` is that number, a geometric mean wherever nothing better is known. `low` and `high` are
-    None where there is no interval to give. Units are those of the values.
+    None where there is no interval to give. `trials` is how many values the interval rests on.
+    Units are those of the values.
     """
 
     mean: float
@@ -39,62 +46,91 @@ class Estimate:
         return math.sqrt(self.high / self.low) - 1
 
 
-def estimate(values: Sequence[float | None], point: float | None = None) -> Estimate | None:
+@dataclass(frozen=True)
+class Ratio(Estimate):
+    """How many times one figure is another.
+
+    `p_value` (0 to 1) is how often two equal figures come out this far apart by chance, None where
+    there is no interval. It is at most 0.05 where the interval leaves out 1.
+    """
+
+    p_value: float | None = None
+
+
+def estimate(
+    values: Sequence[float | None], point: float | None = None, resolution: float = 0.0
+) -> Estimate | None:
     """The estimate from one value per trial; None where a trial has none, or not a positive one.
 
     `point` (positive) takes the place of the geometric mean where the number is made otherwise,
     such as a percentile of all trials' messages together. The interval is as wide as ever, as a
     factor, and stands around the point: the trials say how far it may be off, not where it is.
+    `resolution` is by what share a value may be off that is read off a scale.
     """
     measured = _positive(values)
     if measured is None:
         return None
-    mean, variance = _mean_and_variance([math.log(value) for value in measured])
-    # The way through logarithms would make 8 of 8 a little less than 8.
-    alike = len(set(measured)) == 1
     if point is None:
-        point = measured[0] if alike else math.exp(mean)
+        point = _geometric_mean(measured)
     trials = len(measured)
     if trials < 2:
         return Estimate(point, None, None, 1)
-    half = t_quantile((1 + CONFIDENCE) / 2, trials - 1) * math.sqrt(variance / trials)
-    return _around(point, 0.0 if alike else half, trials)
+    half = _half(_error(measured), trials - 1, resolution)
+    return Estimate(point, *_bounds(point, half), trials)
+
+
+def mean_ratio(
+    quotients: Sequence[float | None], point: float | None = None, resolution: float = 0.0
+) -> Ratio | None:
+    """The ratio of two figures that were measured in pairs, from the quotient of each pair.
+
+    `point` and `resolution` as in `estimate`.
+    """
+    found = estimate(quotients, point, resolution)
+    if found is None:
+        return None
+    error, freedom = _error([one for one in quotients if one]), found.trials - 1
+    return _ratio(found.mean, error, freedom, found.trials, resolution)
 
 
 def ratio(
     values: Sequence[float | None],
     base: Sequence[float | None],
     points: tuple[float, float] | None = None,
-) -> Estimate | None:
+    resolution: float = 0.0,
+) -> Ratio | None:
     """How many times `base` the `values` are: ratio of geometric means with Welch's interval.
 
-    `points` take the place of the two means, as in `estimate`. Without an interval when either side
-    has fewer than two trials; None where a side has no estimate.
+    For two sides that were measured apart. `points` take the place of the two means, as in
+    `estimate`. Without an interval when either side has fewer than two trials; None where a side
+    has no estimate.
     """
-    over, under = estimate(values), estimate(base)
+    over, under = _positive(values), _positive(base)
     if over is None or under is None:
         return None
-    trials = min(over.trials, under.trials)
-    quotient = over.mean / under.mean if points is None else points[0] / points[1]
+    numerator, denominator = points or (_geometric_mean(over), _geometric_mean(under))
+    trials = min(len(over), len(under))
     if trials < 2:
-        return Estimate(quotient, None, None, trials)
-    squares = []
-    for side in (values, base):
-        _, variance = _mean_and_variance([math.log(value) for value in side if value])
-        squares.append((variance / len(side), len(side)))
+        return Ratio(numerator / denominator, None, None, trials)
+    squares = [(_error(side) ** 2, len(side)) for side in (over, under)]
     total = sum(square for square, _ in squares)
-    if total == 0:
-        return _around(quotient, 0.0, trials)
-    freedom = total**2 / sum(square**2 / (count - 1) for square, count in squares)
-    half = t_quantile((1 + CONFIDENCE) / 2, freedom) * math.sqrt(total)
-    return _around(quotient, half, trials)
+    shares = sum(square**2 / (count - 1) for square, count in squares)
+    freedom = total**2 / shares if shares else trials - 1
+    return _ratio(numerator / denominator, math.sqrt(total), freedom, trials, resolution)
 
 
-def clearly_differs(quotient: Estimate | None) -> bool | None:
-    """Whether a ratio's interval leaves out 1; None without one: then nothing can be said."""
-    if quotient is None or quotient.low is None or quotient.high is None:
-        return None
-    return quotient.low > 1 or quotient.high < 1
+def holm(p_values: Mapping[Pair, float]) -> dict[Pair, float]:
+    """The p-values of many comparisons, each raised to what it is worth among so many (Holm 1979).
+
+    Whoever calls different those at or below 0.05 is wrong about any pair at all once in 20 times
+    at most, however many pairs there are and however they hang together.
+    """
+    adjusted = {}
+    highest = 0.0
+    for place, pair in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[pair]))
+        adjusted[pair] = highest
+    return adjusted
 
 
 @lru_cache(maxsize=1024)
@@ -116,8 +152,13 @@ def t_quantile(probability: float, freedom: float) -> float:
 
 
 def t_cdf(value: float, freedom: float) -> float:
-    """Student's distribution function for `value` >= 0 (Abramowitz and Stegun 26.7.1)."""
-    return 1 - _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + value * value)) / 2
+    """Student's distribution function for `value` >= 0."""
+    return 1 - t_tails(value, freedom) / 2
+
+
+def t_tails(value: float, freedom: float) -> float:
+    """How often Student's t is further from 0 than `value` >= 0 (Abramowitz and Stegun 26.7.1)."""
+    return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + value * value))
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
@@ -146,19 +187,47 @@ def _positive(values: Sequence[float | None]) -> list[float] | None:
     return positive if positive and len(positive) == len(values) else None
 
 
-def _around(middle: float, half: float, trials: int) -> Estimate:
+def _alike(values: Sequence[float]) -> bool:
+    """Whether all are one number: on the way through logarithms they would differ a little."""
+    return len(set(values)) == 1
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return values[0] if _alike(values) else statistics.geometric_mean(values)
+
+
+def _error(values: Sequence[float]) -> float:
+    """The standard error of the mean of the logarithms; 0 for a single value."""
+    if _alike(values):
+        return 0.0
+    return statistics.stdev(map(math.log, values)) / math.sqrt(len(values))
+
+
+def _ratio(point: float, error: float, freedom: float, trials: int, resolution: float) -> Ratio:
+    if trials < 2:
+        return Ratio(point, None, None, trials)
+    bounds = _bounds(point, _half(error, freedom, resolution))
+    return Ratio(point, *bounds, trials, _p_value(abs(math.log(point)), error, freedom, resolution))
+
+
+def _half(error: float, freedom: float, resolution: float) -> float:
+    """Half an interval on the scale of logarithms: chance and reading add up as squares do."""
+    return math.hypot(t_quantile((1 + CONFIDENCE) / 2, freedom) * error, resolution)
+
+
+def _p_value(apart: float, error: float, freedom: float, resolution: float) -> float:
+    """What `_half` says at 95 %, for any confidence."""
+    if apart <= resolution:
+        return 1.0
+    return t_tails(math.sqrt(apart**2 - resolution**2) / error, freedom) if error else 0.0
+
+
+def _bounds(middle: float, half: float) -> tuple[float, float]:
     """An interval that reaches so far either way on the scale of logarithms."""
     if half == 0:
-        return Estimate(middle, middle, middle, trials)
+        return middle, middle
     log = math.log(middle)
-    return Estimate(middle, _exp(log - half), _exp(log + half), trials)
-
-
-def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return _exp(log - half), _exp(log + half)
 
 
 def _exp(value: float) -> float:

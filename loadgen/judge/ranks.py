@@ -1,12 +1,15 @@
 """Which of the rows under one load is first: only sound ones are ranked, and by one figure.
 
-Rows that share a rank cannot be told apart by their intervals.
+Rows that share a rank cannot be told apart. All pairs of rows are held against each other at once
+(Holm's procedure, see `intervals`), so that of servers that are alike any two are told apart once
+in 20 comparisons at most, however many there are.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from loadgen.judge.intervals import clearly_differs
+from loadgen.judge.intervals import CONFIDENCE, holm
 from loadgen.judge.registry import CONNECTIONS, FIGURES, MESSAGES, RESPONSE_P99, Better, Figure
 from loadgen.judge.rows import Row
 from loadgen.plan.plan import Plan
@@ -51,13 +54,10 @@ def ranked(same: Sequence[Row]) -> list[Row]:
     sound = [row for row in found if row.unranked is None]
     if len(sound) < 2:
         return found
+    apart = _told_apart(sound, kind.path)
     ties = [
-        [
-            place
-            for place, other in enumerate(sound)
-            if not clearly_differs(other.ratio(kind.path, row))
-        ]
-        for row in sound
+        [other for other in range(len(sound)) if frozenset((place, other)) not in apart]
+        for place in range(len(sound))
     ]
     ranks = []
     first = 0  # the place of the first row that has the current rank
@@ -75,6 +75,16 @@ def rank_words(row: Row, same: Sequence[Row]) -> str | None:
     if row.rank is None:
         return None
     return f"{row.rank}=" if sum(one.rank == row.rank for one in same) > 1 else str(row.rank)
+
+
+def _told_apart(found: Sequence[Row], path: str) -> set[frozenset[int]]:
+    """The pairs of rows, by their places, that clearly differ in a figure."""
+    p_values = {}
+    for (a, one), (b, other) in itertools.combinations(enumerate(found), 2):
+        quotient = one.ratio(path, other)
+        if quotient is not None and quotient.p_value is not None:
+            p_values[frozenset((a, b))] = quotient.p_value
+    return {pair for pair, p_value in holm(p_values).items() if p_value <= 1 - CONFIDENCE}
 
 
 def _why_unranked(row: Row) -> str | None:

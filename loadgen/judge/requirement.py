@@ -36,19 +36,37 @@ class Requirement:
         return f"{self.path} {self.comparison} {self.bound:g}"
 
     def failures(self, found: Sequence[Row]) -> list[str]:
-        """A sentence per row that does not fulfil it.
+        """A sentence per row that does not fulfil it, or of which that cannot be told.
 
         A row's figure is the one in the tables. It must have been measured in every trial: what was
-        not measured fulfils nothing.
+        not measured fulfils nothing. Where it has an interval, all of that must fulfil it: a value
+        that chance may have put on this side of the bound is no proof.
         """
         said = []
         for row in found:
             value = row.value(self.path)
             if value is None or None in row.values(self.path):
                 said.append(f"{row.name}: {self} cannot be told, {self.path} was not measured")
-            elif not _OPERATORS[self.comparison](value, self.bound):
+                continue
+            low, high = self._ends(row) or (value, value)
+            met = [self._holds(end) for end in (low, high)]
+            if not any(met):
                 said.append(f"{row.name}: {self} is not met, {self.path} is {value:.6g}")
+            elif not all(met):
+                said.append(
+                    f"{row.name}: {self} cannot be told, {self.path} is {value:.6g}, and may be "
+                    f"{low:.6g} to {high:.6g}; more --lives or --trials narrow that down"
+                )
         return said
+
+    def _holds(self, value: float) -> bool:
+        return bool(_OPERATORS[self.comparison](value, self.bound))
+
+    def _ends(self, row: Row) -> tuple[float, float] | None:
+        """The ends of the interval; None where it says nothing, or only one value will do."""
+        if self.comparison in ("==", "!="):
+            return None
+        return row.bounds(self.path)
 
 
 def parse(text: str) -> Requirement:

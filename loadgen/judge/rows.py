@@ -7,17 +7,21 @@ shown, ranked by, compared or required.
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from loadgen.judge import intervals
+from loadgen.judge import intervals, paired
 from loadgen.judge.audit import Audit, audit
 from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
-from loadgen.judge.intervals import Estimate
-from loadgen.judge.registry import OverTrials, figure_of
+from loadgen.judge.intervals import Estimate, Ratio
+from loadgen.judge.paired import Turns
+from loadgen.judge.registry import MESSAGES, OverTrials, figure_of
+from loadgen.judge.speeds import Speeds, two_speeds
+from loadgen.judge.units import COUNT, SECONDS
 from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, Verdict, verdict
 from loadgen.plan.plan import Plan
+from loadgen.record.histogram import RESOLUTION
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally, Tally
 
@@ -39,6 +43,9 @@ _OVER_TRIALS: Final[Mapping[OverTrials, Callable[[Sequence[float]], float]]] = {
     OverTrials.HIGHEST: max,
     OverTrials.LOWEST: min,
 }
+
+
+_ESTIMATED: Final = (OverTrials.MEAN, OverTrials.POOLED)
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,9 @@ class Row:
     """One server under one load, over its trials.
 
     `rank` counts from 1; when it is None, `unranked` says why. `ties` are the rows that cannot be
-    told apart from this one, of whatever rank. Figures are asked for by their path in the JSON;
-    None is what was not measured, and KeyError what there is no figure of.
+    told apart from this one, of whatever rank. `others` took turns with it. Figures
+    are asked for by their path in the JSON; None is what was not measured, and KeyError what there
+    is no figure of.
     """
 
     name: str
@@ -79,6 +87,7 @@ class Row:
     rank: int | None = None
     unranked: str | None = None
     ties: tuple[str, ...] = ()
+    others: tuple["Row", ...] = ()
 
     @property
     def run(self) -> Run:
@@ -122,27 +131,99 @@ class Row:
     def estimate(self, path: str) -> Estimate | None:
         """The value of a figure with its 95 % interval, where the trials give one.
 
-        The interval is that of the trials' geometric mean (Student's t over their logarithms). For
-        a value that is made otherwise, such as a percentile of all trials' messages together, it
-        keeps its width as a factor and stands around that value.
+        The interval is that of the trials' geometric mean (Student's t over their logarithms). A
+        trial of a server that took turns is a life, of a single life its turns count, and what
+        moved the others as well is taken out (see `paired.own`). For a value that is made
+        otherwise, such as a percentile of all trials' messages together, it keeps its width as a
+        factor and stands around that value.
         """
         point = self.value(path)
         if point is None:
             return None
-        found = intervals.estimate(self.values(path), point) if point > 0 else None
+        found = None
+        if point > 0 and None not in self.values(path):
+            resolution = _resolution(path)
+            beside = [row._turns(path) for row in self.others]
+            found = paired.own(self._turns(path), beside, point, resolution)
+            if found is None:
+                beside = [row._lives(path) for row in self.others]
+                found = paired.own(self._lives(path), beside, point, resolution)
         return found or Estimate(point, None, None, len(self.trials))
 
-    def ratio(self, path: str, base: "Row") -> Estimate | None:
-        """How many times the value of `base` its own is, with Welch's interval around that.
+    def bounds(self, path: str) -> tuple[float, float] | None:
+        """The ends of the interval of what would come out differently another time.
 
-        None where one of them is 0 or was not measured.
+        None for what was counted, such as failures and peaks: those happened, whatever else may.
         """
+        figure, found = figure_of(path), self.estimate(path)
+        counted = figure.unit is COUNT or figure.over_trials not in _ESTIMATED
+        if counted or found is None or found.low is None or found.high is None:
+            return None
+        return found.low, found.high
+
+    def ratio(self, path: str, base: "Row") -> Ratio | None:
+        """How many times the value of `base`, of the same result, its own is; with an interval.
+
+        Servers that took turns are compared within their rounds, or within their lives where a
+        figure is only known of those; others by Welch's interval. None where one of the values is 0
+        or was not measured.
+        """
+        if not self.took_turns or not base.took_turns:
+            return self.ratio_across(path, base)
         own, other = self.value(path), base.value(path)
         if not own or not other:
             return None
-        found = intervals.ratio(self.values(path), base.values(path), (own, other))
-        trials = min(len(self.trials), len(base.trials))
-        return found or Estimate(own / other, None, None, trials)
+        # The mean of what was paired is the ratio; the values themselves may be of other turns.
+        point = None if figure_of(path).over_trials is OverTrials.MEAN else own / other
+        resolution = 2 * _resolution(path)
+        found = paired.ratio(self._turns(path), base._turns(path), point, resolution)
+        found = found or paired.ratio(self._lives(path), base._lives(path), point, resolution)
+        return found or Ratio(own / other, None, None, min(len(self.trials), len(base.trials)))
+
+    def ratio_across(self, path: str, base: "Row") -> Ratio | None:
+        """The same for a row of another result: with Welch's interval, since nothing pairs them."""
+        own, other = self.value(path), base.value(path)
+        if not own or not other:
+            return None
+        found = intervals.ratio(
+            self.values(path), base.values(path), (own, other), 2 * _resolution(path)
+        )
+        return found or Ratio(own / other, None, None, min(len(self.trials), len(base.trials)))
+
+    @property
+    def took_turns(self) -> bool:
+        """Whether it took turns with others; each trial is then a life."""
+        return any(tally.turns for tally in self._tallies)
+
+    def _turns(self, path: str) -> Turns:
+        """The figure in each turn; empty where it is not known of turns."""
+        if path != MESSAGES:
+            return {}
+        return {
+            (trial.run.trial, turn.round): turn.answered / turn.seconds
+            for trial in self.trials
+            if trial.run.tally is not None
+            for turn in trial.run.tally.turns
+            if turn.seconds
+        }
+
+    def _lives(self, path: str) -> Turns:
+        """The figure in each trial that measured it, as if that had one turn."""
+        return {
+            (trial.run.trial, 1): value
+            for trial in self.trials
+            if (value := trial.by_path.get(path)) is not None
+        }
+
+    @cached_property
+    def speeds(self) -> Speeds | None:
+        """The two speeds that it ran at, in messages/s, where there is no one speed."""
+        lines = []
+        for tally in self._tallies:
+            whole = together(tally.groups)
+            # The last slice is seldom a whole one.
+            lines.append([count / whole.timeline_slice_seconds for count in whole.timeline[:-1]])
+        return two_speeds(lines)
 
     def values(self, path: str) -> list[float | None]:
         """The figure in each trial."""
@@ -228,7 +309,7 @@ def rows_by_load(result: Result) -> list[list[Row]]:
         bound = _common_verdict([trial.verdict for trial in trials])
         row = Row(_name(runs[0], several_pythons=len(pythons) > 1), trials, bound)
         loads.setdefault(key[0], []).append(row)
-    return list(loads.values())
+    return [[_beside(row, same) for row in same] for same in loads.values()]
 
 
 def load_of(plan: Plan) -> tuple[Any, ...]:
@@ -237,6 +318,18 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
     That is everything but how long and by how many workers it is put on, and the seed.
     """
     return tuple(getattr(plan, name) for name in ("groups", *LOAD))
+
+
+def _beside(row: Row, same: Sequence[Row]) -> Row:
+    """The row with those that took turns with it, of all under its load."""
+    return replace(row, others=tuple(one for one in same if one is not row and one.took_turns))
+
+
+def _resolution(path: str) -> float:
+    """By what share a figure may be off that is read off a histogram; others are exact."""
+    figure = figure_of(path)
+    pooled = figure.over_trials is OverTrials.POOLED and figure.unit is SECONDS
+    return RESOLUTION if pooled else 0.0
 
 
 def _name(run: Run, several_pythons: bool) -> str:

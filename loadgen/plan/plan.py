@@ -7,19 +7,19 @@ refused by `Plan.validate` with a sentence for the person who typed it, before a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import Group
-from loadgen.plan.problem import known, require, require_choice, require_seconds
+from loadgen.plan.octets import Octets
+from loadgen.plan.validation import require, require_choice, require_seconds
 
 # 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
 LARGEST_DATAGRAM = 65_507
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One run's load.
 
@@ -29,6 +29,10 @@ class Plan:
     warm-up, and closes. `ramp_seconds` spreads the connects evenly over that time; `connect_rate`
     bounds connects per second. `pin` gives each worker a core of its own, counted down from the
     last one.
+
+    `turns` is for a server that takes turns with others: the duration is cut into so many windows
+    of equal length, and between them the clients stay connected and hold still. None is one window
+    for all.
 
     `family` and `transport` are the server's; figures over another way do not compare. `talk` is
     what the server does with a connection: under `greet` and `once` it closes it itself after its
@@ -40,7 +44,7 @@ class Plan:
     transport: str = "tcp"
     talk: str = "loop"
     framing: str = "length"
-    reply_prefix: bytes = b"received: "
+    reply_prefix: Octets = b"received: "
     duration_seconds: float | None = 3.0
     messages_per_client: int | None = None
     warmup_seconds: float = 0.5
@@ -50,6 +54,14 @@ class Plan:
     workers: int = 1
     seed: int = 1
     pin: bool = False
+    turns: int | None = None
+
+    @property
+    def turn_seconds(self) -> float:
+        """The length of one turn. Only where there are turns, which takes a duration."""
+        assert self.turns is not None
+        assert self.duration_seconds is not None
+        return self.duration_seconds / self.turns
 
     @property
     def clients(self) -> int:
@@ -69,7 +81,7 @@ class Plan:
             group.validate()
         require_choice("family", self.family, FAMILIES)
         require_choice("transport", self.transport, TRANSPORTS)
-        require_choice("talk", self.talk, TALKS)
+        require_choice("talk", self.talk, TALK_KINDS)
         require_choice("framing", self.framing, tuple(FRAMINGS))
         require(
             self.framing != "line" or b"\n" not in self.reply_prefix,
@@ -114,6 +126,12 @@ class Plan:
             require(
                 self.ramp_seconds == 0,
                 "a ramp and a connect rate both pace the connects; give one of the two",
+            )
+        if self.turns is not None:
+            require(self.turns >= 1, f"{self.turns} turns; give 1 or more")
+            require(
+                self.messages_per_client is None,
+                "a number of messages per client is sent in one go; turns need a duration",
             )
         require(self.workers >= 1, f"{self.workers} workers; give 1 or more")
         require(
@@ -181,19 +199,3 @@ class Plan:
                 f"group {group.name!r}: a reply to {group.size_bytes} bytes does not fit into a "
                 f"datagram; give a size of at most {largest}",
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as JSON-able values; `from_json` reads it back."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        data["groups"] = [group.to_json() for group in self.groups]
-        data["reply_prefix"] = self.reply_prefix.decode("latin-1")
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Plan:
-        """The plan that `to_json` wrote."""
-        values = known(cls, data)
-        values["groups"] = tuple(Group.from_json(group) for group in data["groups"])
-        if "reply_prefix" in values:
-            values["reply_prefix"] = values["reply_prefix"].encode("latin-1")
-        return cls(**values)

@@ -8,19 +8,20 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
+
+from loadgen.record.number import Count
 
 LIBRARIES = ("psutil", "tabulate", "rich", "hdrhistogram", "uvloop", "gevent", "trio", "bokeh")
 # What is equal on like machines; the rest may differ and does no harm.
 MACHINE = ("system", "kernel", "machine", "cpu", "cores", "usable_cores", "memory_bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One machine and interpreter, as it was when the measurement began.
 
@@ -33,25 +34,18 @@ class Environment:
     kernel: str
     machine: str
     cpu: str | None
-    cores: int | None
-    physical_cores: int | None
-    usable_cores: int | None
+    cores: Count | None
+    physical_cores: Count | None
+    usable_cores: Count | None
     cpu_quota: float | None
-    memory_bytes: int
+    memory_bytes: Count
     descriptors: tuple[int, int]
-    listen_backlog_limit: int | None
+    listen_backlog_limit: Count | None
     load_average: float | None
     implementation: str
     python: str
     gil: str
     libraries: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Environment":
-        return cls(**{**data, "descriptors": tuple(data["descriptors"])})
 
 
 def describe() -> Environment:

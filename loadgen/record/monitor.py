@@ -8,18 +8,19 @@ rests so long that it stays under 5 % of one core, and it says what it used.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psutil
+
+from loadgen.record.number import Count
 
 _SHARE = 0.05  # of one core, at most
 _SHORTEST_REST = 0.1
 _MOST_SAMPLES = 600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One look at the tree, `seconds` after the window opened (negative before it).
 
@@ -28,12 +29,27 @@ class Sample:
 
     seconds: float
     cpu_seconds: float
-    memory_bytes: int | None
-    threads: int
-    processes: int
+    memory_bytes: Count | None
+    threads: Count
+    processes: Count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class TurnCost:
+    """What a turn cost the server's tree, and what the wait before it did, while others had theirs.
+
+    CPU seconds used within so many `seconds`, and within the `waited_seconds` since its load was
+    last taken off; None where they could not be read.
+    """
+
+    round: Count
+    seconds: float
+    cpu_seconds: float | None
+    waited_seconds: float
+    waited_cpu_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerCost:
     """What one run cost the server and the machine. None stands for what was not measured.
 
@@ -42,35 +58,35 @@ class ServerCost:
     peaks over the run, `memory_kind` is "pss", "uss" or "rss". `machine_busy_seconds` is what all
     processors together spent on anything in those `measured_seconds`, `machine_stolen_seconds` what
     a hypervisor gave to other guests. `monitor_cpu_seconds` is the price of this watching. `note`
-    says why something is missing.
+    says why something is missing. `turns` has an entry for each turn of a server that took turns
+    with others, and the sums above are over them.
     """
 
     cpu_seconds: float | None = None
     measured_seconds: float | None = None
-    memory_bytes: int | None = None
+    memory_bytes: Count | None = None
     memory_kind: str | None = None
-    threads: int | None = None
-    processes: int | None = None
+    threads: Count | None = None
+    processes: Count | None = None
     machine_busy_seconds: float | None = None
     machine_stolen_seconds: float | None = None
     monitor_cpu_seconds: float | None = None
     note: str | None = None
     samples: tuple[Sample, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ServerCost":
-        return cls(**{**data, "samples": tuple(Sample(**one) for one in data["samples"])})
+    turns: tuple[TurnCost, ...] = ()
 
 
 class Monitor:
-    """Watches the process tree under `pid` from a thread of its own; without one, the machine.
+    """Watches the process tree under `pid`; without one, the machine.
 
-    A context manager: the thread runs inside the `with` block. Call `window_opened` and
-    `window_closed` as the load generator says so; `cost` gives the result at any time after that.
-    A tree that ends early, or that may not be looked at, leaves None and a note, never an error.
+    As a context manager it samples from a thread of its own inside the `with` block. Call
+    `window_opened` and `window_closed` as the load generator says so; `cost` gives the result at
+    any time after that. A tree that ends early, or that may not be looked at, leaves None and a
+    note, never an error.
+
+    Of a server that takes turns, call them just before the load of a turn is put on and after it
+    was taken off, and `load_taken_off` where that is no turn's end. Without the thread, nothing is
+    looked at while it waits, nor while it is measured.
     """
 
     def __init__(self, pid: int | None, note: str | None = None) -> None:
@@ -78,7 +94,13 @@ class Monitor:
         self._tree: ProcessTree | None = None
         self._samples: list[Sample] = []
         self._opened: _Reading | None = None
-        self._closed: _Reading | None = None
+        # When the window opened for the first time, and the sums over all of them.
+        self._origin: float | None = None
+        self._windows: list[_Spent] = []
+        # Since when the load is off, and what was spent in each wait and each turn.
+        self._resting: _Reading | None = None
+        self._waited: _Spent | None = None
+        self._turns: list[TurnCost] = []
         self._peak_memory: int | None = None
         self._cpu_used = 0.0
         self._memory_due = 0.0
@@ -104,46 +126,62 @@ class Monitor:
             self._thread.join()
 
     def window_opened(self) -> None:
-        """Take the first reading: the measured window opened just now."""
+        """Take a reading: the measured window opened just now."""
         with self._lock:
             self._opened = self._reading()
+            if self._origin is None:
+                self._origin = self._opened.at
+            if self._resting is not None:
+                self._waited = self._resting.until(self._opened)
             if self._peak_memory is None:  # else the first look may come too late for a short run
                 self._look()
 
-    def window_closed(self) -> None:
-        """Take the last reading: the measured window closed just now."""
+    def window_closed(self, turn: int | None = None) -> None:
+        """Take a reading: the measured window closed just now, which was the turn of that round."""
         with self._lock:
-            self._closed = self._reading()
+            if self._opened is None:
+                return
+            self._resting = self._reading()
+            spent = self._opened.until(self._resting)
+            self._windows.append(spent)
+            if turn is not None:
+                waited = self._waited or _Spent(0.0, None, 0.0, 0.0)
+                self._turns.append(
+                    TurnCost(turn, spent.seconds, spent.cpu, waited.seconds, waited.cpu)
+                )
+            self._opened = self._waited = None
             self._look()  # a short run may have come and gone between two looks
+
+    def load_taken_off(self) -> None:
+        """Take a reading: after the warm-up, the server waits for its first turn from now on."""
+        with self._lock:
+            self._resting = self._reading()
 
     def cost(self) -> ServerCost:
         """What was measured, so far or for good."""
         with self._lock:
-            opened, closed, tree = self._opened, self._closed, self._tree
-            origin = opened.at if opened else self._started
+            windows, tree = self._windows, self._tree
+            origin = self._started if self._origin is None else self._origin
             samples = [
                 Sample(s.seconds - origin, s.cpu_seconds, s.memory_bytes, s.threads, s.processes)
                 for s in self._samples
             ]
-            cpu = measured = busy = stolen = None
-            if opened and closed:
-                measured = closed.at - opened.at
-                busy = closed.machine_busy - opened.machine_busy
-                stolen = closed.machine_stolen - opened.machine_stolen
-                if opened.tree_cpu is not None and closed.tree_cpu is not None:
-                    cpu = closed.tree_cpu - opened.tree_cpu
+            cpu = [window.cpu for window in windows if window.cpu is not None]
             return ServerCost(
-                cpu_seconds=cpu,
-                measured_seconds=measured,
+                cpu_seconds=sum(cpu) if windows and len(cpu) == len(windows) else None,
+                measured_seconds=sum(one.seconds for one in windows) if windows else None,
                 memory_bytes=self._peak_memory,
                 memory_kind=tree.memory_kind if tree and self._peak_memory is not None else None,
                 threads=max((sample.threads for sample in samples), default=None),
                 processes=max((sample.processes for sample in samples), default=None),
-                machine_busy_seconds=busy,
-                machine_stolen_seconds=stolen,
+                machine_busy_seconds=sum(one.machine_busy for one in windows) if windows else None,
+                machine_stolen_seconds=(
+                    sum(one.machine_stolen for one in windows) if windows else None
+                ),
                 monitor_cpu_seconds=self._cpu_used if tree else None,
                 note=self._note,
                 samples=tuple(samples),
+                turns=tuple(self._turns),
             )
 
     def _watch(self) -> None:
@@ -189,6 +227,26 @@ class Monitor:
 class _Reading:
     at: float
     tree_cpu: float | None
+    machine_busy: float
+    machine_stolen: float
+
+    def until(self, later: "_Reading") -> "_Spent":
+        """What was spent between this reading and a later one."""
+        known = self.tree_cpu is not None and later.tree_cpu is not None
+        return _Spent(
+            later.at - self.at,
+            (later.tree_cpu or 0.0) - (self.tree_cpu or 0.0) if known else None,
+            later.machine_busy - self.machine_busy,
+            later.machine_stolen - self.machine_stolen,
+        )
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """Between two readings: seconds that passed, CPU seconds of the tree and of the machine."""
+
+    seconds: float
+    cpu: float | None
     machine_busy: float
     machine_stolen: float
 

@@ -9,39 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated
 
-from loadgen.plan.problem import known
+from msgspec import Meta
+
 from loadgen.record.histogram import Histogram
+from loadgen.record.number import Count
 
 LANES = 20
 TIMELINE_SLICE_SECONDS = 0.1
 TIMELINE_SLICES = 1200
-SAME_AS_SERVICE = "service"
-"""Stands in the JSON for response times that are the service times, as in every closed loop: a
-third of a saved result would be their second copy."""
+# Shorter ones would be joined without end.
+SliceSeconds = Annotated[float, Meta(ge=TIMELINE_SLICE_SECONDS)]
 
 
-@dataclass
+@dataclass(slots=True)
+class Turn:
+    """A measured window of a server that took turns with others, all groups of clients together.
+
+    `round` counts from 1: every server has one turn in each. `started` is the window's opening by
+    time.monotonic(), `seconds` its length, shorter than planned where Ctrl-C or the loss of all
+    clients cut it. `answered` and `connections` were counted within; `service` and `response` are
+    the latencies of what was answered, as in `GroupTally`. `engine_cpu_seconds` is summed over
+    workers; `busiest_worker_cpu` (0 to 1) is the share of a core that the busiest one used.
+    """
+
+    round: Count = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    answered: Count = 0
+    connections: Count = 0
+    service: Histogram = field(default_factory=Histogram)
+    response: Histogram = field(default_factory=Histogram)
+    engine_cpu_seconds: float = 0.0
+    busiest_worker_cpu: float = 0.0
+
+    def add(self, other: Turn) -> None:
+        """Add what another worker counted in the same window."""
+        self.started = min(self.started, other.started)
+        self.seconds = max(self.seconds, other.seconds)
+        self.answered += other.answered
+        self.connections += other.connections
+        self.service.merge(other.service)
+        self.response.merge(other.response)
+        self.engine_cpu_seconds += other.engine_cpu_seconds
+        self.busiest_worker_cpu = max(self.busiest_worker_cpu, other.busiest_worker_cpu)
+
+
+@dataclass(slots=True)
 class Lane:
     """One client's life in seconds since the run started, None for what never came.
 
     For a picture of who was served when, and who queued meanwhile.
     """
 
-    client: int
+    client: Count
     connect_started: float | None = None
     connected: float | None = None
     first_reply: float | None = None
     ended: float | None = None
-    messages: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The lane as JSON-able values."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+    messages: Count = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class GroupTally:
     """What became of one group's clients and messages, in one worker or merged.
 
@@ -56,39 +86,39 @@ class GroupTally:
     """
 
     name: str
-    clients: int = 0
-    connected: int = 0
-    served: int = 0
-    starved: int = 0
-    refused: int = 0
-    reset: int = 0
-    timed_out: int = 0
-    other_failed: int = 0
-    held: int = 0
-    connections: int = 0
-    connections_in_window: int = 0
-    intended: int = 0
-    answered: int = 0
-    wrong: int = 0
-    failed: int = 0
-    waiting: int = 0
-    answered_in_window: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    expected_bytes_received: int = 0
-    payload_bytes_in_window: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    late: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
+    clients: Count = 0
+    connected: Count = 0
+    served: Count = 0
+    starved: Count = 0
+    refused: Count = 0
+    reset: Count = 0
+    timed_out: Count = 0
+    other_failed: Count = 0
+    held: Count = 0
+    connections: Count = 0
+    connections_in_window: Count = 0
+    intended: Count = 0
+    answered: Count = 0
+    wrong: Count = 0
+    failed: Count = 0
+    waiting: Count = 0
+    answered_in_window: Count = 0
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
+    expected_bytes_received: Count = 0
+    payload_bytes_in_window: Count = 0
+    lost: Count = 0
+    duplicated: Count = 0
+    late: Count = 0
+    errors: dict[str, Count] = field(default_factory=dict)
     connect: Histogram = field(default_factory=Histogram)
     first_reply: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     lateness: Histogram | None = None
-    answered_per_client: list[int] = field(default_factory=list)
-    timeline: list[int] = field(default_factory=list)
-    timeline_slice_seconds: float = TIMELINE_SLICE_SECONDS
+    answered_per_client: list[Count] = field(default_factory=list)
+    timeline: list[Count] = field(default_factory=list)
+    timeline_slice_seconds: SliceSeconds = TIMELINE_SLICE_SECONDS
     lanes: list[Lane] = field(default_factory=list)
 
     def count_error(self, name: str, times: int = 1) -> None:
@@ -141,36 +171,8 @@ class GroupTally:
         for position, answered in enumerate(theirs.timeline):
             self.timeline[position] += answered
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts as JSON-able values, histograms sparse; `from_json` reads them back."""
-        data: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Histogram):
-                value = value.to_json()
-            elif item.name == "lanes":
-                value = [lane.to_json() for lane in value]
-            elif isinstance(value, (list, dict)):
-                value = value.copy()
-            data[item.name] = value
-        if self.response == self.service:
-            data["response"] = SAME_AS_SERVICE
-        return data
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> GroupTally:
-        """The counts that `to_json` wrote."""
-        values = known(cls, data)
-        if values.get("response") == SAME_AS_SERVICE:
-            values["response"] = values["service"]
-        for name in ("connect", "first_reply", "service", "response", "lateness"):
-            if values.get(name) is not None:
-                values[name] = Histogram.from_json(values[name])
-        values["lanes"] = [Lane(**known(Lane, lane)) for lane in data.get("lanes", ())]
-        return cls(**values)
-
-
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """What happened in one run, group by group.
 
@@ -181,6 +183,11 @@ class Tally:
     window and peak memory, both summed over workers, and the CPU share (0 to 1) of the busiest
     worker; None where the window never opened. `stopped_early` says in a sentence why the load
     ended before its time, where it did other than by Ctrl-C.
+
+    `turns` are in order of time where the server took turns with others, and then all that is said
+    of "the window" is their sum; it is empty where the run has one window. `warmup_seconds` ran
+    from the last connect finished to the end of the warm-up: None where there was none, and in
+    results from before there were turns.
     """
 
     groups: list[GroupTally]
@@ -190,9 +197,18 @@ class Tally:
     window_seconds: float
     cut_short: bool = False
     engine_cpu_seconds: float | None = None
-    engine_memory_bytes: int = 0
+    engine_memory_bytes: Count = 0
     busiest_worker_cpu: float | None = None
     stopped_early: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+    warmup_seconds: float | None = None
+
+    @property
+    def window_ended(self) -> float | None:
+        """When the last window closed, by time.monotonic(); None where none opened."""
+        if self.turns:
+            return self.turns[-1].started + self.turns[-1].seconds
+        return None if self.window_started is None else self.window_started + self.window_seconds
 
     @property
     def unaccounted(self) -> int:
@@ -202,27 +218,14 @@ class Tally:
             for group in self.groups
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """The tally as JSON-able values; `from_json` reads it back."""
-        data = {item.name: getattr(self, item.name) for item in fields(self)}
-        data["groups"] = [group.to_json() for group in self.groups]
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Tally:
-        """The tally that `to_json` wrote."""
-        values = known(cls, data)
-        values["groups"] = [GroupTally.from_json(group) for group in data["groups"]]
-        return cls(**values)
-
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:
     """One tally of what several workers did side by side, in the order of their shares.
 
-    The groups of the first are taken over.
+    The groups and turns of the first are taken over.
 
-    The window is one for all of them: it opens and closes by the same clock readings, so the
-    longest one stands.
+    A window is one for all of them: it opens and closes by the same clock readings, so the longest
+    one stands.
     """
     first = tallies[0]
     finished = max(tally.started + tally.connecting_seconds for tally in tallies)
@@ -231,6 +234,8 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
         for mine, theirs in zip(first.groups, later.groups, strict=True):
             mine.merge(theirs)
     return Tally(
+        turns=_merge_turns(tallies),
+        warmup_seconds=max(_present(tally.warmup_seconds for tally in tallies), default=None),
         groups=first.groups,
         started=started,
         connecting_seconds=finished - started,
@@ -244,6 +249,17 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
         ),
         stopped_early=next((tally.stopped_early for tally in tallies if tally.stopped_early), None),
     )
+
+
+def _merge_turns(tallies: Sequence[Tally]) -> list[Turn]:
+    """The workers' turns by their rounds: one that has lost all its clients takes no more."""
+    found: dict[int, Turn] = {}
+    for turn in (turn for tally in tallies for turn in tally.turns):
+        if turn.round in found:
+            found[turn.round].add(turn)
+        else:
+            found[turn.round] = turn
+    return [found[number] for number in sorted(found)]
 
 
 def _present(values: Iterable[float | None]) -> list[float]:

@@ -28,7 +28,7 @@ _SPARK_WIDTH = 24
 class Subject:
     """What is known so far about one server: a line of the live table."""
 
-    def __init__(self, name: str, runs: int) -> None:
+    def __init__(self, name: str, runs: int | None) -> None:
         self.name = name
         self.runs = runs
         self.state = "waiting"
@@ -41,13 +41,14 @@ class Subject:
 class Progress:
     """Shows how far the work is, as a context manager; a `Watcher` of runs.
 
-    `runs` has the servers in the order to list them, and how many runs each will have. `describe`
-    gives a few words on a run's load where several are put on. Nothing is shown when `quiet`.
+    `runs` has the servers in the order to list them, and how many runs each will have; None where
+    that will turn out. `describe` gives a few words on a run's load where several are put on.
+    Nothing is shown when `quiet`.
     """
 
     def __init__(
         self,
-        runs: Mapping[str, int],
+        runs: Mapping[str, int | None],
         *,
         quiet: bool,
         describe: Callable[[Plan], str] | None = None,
@@ -56,7 +57,10 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._console = Console(file=self._stream)
         self._subjects = {name: Subject(name, count) for name, count in runs.items()}
-        self._total = sum(runs.values())
+        counts = [count for count in runs.values() if count is not None]
+        self._total = sum(counts) if len(counts) == len(runs) else None
+        # Which turn is going on, in words, where servers take turns.
+        self._turn = ""
         self._describe = describe or (lambda _: "")
         self._finished = 0
         self.current: Subject | None = None
@@ -92,6 +96,16 @@ class Progress:
         self._plan, self._opened = plan, None
         self._draw(at_once=True)
 
+    def turn(self, name: str, life: int, number: int) -> None:
+        """A server's turn is about to start, among those that take turns."""
+        if self.current is not None and self.current.name != name:
+            self.current.state = "holding still"
+        self.current = self._subjects[name]
+        self.current.state = "its turn"
+        self._turn = f"life {life}, round {number}"
+        self._opened = None
+        self._draw(at_once=True)
+
     def event(self, event: Event) -> None:
         """News of the run from the load generator."""
         subject, plan = self.current, self._plan
@@ -105,20 +119,19 @@ class Progress:
             case Snapshot():
                 subject.rate, subject.p99 = event.rate, event.p99
                 subject.rates = [*subject.rates[1 - _SPARK_WIDTH :], event.rate]
-                if subject.state != "finishing":
+                if subject.state != "finishing" and not self._turn:
                     subject.state = self._state(event, plan)
         self._draw()
 
-    def end(self, run: Run) -> None:
+    def end(self, name: str, run: Run) -> None:
         """A run has ended, well or not."""
         self._finished += 1
-        subject = self.current
-        if subject is None:
-            return
+        subject = self._subjects[name]
+        self._turn = ""
         found = figures(run)
         subject.done += 1
         subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
-        more = subject.done < subject.runs
+        more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
             said = (
@@ -128,9 +141,10 @@ class Progress:
             )
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
-            if subject.runs > 1 and (not load or run.trial > 1):
-                what += f", trial {run.trial}"
-            self.say(f"[{self._finished}/{self._total}] {what}: {said}")
+            if subject.runs != 1 and (not load or run.trial > 1):
+                what += f", {'life' if run.plan.turns else 'trial'} {run.trial}"
+            of = "" if self._total is None else f"/{self._total}"
+            self.say(f"[{self._finished}{of}] {what}: {said}")
         self.current = None
         self._draw(at_once=True)
 
@@ -189,14 +203,16 @@ class Progress:
 
     def _caption(self) -> str:
         load = self._describe(self._plan) if self._plan is not None else ""
-        run = f"run {min(self._finished + 1, self._total)} of {self._total}"
+        run = self._turn or f"run {self._finished + 1}"
+        if not self._turn and self._total is not None:
+            run = f"run {min(self._finished + 1, self._total)} of {self._total}"
         return f"{run}: {load}" if load else run
 
     def _run_of(self, subject: Subject, running: bool) -> str:
         if subject.runs == 1 or (subject.done == 0 and not running):
             return ""
         number = subject.done + 1 if running else subject.done
-        return f" ({number}/{subject.runs})"
+        return f" ({number})" if subject.runs is None else f" ({number}/{subject.runs})"
 
 
 def spark(rates: list[float]) -> str:

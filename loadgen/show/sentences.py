@@ -7,7 +7,6 @@ do not bear out.
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.intervals import Estimate, clearly_differs
 from loadgen.judge.ranks import headline
 from loadgen.judge.registry import (
     CPU_PER_MESSAGE,
@@ -127,12 +126,12 @@ def _ahead(row: Row, ranked: Sequence[Row]) -> str:
     after = next((one for one in ranked if one.rank != 1), None)
     if after is None:
         return best
-    return f"{best}: {_times(row.ratio(kind.path, after))} {after.name}"
+    return f"{best}: {_times(row, after)} {after.name}"
 
 
 def _behind(row: Row, best: Row) -> str:
     kind = headline(row.plan)
-    said = f"{_times(row.ratio(kind.path, best))} {best.name} in {kind.label}"
+    said = f"{_times(row, best)} {best.name} in {kind.label}"
     return f"{said}, no clear difference from {_listed(row.ties)}" if row.ties else said
 
 
@@ -140,11 +139,13 @@ def _best(kind: Figure) -> str:
     return f"{'most' if kind.better is Better.HIGHER else 'shortest'} {kind.label}"
 
 
-def _times(quotient: Estimate | None) -> str:
+def _times(row: Row, other: Row) -> str:
+    """How many times another row it is, with the interval where the two can be told apart."""
+    quotient = row.ratio(headline(row.plan).path, other)
     if quotient is None:
         return "not comparable with"
     said = f"{units.times(quotient.mean)} times"
-    if clearly_differs(quotient) and quotient.low is not None and quotient.high is not None:
+    if other.name not in row.ties and quotient.low is not None and quotient.high is not None:
         said += f" ({units.times(quotient.low)} to {units.times(quotient.high)})"
     return said
 

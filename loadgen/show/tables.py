@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadgen.judge import units
-from loadgen.judge.cautions import prolonged_warmup, uneven
+from loadgen.judge.cautions import prolonged_warmup, said_of_speeds, uneven
 from loadgen.judge.diff import Difference
 from loadgen.judge.intervals import Estimate
 from loadgen.judge.ranks import headline, rank_words
@@ -89,7 +89,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     ranked = any(row.rank is not None for row in found)
     repeated = any(len(row.trials) > 1 for row in found)
     asked = {row.value("requested_per_second") for row in found} - {None}
-    spread = _Column("+/-", lambda row: units.spread(row.estimate(headline(row.plan).path)))
+    spread = _Column("+/-", _spread)
     limit = _Column("limited\nby", lambda row: row.bound.bound or NOT_MEASURED, words=True)
     messages = _figure("messages\n/s", MESSAGES)
 
@@ -124,12 +124,16 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         notes += _evenness(found)
     what = " and ".join(FIGURES[path].label for path in _RANKED_BY if FIGURES[path] in kinds)
     if repeated:
-        notes.append(f"+/-: half the 95 % interval of {what} (Student's t over the trials).")
+        notes.append(f"+/-: half the 95 % interval of {what} ({_interval_stands_on(found)}).")
     if any(row.ties for row in found):
+        paired = "paired within rounds" if all(row.took_turns for row in found) else "Welch's"
         notes.append(
             f"#: the place by {what}; = where none of that rank is clearly better than another "
-            "(the 95 % intervals of their ratios, Welch's, include 1)."
+            f"(95 % sure of all pairs at once: ratios {paired}, Holm's procedure)."
         )
+    for row in found:
+        if (speeds := row.speeds) is not None:
+            notes.append(f"{row.name} {said_of_speeds(speeds)}.")
     if longer := [
         f"{row.name} {units.seconds(seconds)}"
         for row in found
@@ -142,6 +146,22 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     if ranked and unranked:
         notes.append(f"not ranked: {', '.join(unranked)}.")
     return _table("Throughput", columns, found, notes)
+
+
+def _spread(row: Row) -> str:
+    """Half its interval, or why there is no one number for it to be around."""
+    if row.speeds is not None and headline(row.plan).path == MESSAGES:
+        return "2 speeds"
+    return units.spread(row.estimate(headline(row.plan).path))
+
+
+def _interval_stands_on(found: Sequence[Row]) -> str:
+    if not all(row.took_turns for row in found):
+        return "Student's t over the trials"
+    return (
+        "Student's t over the lives, each a fresh start, less what moved the other servers in the "
+        "same rounds as well"
+    )
 
 
 def _evenness(found: Sequence[Row]) -> list[str]:

@@ -1,6 +1,8 @@
 """Clients that do what they should not: they cost nobody else anything."""
 
 import random
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,20 @@ def test_clients_that_never_read_cost_little_memory(subject: Subject) -> None:
             if subject.model.at_once is None:
                 check_served(server.address)
         check_served(server.address)
+
+
+def test_a_client_with_an_odd_name(subject: Subject, tmp_path: Path) -> None:
+    """A peer chooses what its socket is called: that forges no line and ends no server."""
+    if "unix" not in subject.model.families:
+        pytest.skip(f"{subject} does not listen there")
+    path = f"{tmp_path}/socket"
+    with serving(*subject.arguments, "--family", "unix", "--path", path, "-v") as server:
+        for name in b"/\x1b[31m\nforged", b"/\xff\xfe":
+            with Client.__new__(Client) as client:
+                client.socket = socket.socket(socket.AF_UNIX)
+                client.socket.settimeout(WAIT_SECONDS)
+                client.socket.bind(str(tmp_path).encode() + name)
+                client.socket.connect(path)
+                assert client.ask(b"hello") == answer(b"hello")
+        server.out.wait_for(r"\\x1b\[31m\\nforged says b'hello'")
+        assert not any(line.startswith("forged") for line in server.out.lines)

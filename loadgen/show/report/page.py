@@ -23,7 +23,7 @@ from loadgen.judge import units
 from loadgen.judge.analysis import Analysis
 from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
 from loadgen.judge.ranks import headline, rank_words
-from loadgen.judge.registry import figure_of
+from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import Row
 from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
@@ -317,6 +317,9 @@ def _figure(row: Row) -> str:
     found = row.estimate(figure.path)
     if found is None:
         return "not measured"
+    if row.speeds is not None and figure.path == MESSAGES:
+        slow, fast = units.rate(row.speeds.slow), units.rate(row.speeds.fast)
+        return f"{slow} or {fast} {figure.label}: two speeds"
     within = f" ± {units.spread(found)}" if found.spread is not None else ""
     return f"{figure.unit.shown(found.mean)} {figure.label}{within}"
 

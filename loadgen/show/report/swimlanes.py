@@ -66,8 +66,8 @@ def lanes_of(run: Run, title: str) -> Lanes | None:
     tally = run.tally
     if tally is None:
         return None
-    if tally.window_started is not None:
-        end = tally.window_started - tally.started + tally.window_seconds
+    if tally.window_ended is not None:
+        end = tally.window_ended - tally.started
     else:
         end = tally.connecting_seconds
     several = len(tally.groups) > 1

@@ -65,6 +65,8 @@ def _bars(part: Part) -> tuple[Bar, ...]:
             why = why or "generator-limited"
         if found is None:
             text = "not measured"
+        elif row.speeds is not None and path == MESSAGES:
+            text = f"{units.rate(row.speeds.slow)} or {units.rate(row.speeds.fast)}: two speeds"
         elif found.spread is None:
             text = units.rate(found.mean)
         else:

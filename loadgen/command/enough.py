@@ -1,0 +1,117 @@
+"""When a comparison has measured enough: all servers are known narrowly, or time is up."""
+
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+
+from loadgen.judge import paired
+from loadgen.judge.ranks import headline
+from loadgen.judge.registry import CONNECTIONS, RESPONSE_P99
+from loadgen.plan.plan import Plan
+from loadgen.record.result import Run
+from loadgen.record.tally import Tally, Turn
+
+DEFAULT_TRIALS = 3
+DEFAULT_PRECISION = 0.05
+# For each server and load of a comparison: five servers are then done within a minute.
+DEFAULT_MAX_SECONDS = 11.0
+
+
+class Enough:
+    """Decides after each life, or trial, whether there is another.
+
+    `subjects` is how many servers times loads there are, and `in_turns` whether servers take turns.
+    """
+
+    def __init__(self, asked: Namespace, subjects: int, in_turns: bool) -> None:
+        self.lives: int | None = asked.trials
+        self._unit = "life" if in_turns else "trial"
+        self._precision: float | None = asked.precision
+        self._max_seconds: float | None = asked.max_seconds
+        if self.lives is None and self._precision is None and in_turns:
+            self._precision = DEFAULT_PRECISION
+        if self.lives is None and self._precision is None:
+            self.lives = DEFAULT_TRIALS if subjects > 1 else 1
+        if self.lives is None and self._max_seconds is None:
+            self._max_seconds = DEFAULT_MAX_SECONDS * subjects
+        self._began = self._last = time.monotonic()
+        self._longest = 0.0
+        self._measured = 0
+
+    def verdict(self, runs: Sequence[Run]) -> tuple[bool, str]:
+        """Whether it is enough after one life more, and why in a sentence; "" where that is plain.
+
+        `runs` are those of all lives so far.
+        """
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        self._measured += 1
+        passed = now - self._began
+        if self._precision is not None:
+            wide = unsure(runs, self._precision)
+            if not wide:
+                return True, self._said(f"every server is known within {self._precision:.1%}")
+        if self._measured == self.lives:
+            asked = f"so many were asked for; {self._unsure(runs)}"
+            return True, self._said(asked) if self._precision is not None else ""
+        if self._max_seconds is not None and passed + self._longest > self._max_seconds:
+            up = f"another would have ended after the {self._max_seconds:g} s that there are"
+            return True, self._said(f"{up}; {self._unsure(runs)}")
+        return False, ""
+
+    def _said(self, why: str) -> str:
+        lives = "lives" if self._unit == "life" else "trials"
+        unit = self._unit if self._measured == 1 else lives
+        return f"measured {self._measured} {unit} in {self._last - self._began:.0f} s: {why}"
+
+    def _unsure(self, runs: Sequence[Run]) -> str:
+        if self._precision is None:
+            return "no precision was asked for"
+        names = ", ".join(dict.fromkeys(unsure(runs, self._precision)))
+        return f"not within {self._precision:.1%} yet: {names}"
+
+
+def unsure(runs: Sequence[Run], precision: float) -> list[str]:
+    """The servers, once for each load, that are not known within `precision` (0.05: 5 %) yet.
+
+    What their load is ranked by decides. A server of which nothing was measured is passed over.
+    """
+    known: dict[tuple[str, Plan], dict[tuple[int, int], float]] = {}
+    for run in runs:
+        subject = (_name(run), replace(run.plan, seed=0))
+        for turn in _turns(run.tally):
+            known.setdefault(subject, {})[run.trial, turn.round] = _value(turn, run.plan)
+    found = []
+    for load in dict.fromkeys(plan for _, plan in known):
+        same = {name: turns for (name, plan), turns in known.items() if plan == load}
+        found += paired.unsure(same, precision)
+    return found
+
+
+def _name(run: Run) -> str:
+    return run.label or (run.model if run.python is None else f"{run.model} {run.python}")
+
+
+def _turns(tally: Tally | None) -> list[Turn]:
+    """The turns of a run; one that took none is a turn by itself."""
+    if tally is None or tally.window_started is None:
+        return []
+    if tally.turns:
+        return tally.turns
+    whole = Turn(round=1, started=tally.window_started, seconds=tally.window_seconds)
+    for group in tally.groups:
+        whole.answered += group.answered_in_window
+        whole.connections += group.connections_in_window
+        whole.response.merge(group.response)
+    return [whole]
+
+
+def _value(turn: Turn, plan: Plan) -> float:
+    """What the load is ranked by, in one turn; 0 where nothing was measured."""
+    by = headline(plan).path
+    if by == RESPONSE_P99:
+        return turn.response.percentile(99) or 0.0
+    counted = turn.connections if by == CONNECTIONS else turn.answered
+    return counted / turn.seconds if turn.seconds else 0.0
