@@ -6,10 +6,12 @@ small, doubles as messages fill it, and gives it back when the client has fallen
 sent small messages only.
 """
 
-import mmap
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-Bytes = bytearray | mmap.mmap
+if TYPE_CHECKING:
+    from mmap import mmap
+
+Bytes: TypeAlias = "bytearray | mmap"
 
 RECEIVE_SIZE: Final = 65_536
 """Bytes to ask of one `recv`: as much as a client may make us hold before we look at it."""
@@ -39,15 +41,20 @@ class Memory:
     def __init__(self, headroom: int, size: int) -> None:
         self.size = size
         self.end = headroom + size
-        self.data: Bytes = (
-            bytearray(self.end)
-            if size < RECEIVE_SIZE
-            # The kernel gives this page by page, as it fills, and has it back the moment it is
-            # dropped. What malloc is given back, it may keep.
-            else mmap.mmap(-1, self.end, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        )
+        self.data: Bytes = bytearray(self.end) if size < RECEIVE_SIZE else map_memory(self.end)
         self.view = memoryview(self.data)
         self.first_room = self.view[headroom : headroom + RECEIVE_SIZE]
+
+
+def map_memory(size: int) -> "mmap":
+    """Return `size` bytes that the kernel gives page by page, as they are written to.
+
+    It has them back the moment they are dropped; what malloc is given back, it may keep.
+    """
+    # Imported when first asked for: a forked child that never is has 80 KiB less of its own.
+    import mmap  # noqa: PLC0415
+
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 class Scratch:

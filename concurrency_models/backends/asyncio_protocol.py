@@ -8,6 +8,7 @@ from typing import cast
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.listener import set_nodelay
 from concurrency_models.server import Datagram, Server
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -86,6 +87,7 @@ class TalkProtocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
+        set_nodelay(self.leaving.client, self.leaving.server.settings)  # uvloop turns it on
         self.leaving.break_off = self.transport.abort
         self.protocols.add(self)
         self.send(self.talk.open())

@@ -9,6 +9,7 @@ import trio
 
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.listener import set_nodelay
 from concurrency_models.server import AT_ONCE, Server
 
 
@@ -54,6 +55,7 @@ async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
     with leaving:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(leaving.client))
+        set_nodelay(leaving.client, leaving.server.settings)  # or it would always be on
         with in_time(leaving):
             await exchange(leaving, stream)
         if leaving.all_is_said():
