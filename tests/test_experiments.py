@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from concurrency_models.backends import MODELS
 from concurrency_models.talk import FRAMINGS
+from loadgen.command.main import main
+from loadgen.command.status import INTERRUPTED
 from loadgen.experiments import judge, predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.clients import BackToBack, Holders, NeverReads
@@ -519,3 +523,22 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
 def test_every_framing_is_tried() -> None:
     tried = {case.plan.framing for case in EXPERIMENTS["sticky"].cases}
     assert tried == set(FRAMINGS)
+
+
+def test_an_experiment_that_is_interrupted_while_it_is_judged_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    experiment = tiny(Case("here", "selectors", SHORT))
+    monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
+    plain = judge.claims
+
+    def interrupted(*arguments: Any) -> tuple[Claim, ...]:
+        signal.raise_signal(signal.SIGINT)
+        return plain(*arguments)
+
+    monkeypatch.setattr(judge, "claims", interrupted)
+    words = ("experiment", "tiny", "--quick", "--quiet", "--folder", str(tmp_path))
+    assert main(words) == INTERRUPTED
+    outcome = read_result(tmp_path / "tiny").experiment
+    assert outcome is not None
+    assert outcome.reading == "It does."

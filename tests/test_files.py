@@ -1,6 +1,10 @@
 """Saved files: found, read, written whole or not at all, and troubles told in a sentence."""
 
 import json
+import os
+import pty
+import threading
+import tty
 from pathlib import Path
 
 import pytest
@@ -100,3 +104,69 @@ def test_dumps_has_a_line_for_a_long_list_and_for_each_record_of_plain_values() 
     assert json.loads(text) == value
     assert len(text.splitlines()) == 2 + 1 + 4 + 12
     assert json.loads(dumps({"pairs": ((1, 2), (3, 4))})) == {"pairs": [[1, 2], [3, 4]]}
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe", "x" * 200_000  # more than a pipe holds
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reading, True)
+    came: list[str] = []
+
+    def read() -> None:
+        with os.fdopen(reading) as file:
+            came.append(file.read())
+
+    check_file(pipe)
+    reader = threading.Thread(target=read)
+    # Without a writer the reader would see the end before the beginning.
+    holding = os.open(pipe, os.O_WRONLY)
+    reader.start()
+    write(pipe, text)
+    os.close(holding)
+    reader.join()
+    assert came == [text]
+    assert pipe.is_fifo()
+
+
+def test_a_pipe_that_nobody_reads_is_a_sentence_and_no_wait(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_file(pipe)
+    with pytest.raises(RecordError, match="nobody reads from it"):
+        write(pipe, "text")
+    assert pipe.is_fifo()
+
+
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    device = tmp_path / "device"
+    device.symlink_to(os.ttyname(theirs))
+    try:
+        check_file(device)
+        write(device, "text")
+        assert device.is_symlink()
+        assert device.is_char_device()
+        assert os.read(ours, 100) == b"text"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    link = tmp_path / "link"
+    link.symlink_to("file")
+    write(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_device_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write to everything")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o400)
+    with pytest.raises(RecordError, match="Permission denied"):
+        check_file(pipe)

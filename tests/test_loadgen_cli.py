@@ -224,6 +224,18 @@ def test_a_server_that_stops_answering_half_way_is_status_1_and_what_came_is_kep
     assert figures["failed"] == sum(figures["errors"].values()) > 0
 
 
+def test_a_server_that_never_answers_is_status_1() -> None:
+    def listen(client: socket.socket) -> None:
+        while client.recv(4096):
+            pass
+
+    with serving(listen) as endpoint:
+        outcome = as_json(*address(endpoint), *QUICK)
+    assert outcome.status == 1
+    assert outcome.data["runs"][0]["figures"]["starved"] == 4
+    assert "all 4 clients connected and none ever got a reply" in outcome.err
+
+
 def test_a_server_that_speaks_something_else_is_quoted() -> None:
     with serving(lambda client: client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 5)) as endpoint:
         outcome = as_json(*address(endpoint), *QUICK)

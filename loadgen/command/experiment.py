@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from loadgen.command.finishing import Finishing
 from loadgen.command.parser import Parser
 from loadgen.command.plans import seed_of
 from loadgen.command.present import check_report
@@ -53,7 +54,8 @@ def make_parser() -> ArgumentParser:
             "  python -m loadgen experiment all --quick\n"
             "  python -m loadgen experiment all --report --folder results/reference\n"
             "exit status: 0 measured, whatever came out; 1 something could not be measured or "
-            "saved,\n2 usage, 130 cut short by Ctrl-C"
+            "saved,\n2 usage, 130 cut short by Ctrl-C (what was measured until then is judged and "
+            "saved;\na second Ctrl-C gives that up)"
         ),
     )
     add = parser.add_argument
@@ -115,7 +117,10 @@ def main(words: Sequence[str]) -> int:
         if ended == INTERRUPTED:
             break
     if asked.report and asked.folder:
-        _report_on(Path(asked.folder))
+        with Finishing() as finishing:
+            finishing.begin()
+            _report_on(Path(asked.folder))
+        status = INTERRUPTED if finishing.interrupted else status
     return status
 
 
@@ -152,19 +157,22 @@ def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequenc
     """One experiment from its question to its saved result; returns the exit status."""
     guess = predict.ask(experiment.ranking) if asked.predict else []
     able = [case.name for case in experiment.cases if not unavailable(case, scale)]
-    with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
-        findings = conduct(
-            experiment,
-            scale,
-            seed_of(asked),
-            progress,
-            threading.Event(),
-            command=("python", "-m", "loadgen", "experiment", *words),
-            predictions=guess,
-        )
-    if findings is None:
-        return complain("stopped before anything was measured", INTERRUPTED)
-    return _present(findings, guess, asked)
+    with Finishing() as finishing:
+        with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
+            findings = conduct(
+                experiment,
+                scale,
+                seed_of(asked),
+                progress,
+                threading.Event(),
+                command=("python", "-m", "loadgen", "experiment", *words),
+                predictions=guess,
+                when_measured=finishing.begin,
+            )
+        if findings is None:
+            return complain("stopped before anything was measured", INTERRUPTED)
+        status = _present(findings, guess, asked)
+    return INTERRUPTED if finishing.interrupted else status
 
 
 def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:

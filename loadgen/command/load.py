@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from concurrency_models import __version__
+from loadgen.command.finishing import Finishing
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
 from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
+from loadgen.command.status import INTERRUPTED
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
 from loadgen.plan.validation import PlanError
@@ -55,27 +57,30 @@ def main(words: Sequence[str]) -> int:
     began = now()
     here = environment.describe()
     session = Session(asked, plans, seed)
-    session.run()
-    if not session.runs:
-        raise KeyboardInterrupt
-    result = Result(
-        version=__version__,
-        what=_slug(session.what),
-        command=("python", "-m", "loadgen", *words),
-        began=began,
-        finished=now(),
-        seed=seed,
-        environment=here,
-        runs=tuple(session.runs),
-        ceiling=session.ceiling,
-        cut_short=session.cut_short,
-        notes=tuple(session.notes),
-        p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
-    )
-    status = present(asked, result)
+    with Finishing() as finishing:
+        session.run()
+        if not session.runs:
+            raise KeyboardInterrupt
+        finishing.begin()
+        result = Result(
+            version=__version__,
+            what=_slug(session.what),
+            command=("python", "-m", "loadgen", *words),
+            began=began,
+            finished=now(),
+            seed=seed,
+            environment=here,
+            runs=tuple(session.runs),
+            ceiling=session.ceiling,
+            ceilings=tuple(session.ceilings),
+            cut_short=session.cut_short,
+            notes=tuple(session.notes),
+            p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
+        )
+        status = present(asked, result)
     if session.failure is not None:
         raise session.failure
-    return status
+    return INTERRUPTED if finishing.interrupted else status
 
 
 def _check_combinations(asked: Namespace) -> None:

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(str(error), USAGE_ERROR)
     except (TargetError, RecordError) as error:
         return complain(str(error), FAILURE)
-    except KeyboardInterrupt:
-        return complain("stopped before anything was measured", INTERRUPTED)
+    except KeyboardInterrupt as stopped:
+        return complain(str(stopped) or "stopped before anything was measured", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the tables has gone; the interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

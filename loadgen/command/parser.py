@@ -78,8 +78,10 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
             "  python -m loadgen report results/A\n"
-            "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
-            "not met,\n2 usage, 130 cut short by Ctrl-C"
+            "exit status: 0 every reply was right and nobody starved whom the model could serve "
+            "(iterative\nserves one at a time), 1 some were wrong, failed or left waiting, or a "
+            "requirement is not\nmet, 2 usage, 130 cut short by Ctrl-C (what was measured until "
+            "then is tabulated and saved;\na second Ctrl-C gives that up)"
         ),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

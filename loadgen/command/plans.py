@@ -15,6 +15,7 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
+from loadgen.record import environment
 
 DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 DEFAULT_PORT = 8008
@@ -94,12 +95,21 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         timeout_seconds=options.timeout or DEFAULT_TIMEOUTS[options.transport],
         ramp_seconds=options.ramp,
         connect_rate=options.connect_rate,
-        workers=options.workers,
+        workers=_auto_workers([*groups, *others]) if options.workers is None else options.workers,
         seed=seed,
         pin=options.pin,
     )
     plan.validate()
     return plan
+
+
+def _auto_workers(groups: Sequence[Group]) -> int:
+    """A worker for each core but one, which is left to the server, and for each client that talks.
+
+    At least one.
+    """
+    talking = sum(group.clients for group in groups if not group.silent)
+    return max(1, min(int(environment.cores_to_use() or 1) - 1, talking))
 
 
 def in_turns(plan: Plan, options: argparse.Namespace) -> Plan:

@@ -75,5 +75,6 @@ def _trying(action: Callable[[], None]) -> list[str]:
 
 
 def _right(row: Row) -> bool:
-    """Whether every reply of a row was right, and every client could connect and stay."""
-    return row.problem is None and row.valid and not row.errors and not row.ever("wrong")
+    """Whether every reply of a row was right, and every client was served that could be."""
+    sound = row.problem is None and row.valid and not row.errors and not row.ever("wrong")
+    return sound and not any(trial.starved_unduly or trial.left_waiting for trial in row.trials)

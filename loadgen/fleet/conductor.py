@@ -159,6 +159,7 @@ class Fleet:
 
     def start(self) -> None:
         """Have the clients connect and begin to talk."""
+        self._expect_words()
         self._started = time.monotonic_ns() + START_MARGIN_NS
         self._tell_all("go", self._started)
         if self._plan.messages_per_client is not None:
@@ -212,6 +213,7 @@ class Fleet:
         """
         self._attend(0)
         if all(worker.held for worker in self._workers if not worker.done):
+            self._expect_words()
             self._tell_all("end")
         while not self.over:
             self._attend(self._until_next_look())
@@ -225,17 +227,23 @@ class Fleet:
         for line in wait(list(lines), seconds):
             assert isinstance(line, Connection)
             lines[line].hear()
+        for worker in self._workers:
+            worker.check_time()
         if self._stop.is_set() and not self._stopping:
             self._stopping = True
             self._tell_all("stop")
         self._announce()
 
     def _wait_until_held(self, kind: str, value: Any) -> None:
-        for worker in self._workers:
-            worker.held = False
+        self._expect_words()
         self._tell_all(kind, value)
         while not all(worker.held or worker.done for worker in self._workers):
             self._attend(self._until_next_look())
+
+    def _expect_words(self) -> None:
+        """From now on every worker is to be heard of, until it says that it is held."""
+        for worker in self._workers:
+            worker.held, worker.heard_at = False, time.monotonic()
 
     def _until_next_look(self) -> float:
         """Seconds to listen at most.

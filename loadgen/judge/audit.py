@@ -60,7 +60,7 @@ def audit(run: Run) -> Audit:
     return Audit(
         (
             _messages_add_up(found),
-            _clients_add_up(found),
+            _clients_accounted_for(run, found),
             _bytes_agree(run.tally.groups),
             _window_as_asked(run, found),
             *(
@@ -83,15 +83,23 @@ def _messages_add_up(found: Figures) -> Check:
     return Check("messages add up", total == found.intended, f"{found.intended} intended, {parts}")
 
 
-def _clients_add_up(found: Figures) -> Check:
-    ends = (found.served or 0) + (found.starved or 0)
-    silent = (found.connected or 0) - ends
+def _clients_accounted_for(run: Run, found: Figures) -> Check:
+    """Whether every client of the plan was somebody's, and has what became of it.
+
+    The plan is what was asked for; the tally counts the clients of those workers that handed in
+    theirs, so that one that was lost shows here.
+    """
+    assert run.tally is not None
+    counted = [group.clients for group in run.tally.groups]
+    silent = (found.connected or 0) - (found.served or 0) - (found.starved or 0)
     held = found.held or 0
     return Check(
         "clients add up",
-        silent >= held and (found.connected or 0) <= found.clients,
-        f"{found.clients} clients, {found.connected} connected, {found.served} served, "
-        f"{found.starved} starved, {held} held",
+        counted == [group.clients for group in run.plan.groups]
+        and silent >= held
+        and (found.connected or 0) <= found.clients,
+        f"{found.clients} clients asked for, {sum(counted)} counted, {found.connected} connected, "
+        f"{found.served} served, {found.starved} starved, {held} held",
     )
 
 

@@ -139,6 +139,12 @@ class Plan:
             f"{self.workers} workers for {self.clients} clients; "
             "a worker needs a client, so give fewer workers",
         )
+        talkers = sum(group.clients for group in self.groups if not group.silent)
+        require(
+            self.messages_per_client is None or self.workers <= talkers,
+            f"{self.workers} workers for {talkers} clients that talk; a worker ends when its "
+            "clients have sent their messages, so give fewer workers",
+        )
         if self.talk != "loop":
             self._validate_talk()
         if self.transport == "udp":

@@ -1,8 +1,11 @@
 """Where results are saved: folders named by time, files written whole or not at all, read back.
 
+What is no file, such as a device or a pipe, is written to and never replaced.
+
 Every function here raises RecordError, with a sentence for whoever named the place.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -48,9 +51,16 @@ def check_folder(results: Path) -> None:
 
 
 def check_file(file: Path) -> None:
-    """Raise RecordError unless `file` can be written. Leaves no file behind that was not there."""
+    """Raise RecordError unless `file` can be written. Leaves no file behind that was not there.
+
+    A device or a pipe is not opened: whoever reads a pipe would take its close for the end.
+    """
     there = file.exists()
     try:
+        if _is_special(file):
+            if not os.access(file, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         with file.open("a"):
             pass
         if not there:
@@ -84,14 +94,43 @@ def fixed_folder(folder: Path) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises RecordError."""
+    """Write a file whole or not at all, or to the device or pipe that is there.
+
+    A link stays: what it points to is written. Raises RecordError, also for a pipe that nobody
+    reads.
+    """
+    try:
+        if _is_special(path):
+            _write_through(path, text)
+        else:
+            _replace(Path(os.path.realpath(path)), text)
+    except OSError as error:
+        # open(2) says so of a pipe that nobody has open for reading; waiting might last for ever.
+        unread = error.errno == errno.ENXIO
+        why = "nobody reads from it" if unread else error.strerror
+        raise RecordError(f"cannot write {path}: {why}") from None
+
+
+def _is_special(file: Path) -> bool:
+    """Whether a device, a pipe or a socket is there, or a link to one."""
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def _write_through(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.set_blocking(descriptor, True)
+        file.write(text)
+
+
+def _replace(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
+    except BaseException:  # Ctrl-C too leaves no part behind
         part.unlink(missing_ok=True)
-        raise RecordError(f"cannot write {path}: {error.strerror}") from None
+        raise
 
 
 def dumps(document: Mapping[str, Any]) -> str:

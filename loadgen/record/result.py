@@ -9,6 +9,7 @@ The file's shape (--help-figures says what each figure is):
     schema, schema_version, version (the kit's that made it; null or missing before there was one),
     what, command, began, finished, cut_short, seed, notes, environment
     ceiling      what the engine reached against a server that does nothing, or null
+    ceilings     the same for each load of a curve under which the engine was busy
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
                  label, python, gil, endpoint, began, problem, notes, connections_by_worker, probe,
                  figures, audit, verdict, server, kernel, tally
@@ -49,14 +50,17 @@ class RecordError(Exception):
 class Ceiling:
     """What the engine reached on this machine, under the same load, against a null server.
 
-    `busiest_worker_cpu` (0 to 1) is the share of a core that its busiest worker used meanwhile,
-    `server_cpu_cores` what the null server used, None where that could not be read.
+    One worker was measured, and `messages_per_second` is what it reached times `workers`.
+    `busiest_worker_cpu` (0 to 1) is the share of a core that it used meanwhile, `server_cpu_cores`
+    what the null server used, None where that could not be read. `plan` is the load, None where a
+    result has only one.
     """
 
     messages_per_second: float
     busiest_worker_cpu: float
     server_cpu_cores: float | None
     workers: Count
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class Result:
     notes: tuple[str, ...] = ()
     environment: Environment
     ceiling: Ceiling | None = None
+    ceilings: tuple[Ceiling, ...] = ()
     runs: tuple[Run, ...]
     experiment: ExperimentOutcome | None = None
     p99_bound_seconds: float | None = None
@@ -164,8 +169,8 @@ class Result:
         for one in _latencies(plain):
             if one["response"] == one["service"]:
                 one["response"] = SAME_AS_SERVICE
-        for absent in ("experiment", "p99_bound_seconds"):
-            if data[absent] is None:
+        for absent in ("experiment", "p99_bound_seconds", "ceilings"):
+            if not data[absent]:
                 del data[absent]
         return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **data, "runs": plain}
 

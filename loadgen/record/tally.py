@@ -80,9 +80,10 @@ class GroupTally:
     `reset`, `timed_out` and `other_failed` count clients by how they ended, so a starved client
     that timed out is in both. Messages, over the whole run: intended == answered + wrong + failed +
     waiting. `service` runs from sent to reply and `response` from due to reply; both hold messages
-    answered in the window. `connect` and `first_reply` run from the call of connect() and hold the
-    whole run. `lost`, `late` and `duplicated` are datagrams: a lost message is in `failed` too, the
-    other two answer nothing.
+    answered in the window, and the `response` of an open loop also those owed at its close, with
+    their age then. `connect` and `first_reply` run from the call of connect() and hold the whole
+    run, on each connection. `lost`, `late` and `duplicated` are datagrams: a lost message is in
+    `failed` too, the other two answer nothing.
     """
 
     name: str
