@@ -64,6 +64,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="connections the kernel queues before they are accepted (default: %(default)s)",
     )
     add(
+        "--nodelay",
+        choices=("on", "off"),
+        default="on",
+        help="TCP_NODELAY: send small replies at once, or hold each back until the client has"
+        " confirmed the one before (default: %(default)s)",
+    )
+    add(
         "--framing",
         choices=list(FRAMINGS),
         default=default.terms.framing,
@@ -201,6 +208,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         path=options.path,
         transport=options.transport,
         backlog=options.backlog,
+        nodelay=options.nodelay == "on",
         terms=Terms(
             framing=options.framing,
             reply_prefix=options.reply_prefix,

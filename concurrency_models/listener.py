@@ -34,6 +34,8 @@ def open_listener(settings: Settings, *, share_port: bool = False) -> socket.soc
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if share_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if kind == socket.SOCK_STREAM:
+            set_nodelay(listener, settings)  # what it accepts inherits that
         listener.bind(address)
         if kind == socket.SOCK_STREAM:
             listener.listen(settings.backlog)
@@ -42,6 +44,12 @@ def open_listener(settings: Settings, *, share_port: bool = False) -> socket.soc
         listener.close()
         raise
     return listener
+
+
+def set_nodelay(connection: socket.socket, settings: Settings) -> None:
+    """Have small sends go out at once, or not, as `settings` say; left alone, libraries differ."""
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, settings.nodelay)
 
 
 def resolve(settings: Settings) -> tuple[socket.AddressFamily, socket.SocketKind, SocketAddress]:

@@ -17,12 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from concurrency_models.inbox import RECEIVE_SIZE, Scratch
 from concurrency_models.listener import SocketAddress, open_listener
 from concurrency_models.narration import Narration
 from concurrency_models.self_pipe import POLL_SECONDS, SelfPipe
 from concurrency_models.settings import Settings
 from concurrency_models.shortage import PAUSE_SECONDS, Shortage
-from concurrency_models.talk import RECEIVE_SIZE, Talk
+from concurrency_models.talk import Talk
 
 AT_ONCE: Final = 64
 """How many clients are let in at a time before we look what else there is to do."""
@@ -274,9 +275,9 @@ class Server:
         limit = min(most, self.settings.max_clients or most)
         self.settings = replace(self.settings, max_clients=limit)
 
-    def new_talk(self, client: socket.socket) -> Talk:
+    def new_talk(self, client: socket.socket, scratch: Scratch | None = None) -> Talk:
         """Return the talk to hold with a client that was just accepted."""
-        return self.narration.new_talk(self.settings.terms, client)
+        return self.narration.new_talk(self.settings.terms, client, scratch)
 
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""

@@ -125,6 +125,40 @@ def test_trials_of_several_models_are_interleaved_by_the_seed() -> None:
         assert interval["low"] <= interval["mean"] <= interval["high"]
 
 
+def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing() -> None:
+    words = ("--model", "thread", "--model", "selectors", *QUICK, "--turn", "0.1", "--lives", "2")
+    runs = as_json(*words).data["runs"]
+    assert [(run["plan"]["turns"], run["trial"]) for run in runs] == [
+        (3, 1),
+        (3, 1),
+        (3, 2),
+        (3, 2),
+    ]
+    first, second = ([turn["started"] for turn in run["tally"]["turns"]] for run in runs[:2])
+    assert len(first) == len(second) == 3
+    assert max(first[0], second[0]) < min(first[1], second[1])
+    for run in runs:
+        assert sum(turn["waited_cpu_seconds"] for turn in run["server"]["turns"]) <= 0.02
+        assert run["audit"]["valid"]
+
+
+def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
+    words = ("--model", "thread", "--model", "selectors", *QUICK)
+    sure = as_json(*words, "--precision", "1e9%").data
+    assert len(sure["runs"]) == 10
+    assert any("every server is known" in note for note in sure["notes"])
+    late = as_json(*words, "--precision", "0.0001%", "--max-seconds", "0.1").data
+    assert len(late["runs"]) == 2
+    assert any("after the 0.1 s that there are" in note for note in late["notes"])
+
+
+def test_a_number_of_messages_has_whole_trials_and_a_note_why() -> None:
+    words = ("--model", "thread", "--model", "selectors", "--clients", "2", "--messages", "5")
+    data = as_json(*words, "--no-ceiling", "--trials", "1").data
+    assert [run["plan"]["turns"] for run in data["runs"]] == [None, None]
+    assert any("sent in one go" in note for note in data["notes"])
+
+
 def test_a_number_of_messages_is_sent_exactly() -> None:
     data = as_json("--model", "thread", "--clients", "3", "--messages", "50", "--no-ceiling").data
     figures = data["runs"][0]["figures"]
@@ -307,7 +341,7 @@ def test_stopped_early_it_keeps_what_was_measured_and_leaves_nobody_behind(
     assert alive == []
 
 
-def test_stopped_while_a_server_that_is_there_has_its_turn_it_starts_no_other(
+def test_stopped_while_the_first_clients_connect_it_keeps_what_came_of_them(
     tmp_path: Path,
 ) -> None:
     came = threading.Event()
@@ -316,8 +350,8 @@ def test_stopped_while_a_server_that_is_there_has_its_turn_it_starts_no_other(
         came.set()
         talk()(client)
 
-    # By this seed, the one that is there comes first.
-    words = ("--model", "thread", "--label", "theirs", "--seed", "1", "--duration", "60")
+    # By this seed, the clients of the one that is there come first.
+    words = ("--model", "thread", "--label", "theirs", "--seed", "2", "--warmup", "60")
     with (
         serving(note) as endpoint,
         started(*address(endpoint), *words, "--trials", "1", "--no-ceiling") as process,

@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             "  python -m loadgen --clients 100\n"
-            "  python -m loadgen --model thread --model selectors --clients 1000 --trials 5\n"
+            "  python -m loadgen --model thread --model selectors --clients 1000 --precision 2%\n"
             "  python -m loadgen --clients 1,10,100,1000\n"
             "  python -m loadgen --model thread --python python3.11 --python python3.13\n"
             "  python -m loadgen --model selectors --rate 5000 --arrivals poisson\n"
@@ -297,7 +297,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add(
         "--precision",
         type=percent,
-        metavar="P%%",
+        metavar="P%",
         help="stop as soon as every server's interval is this narrow either way, or the time is up "
         f"({DEFAULT_PRECISION:.0%}% in turns, where no --lives are given)",
     )

@@ -34,8 +34,10 @@ START_MARGIN_NS = SECOND // 50
 # The same before a turn, when the machine is quiet and the worker asleep in its poll.
 TURN_MARGIN_NS = 5 * MILLISECOND
 # From putting the load on to the opening of a turn's window: for caches and clocks to warm up and
-# for the clients to fall out of step again, who all begin at once.
-SETTLE_NS = 80 * MILLISECOND
+# for the clients to fall out of step again, who all begin at once. Over 20 turns of 100 clients, a
+# selectors server made 12 % fewer messages in the first tenth of a second than in the second, and
+# from there on no fewer than later.
+SETTLE_NS = SECOND // 10
 REPORT_SECONDS = 0.25
 LOOK_SECONDS = 0.1
 # In the warm-up, workers are asked so often how many of their clients await their first reply.
@@ -209,6 +211,7 @@ class Fleet:
 
         Raises LoadError when no worker could measure.
         """
+        self._attend(0)
         if all(worker.held for worker in self._workers if not worker.done):
             self._expect_words()
             self._tell_all("end")

@@ -20,6 +20,9 @@ LITTLE_TOLERANCE = 0.10
 LITTLE_LONGEST = 0.10
 # The window may come out shorter or longer than asked for by this much before that is a fault.
 WINDOW_TOLERANCE = 0.10
+# Turns are short, and an engine that is woken late to one on a busy machine measures so much less
+# of it. Its rates are right all the same, as they are over the time that was measured.
+TURN_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -121,20 +124,16 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
         return Check("window as long as asked", None, "no fixed window, or it was cut short")
     if run.tally.stopped_early is not None:
         return Check("window as long as asked", None, run.tally.stopped_early)
-    turns = run.tally.turns
-    if turns:
-        asked = run.plan.turn_seconds
-        farthest = max((turn.seconds for turn in turns), key=lambda seconds: abs(seconds - asked))
-        return Check(
-            "window as long as asked",
-            len(turns) == run.plan.turns and abs(farthest - asked) <= WINDOW_TOLERANCE * asked,
-            f"{len(turns)} turns of {asked:g} s, one of them {farthest:.3f} s; "
-            f"{run.plan.turns} asked for",
-        )
+    turns = [turn.seconds for turn in run.tally.turns]
+    usual = asked / max(1, len(turns))
+    whole = all(abs(seconds - usual) <= TURN_TOLERANCE * usual for seconds in turns)
+    in_turns = f" in turns of {min(turns):.3f} to {max(turns):.3f} s" if turns else ""
     return Check(
         "window as long as asked",
-        abs(window - asked) <= WINDOW_TOLERANCE * asked,
-        f"{window:.3f} s measured, {asked:g} s asked for",
+        len(turns) == (run.plan.turns or 0)
+        and whole
+        and abs(window - asked) <= WINDOW_TOLERANCE * asked,
+        f"{window:.3f} s measured{in_turns}, {asked:g} s asked for",
     )
 
 

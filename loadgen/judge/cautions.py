@@ -104,9 +104,9 @@ def prolonged_warmup(row: Row) -> float | None:
 def drift_of(trial: Trial) -> float | None:
     """How the rate changed from the first third of the window to the last: 0.2 is 20 % more.
 
-    None when the window is too short to cut in three.
+    None when the window is too short to cut in three, and where it is many, in turns.
     """
-    if trial.run.tally is None:
+    if trial.run.tally is None or trial.run.tally.turns:
         return None
     line = together(trial.run.tally.groups).timeline[:-1]  # the last slice is seldom a whole one
     third = len(line) // 3

@@ -219,7 +219,7 @@ class _Header:
 
 
 def _latencies(runs: Any) -> Iterator[dict[str, Any]]:
-    """What has latencies in a file's runs, as far as it is there: groups' tallies and turns."""
+    """What has latencies in the runs of a file, as far as it is there: groups and turns."""
     for run in runs if isinstance(runs, Sequence) else ():
         match run:
             case {"tally": {"groups": [*groups], **rest}}:

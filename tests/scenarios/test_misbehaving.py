@@ -8,7 +8,15 @@ import pytest
 
 from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, never_read, readable
-from tests.servers import CONCURRENT, SUBJECTS, WAIT_SECONDS, ServerProcess, Subject, serving
+from tests.servers import (
+    CONCURRENT,
+    SUBJECTS,
+    WAIT_SECONDS,
+    ServerProcess,
+    Subject,
+    eventually,
+    serving,
+)
 
 AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
 
@@ -117,3 +125,19 @@ def test_a_client_with_an_odd_name(subject: Subject, tmp_path: Path) -> None:
                 assert client.ask(b"hello") == answer(b"hello")
         server.out.wait_for(r"\\x1b\[31m\\nforged says b'hello'")
         assert not any(line.startswith("forged") for line in server.out.lines)
+
+
+@pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
+def test_what_a_large_message_took_is_given_back(subject: Subject) -> None:
+    with serving(*subject.arguments) as server, crowd(server.address, 10) as clients:
+        for client in clients:
+            assert client.ask(b"here I am") == answer(b"here I am")
+        before = server.memory_bytes()
+        message = bytes(1 << 20)
+        for client in clients:
+            assert client.ask(message) == answer(message)
+        # A forked child has half a MiB more of its own: the pages of code that it had not run yet.
+        eventually(
+            lambda: server.memory_bytes() - before < len(clients) * (3 << 18),
+            "silent clients keep the memory of their messages",
+        )
