@@ -125,14 +125,14 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
     if run.tally.stopped_early is not None:
         return Check("window as long as asked", None, run.tally.stopped_early)
     turns = [turn.seconds for turn in run.tally.turns]
-    usual = asked / max(1, len(turns))
-    whole = all(abs(seconds - usual) <= TURN_TOLERANCE * usual for seconds in turns)
+    windows = turns or [window]
+    usual = asked / (run.plan.turns or 1)
+    tolerance = TURN_TOLERANCE if turns else WINDOW_TOLERANCE
     in_turns = f" in turns of {min(turns):.3f} to {max(turns):.3f} s" if turns else ""
     return Check(
         "window as long as asked",
         len(turns) == (run.plan.turns or 0)
-        and whole
-        and abs(window - asked) <= WINDOW_TOLERANCE * asked,
+        and all(abs(seconds - usual) <= tolerance * usual for seconds in windows),
         f"{window:.3f} s measured{in_turns}, {asked:g} s asked for",
     )
 
