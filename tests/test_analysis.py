@@ -1,10 +1,10 @@
 """One result judged once: whoever shows a figure shows the same number."""
 
-from collections.abc import json
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-import Sequence
 
 from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.curves import P99_BOUND_SECONDS
