@@ -28,9 +28,9 @@ def changed(change: Callable[[GroupTally, Tally], None]) -> Run:
 
 
 def test_a_sound_run_passes_every_check() -> None:
-    found = audit(run())
+    found = audit(replace(run(), connections_by_worker=(6, 4)))
     assert found.valid
-    assert [check.passed for check in found.checks] == [True] * 5
+    assert [check.passed for check in found.checks] == [True] * 6
 
 
 def test_a_starving_run_is_sound_too() -> None:
@@ -56,6 +56,21 @@ def test_bytes_too_few_are_found() -> None:
         group.bytes_received -= 1
 
     assert failed(changed(lose_bytes)) == ["bytes agree"]
+
+
+@pytest.mark.parametrize("spread", [(6, 3), (6, 5)])
+def test_connections_that_the_server_counts_otherwise_are_found(spread: tuple[int, ...]) -> None:
+    counted = replace(run(), connections_by_worker=spread)
+    assert failed(counted) == ["connections agree with the server's count"]
+
+
+def test_connections_in_the_queue_at_the_end_are_none_that_the_server_lost() -> None:
+    starved = tally(group_tally(served=8))
+    assert failed(replace(run(), tally=starved, connections_by_worker=(4, 4))) == []
+
+
+def test_who_does_not_count_cannot_be_held_against_it() -> None:
+    assert "connections agree with the server's count" in unchecked(run())
 
 
 def test_bytes_of_replies_on_their_way_are_none_too_many() -> None:

@@ -71,3 +71,16 @@ def test_it_is_said() -> None:
     closed, opened = hung(Group(10)), hung(Group(10, rate_per_second=1000.0))
     assert "60 messages had no reply" in sentence(closed, [closed])
     assert "kept up" not in sentence(opened, [opened])
+
+
+@pytest.mark.parametrize(("waiting", "left"), [(12, 0), (13, 1)])
+def test_who_waits_for_the_next_turn_at_a_pool_was_not_left_waiting(
+    waiting: int, left: int
+) -> None:
+    """Of 28 clients that come and go, 16 are served at a time."""
+    count = group_tally(28)
+    count.intended += waiting
+    count.waiting += waiting
+    asked = plan(Group(28, messages_per_connection=3))
+    found = row(replace(run("thread-pool", plan=asked), tally=tally(count)))
+    assert found.trials[0].left_waiting == left

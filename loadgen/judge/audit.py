@@ -62,6 +62,7 @@ def audit(run: Run) -> Audit:
             _messages_add_up(found),
             _clients_accounted_for(run, found),
             _bytes_agree(run.tally.groups),
+            _connections_agree(run, found),
             _window_as_asked(run, found),
             *(
                 _littles_law(count, group, run)
@@ -115,6 +116,24 @@ def _bytes_agree(groups: Sequence[GroupTally]) -> Check:
         "bytes agree",
         received == expected or (on_their_way and received > expected),
         f"{received} received, {expected} expected",
+    )
+
+
+def _connections_agree(run: Run, found: Figures) -> Check:
+    """The server's own count against ours, where it has workers that count what they accept.
+
+    It accepted each connection that a reply came over, and none that we did not make.
+    """
+    name, spread = "connections agree with the server's count", run.connections_by_worker
+    if spread is None or run.probe is not None or found.connections is None:
+        return Check(name, None, "the server does not count, or others connected as well")
+    used, counted = found.first_reply_seconds.count, sum(spread)
+    # Where nobody was served, it was asked once more what it answers.
+    made = found.connections + (0 if found.served else 1)
+    return Check(
+        name,
+        used <= counted <= made,
+        f"{counted} counted by the server, {found.connections} made, {used} with a reply",
     )
 
 

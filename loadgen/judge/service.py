@@ -20,28 +20,36 @@ RATE_REACHED: Final = 0.98
 
 def starved_unduly(run: Run, found: Figures) -> int:
     """How many clients starved, over those that the model cannot serve at the same time."""
-    excused = 0
-    # Datagrams need no connection, so that nobody's keeps another client from being served.
-    if run.model in MODELS and run.plan.transport == "tcp":
-        connected, at_once = found.connected or 0, MODELS[run.model].at_once
-        excused = 0 if at_once is None else max(0, connected - at_once)
-    return max(0, (found.starved or 0) - excused)
+    return max(0, (found.starved or 0) - beyond_capacity(run, found))
+
+
+def beyond_capacity(run: Run, found: Figures) -> int:
+    """How many clients connected over those that the model serves at a time; 0 for an unknown one.
+
+    Datagrams need no connection, so that nobody's keeps another client from being served.
+    """
+    at_once = MODELS[run.model].at_once if run.model in MODELS else None
+    if at_once is None or run.plan.transport == "udp":
+        return 0
+    return max(0, (found.connected or 0) - at_once)
 
 
 def left_waiting(run: Run, found: Figures) -> int:
-    """How many messages of clients that were being served had no reply when the run ended.
+    """How many messages had no reply when the run ended, though their clients were being served.
 
-    A starved client of a closed loop waits with its one message; of an open loop, with those that
-    were due for it meanwhile, which cannot be told from the others.
+    A client of a closed loop that starves, or whose turn has not come again, waits with its one
+    message; one of an open loop with those that were due for it meanwhile, which cannot be told
+    from the others.
     """
-    count = 0
+    beyond = beyond_capacity(run, found)
+    closed = starved_closed = by_the_clock = 0
     for group, own in groups_of(run, found):
         waiting, starved = own.waiting or 0, own.starved or 0
         if not group.open_loop:
-            count += max(0, waiting - starved)
-        elif not starved:
-            count += waiting
-    return count
+            closed, starved_closed = closed + waiting, starved_closed + starved
+        elif not starved and not beyond:
+            by_the_clock += waiting
+    return max(0, closed - max(starved_closed, beyond)) + by_the_clock
 
 
 def groups_of(run: Run, found: Figures) -> Iterator[tuple[Group, LoadFigures]]:
