@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
-from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALKS, Terms
+from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALK_KINDS, Terms
 
 LONGEST_PATH: Final = 107
 """Bytes that fit into `sun_path` of unix(7), less the zero at its end."""
@@ -63,6 +64,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="connections the kernel queues before they are accepted (default: %(default)s)",
     )
     add(
+        "--nodelay",
+        choices=("on", "off"),
+        default="on",
+        help="TCP_NODELAY: send small replies at once, or hold each back until the client has"
+        " confirmed the one before (default: %(default)s)",
+    )
+    add(
         "--framing",
         choices=list(FRAMINGS),
         default=default.terms.framing,
@@ -71,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default=default.terms.kind,
         help="send a greeting and close; answer one message and close; or answer messages until the"
         " client hangs up (default: %(default)s)",
@@ -129,6 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=default_start_method(),
         help="how processes are started: %(choices)s (default: %(default)s)",
     )
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     add("-v", "--verbose", action="store_true", help="print a line for each connection and message")
     return parser
 
@@ -199,6 +208,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         path=options.path,
         transport=options.transport,
         backlog=options.backlog,
+        nodelay=options.nodelay == "on",
         terms=Terms(
             framing=options.framing,
             reply_prefix=options.reply_prefix,

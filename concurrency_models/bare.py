@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from concurrency_models.talk import RECEIVE_SIZE
+from concurrency_models.inbox import RECEIVE_SIZE
 
 BACKLOG: Final = 4096
 

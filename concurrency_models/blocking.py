@@ -5,16 +5,18 @@ not in it, so that a message costs two system calls and nothing else: the kernel
 time, and a thread that is blocked in `recv` learns of the stop by the end of its stream.
 """
 
+import select
 import socket
 import struct
 import time
 from contextlib import suppress
 from functools import partial
 
-from concurrency_models.leaving import Leaving, is_readable, unconfirmed_size
+from concurrency_models.inbox import RECEIVE_SIZE
+from concurrency_models.leaving import LOOK_SECONDS, Leaving, is_readable, unconfirmed_size
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
-from concurrency_models.talk import RECEIVE_SIZE, Talk
+from concurrency_models.talk import Talk
 
 
 def exchange(client: socket.socket, talk: Talk) -> None:
@@ -22,11 +24,14 @@ def exchange(client: socket.socket, talk: Talk) -> None:
     if greeting := talk.open():
         client.sendall(greeting)
     while not talk.over:
-        data = client.recv(RECEIVE_SIZE)
-        if not data:
+        size = client.recv_into(talk.room())
+        if not size:
             return
-        if reply := talk.receive(data):
+        if reply := talk.received(size):
             client.sendall(reply)
+            if talk.inbox.roomy and is_silent(client, LOOK_SECONDS):
+                del reply  # it lies in the memory that is given back
+                talk.inbox.give_back()
 
 
 def talk(server: Server, client: socket.socket) -> None:
@@ -41,6 +46,16 @@ def talk(server: Server, client: socket.socket) -> None:
             finish(leaving)
         if leaving.all_is_said():
             linger(leaving)
+
+
+def is_silent(client: socket.socket, seconds: float) -> bool:
+    """Whether a client sends nothing for so long, nor hangs up; returns as soon as it does.
+
+    A system call, so it is for those whose messages are large.
+    """
+    signs = select.poll()
+    signs.register(client, select.POLLIN)
+    return not signs.poll(seconds * 1000)
 
 
 def limit_silence(client: socket.socket, seconds: float | None) -> None:
@@ -78,8 +93,8 @@ def finish(leaving: Leaving) -> None:
     client, talk, server = leaving.client, leaving.talk, leaving.server
     while not leaving.all_is_said() and (left := server.deadline - time.monotonic()) > 0:
         client.settimeout(left)
-        if data := client.recv(RECEIVE_SIZE):
-            client.sendall(talk.receive(data))
+        if size := client.recv_into(talk.room()):
+            client.sendall(talk.received(size))
         else:  # nothing more has arrived yet, or ever will
             time.sleep(POLL_SECONDS)
 

@@ -25,6 +25,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from concurrency_models.inbox import Scratch
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
 
@@ -45,7 +46,7 @@ class Leaving:
     def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
         self.server = server
         self.client = client
-        self.talk = server.new_talk(client)
+        self.talk = server.new_talk(client, looks.scratch if looks else None)
         self.ending = "ran out of time"
         """How the conversation ended, in words for `-v`."""
         self.moves = 0
@@ -89,6 +90,7 @@ class Leaving:
         if self._looks:
             self._looks.active.discard(self)
             self._looks.lingering.discard(self)
+            self._looks.scratch.owners.discard(self.talk.inbox)
         self.server.narration.tell(self.client, self.ending)
         self.server.release(self.client)
 
@@ -171,15 +173,17 @@ class Looks:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.scratch = Scratch(len(server.settings.terms.reply_prefix))
         self.active: set[Leaving] = set()
         self.lingering: set[Leaving] = set()
         """Those of them that have half-closed."""
         self._paired = False
 
     def needed(self) -> bool:
-        """Whether anybody's time can run out."""
+        """Whether anybody's time can run out, or anybody's memory be given back."""
         idle_timeout = self._server.settings.idle_timeout
-        return self._server.stopping or bool(self.lingering) or idle_timeout is not None
+        is_empty = not (self.lingering or self.scratch.owners)
+        return self._server.stopping or not is_empty or idle_timeout is not None
 
     def pause_seconds(self) -> float:
         """Return in how many seconds to look; twice in a row while stopping, see `is_quiet`."""
@@ -188,7 +192,8 @@ class Looks:
         return LOOK_SECONDS
 
     def look(self) -> None:
-        """Break off the waits of those who are over."""
+        """Break off the waits of those who are over; take back memory from those who are silent."""
+        self.scratch.look()
         now = time.monotonic()
         stopping = self._server.stopping
         self._paired = stopping and not self._paired

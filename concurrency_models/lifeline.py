@@ -5,6 +5,7 @@ children need not know which. So none of them is ever left behind.
 """
 
 import fcntl
+import gc
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,9 @@ class Lifeline:
         # A handler, though an empty one: only then is the death of a child written to the wake-up
         # descriptor, and the accept loop comes to reap it.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Of what is here now, nothing is garbage. A child that looked through it for some would
+        # write to all of it, and so have 2 MiB of its own; whether it comes to look is chance.
+        gc.freeze()
         self._server.in_service = self.count_children
         self._server.end_at_once = self.kill_children
         return self

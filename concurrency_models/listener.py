@@ -1,4 +1,4 @@
-"""The socket that newcomers come to: opened for any family and transport, and taken down again."""
+"""The socket that clients come to: opened for any family and transport, and taken down again."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str
 def open_listener(settings: Settings, *, share_port: bool = False) -> socket.socket:
     """Return a non-blocking socket that listens where `settings` say.
 
-    share_port: let several sockets listen on the port, and the kernel choose one for each newcomer.
+    share_port: let several sockets listen on the port, and the kernel choose one for each client.
     The caller closes the socket.
     Raises OSError: socket.gaierror for a host that does not resolve, EADDRINUSE, EACCES and so on.
     """
@@ -34,6 +34,8 @@ def open_listener(settings: Settings, *, share_port: bool = False) -> socket.soc
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if share_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if kind == socket.SOCK_STREAM:
+            set_nodelay(listener, settings)  # what it accepts inherits that
         listener.bind(address)
         if kind == socket.SOCK_STREAM:
             listener.listen(settings.backlog)
@@ -42,6 +44,12 @@ def open_listener(settings: Settings, *, share_port: bool = False) -> socket.soc
         listener.close()
         raise
     return listener
+
+
+def set_nodelay(connection: socket.socket, settings: Settings) -> None:
+    """Have small sends go out at once, or not, as `settings` say; left alone, libraries differ."""
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, settings.nodelay)
 
 
 def resolve(settings: Settings) -> tuple[socket.AddressFamily, socket.SocketKind, SocketAddress]:
@@ -115,4 +123,14 @@ def address_text(address: SocketAddress | bytes | None) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"unix:{os.fsdecode(address)}" if address else "unix"
+    return f"unix:{printable(os.fsdecode(address))}" if address else "unix"
+
+
+def printable(text: str) -> str:
+    """Return text with everything escaped that would not show as itself.
+
+    A peer chooses the name of its socket, and could otherwise forge lines and terminal sequences.
+    """
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

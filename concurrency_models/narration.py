@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from concurrency_models.inbox import Scratch
 from concurrency_models.listener import address_text
 from concurrency_models.talk import Talk, Terms
 
@@ -14,8 +15,12 @@ from concurrency_models.talk import Talk, Terms
 class NarratedTalk(Talk):
     """A talk that prints a line for each message, as a beginner's `print` would."""
 
-    def __init__(self, terms: Terms, narrate: Callable[[str], None]) -> None:
-        super().__init__(terms)
+    in_place = False
+
+    def __init__(
+        self, terms: Terms, narrate: Callable[[str], None], scratch: Scratch | None
+    ) -> None:
+        super().__init__(terms, scratch)
         self._narrate = narrate
 
     def answer(self, message: bytes) -> bytes:
@@ -44,12 +49,14 @@ class Narration:
         """Keep nothing of a client that has left."""
         self._names.pop(client, None)
 
-    def new_talk(self, terms: Terms, client: socket.socket | str) -> Talk:
+    def new_talk(
+        self, terms: Terms, client: socket.socket | str, scratch: Scratch | None = None
+    ) -> Talk:
         """Return a talk with the client, which is told of if verbose."""
         if not self.verbose:
-            return Talk(terms)
+            return Talk(terms, scratch)
         name = client if isinstance(client, str) else self._name_of(client)
-        return NarratedTalk(terms, lambda text: self.tell(name, text))
+        return NarratedTalk(terms, lambda text: self.tell(name, text), scratch)
 
     def _name_of(self, client: socket.socket) -> str:
         """Return the address of the other end as text, noted while there was one."""

@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -23,6 +24,9 @@ from concurrency_models.shortage import SHORTAGES
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130
+
+CLOSING_SECONDS: Final = 0.5
+"""How long after the grace a server that keeps to it may still be closing up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,12 +108,27 @@ def print_models() -> None:
 
 
 def stop_on_signals(server: Server) -> None:
-    """Let Ctrl-C and SIGTERM stop the server in order, and a second one end it at once."""
+    """Let Ctrl-C and SIGTERM stop the server in order, and a second one end it at once.
+
+    The grace holds whatever the server is at: a loop that is deep in some client's work would not
+    look at its deadline.
+    """
+
+    def end(status: int) -> None:
+        server.end_at_once()
+        os._exit(status)
+
+    def cut_off() -> None:
+        server.warn(f"the grace of {server.settings.grace:g} s is over: work was cut off")
+        end(0)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         if server.stopping:
-            server.end_at_once()
-            os._exit(INTERRUPTED)
+            end(INTERRUPTED)
+        watchdog = threading.Timer(server.settings.grace + CLOSING_SECONDS, cut_off)
+        watchdog.daemon = True
+        with suppress(RuntimeError):  # no thread to be had: then the first to end makes room
+            watchdog.start()
         server.stop()
 
     signal.signal(signal.SIGINT, stop)

@@ -7,6 +7,7 @@ releases its client.
 
 import math
 import select
+import signal
 import socket
 import sys
 import threading
@@ -16,12 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from concurrency_models.inbox import RECEIVE_SIZE, Scratch
 from concurrency_models.listener import SocketAddress, open_listener
 from concurrency_models.narration import Narration
 from concurrency_models.self_pipe import POLL_SECONDS, SelfPipe
 from concurrency_models.settings import Settings
 from concurrency_models.shortage import PAUSE_SECONDS, Shortage
-from concurrency_models.talk import RECEIVE_SIZE, Talk
+from concurrency_models.talk import Talk
 
 AT_ONCE: Final = 64
 """How many clients are let in at a time before we look what else there is to do."""
@@ -81,6 +83,7 @@ class Server:
         self._when_ready: list[Callable[[], None]] = []
         self._not_begun: set[socket.socket | Datagram] = set()
         self._taking = threading.Lock()  # several threads may iterate over `incoming`
+        self._iterating = 0
         self._blocks_in_accept = False
         self._in_accept = False
         self._last_warning = -math.inf
@@ -139,9 +142,17 @@ class Server:
     def _arrivals(
         self, take: Callable[[], Arrival | None], drop: Callable[[Arrival], None]
     ) -> Iterator[Arrival]:
+        if threading.current_thread() is not threading.main_thread():
+            # Handlers run in the main thread, which may be blocked where only a signal of its own
+            # wakes it: in join(), say. So none may be delivered here.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         arrivals = select.poll()  # needs no descriptor: there may be none left
-        arrivals.register(self.self_pipe, select.POLLIN)
-        arrivals.register(self.listener, select.POLLIN)
+        with self._taking:
+            if self.stopping:
+                return
+            self._iterating += 1
+            arrivals.register(self.self_pipe, select.POLLIN)
+            arrivals.register(self.listener, select.POLLIN)
         self.ready()
         while not self.stopping:
             if not self.may_accept():
@@ -155,10 +166,16 @@ class Server:
                     yield arrived
                     if arrived in self._not_begun:
                         drop(arrived)
-        self.close_listener()
         self.self_pipe.wake()  # another thread may wait, and have missed it
+        with self._taking:
+            self._iterating -= 1
+            last = not self._iterating  # the others may be about to accept
+        if last and self.settings.transport == "tcp":
+            self.close_listener()
         while self.clients and time.monotonic() < self.deadline:
             time.sleep(POLL_SECONDS)
+        if last:  # over UDP, the answers leave by it
+            self.close_listener()
 
     def _is_woken(self, events: list[tuple[int, int]]) -> bool:
         """Whether the self-pipe ended a wait, and not a client."""
@@ -191,18 +208,24 @@ class Server:
 
         The client is admitted; whoever takes it releases it.
         """
-        if not self.may_accept():
-            return None
+        self._in_accept = self._blocks_in_accept  # from here on, `stop` raises StoppedError
         try:
-            self._in_accept = self._blocks_in_accept
-            client, _ = self.listener.accept()
-        except (BlockingIOError, StoppedError):
-            return None
-        except OSError as error:
-            self.shortage.pause_after(error)
+            return self._accept()
+        except StoppedError:
             return None
         finally:
             self._in_accept = False
+
+    def _accept(self) -> socket.socket | None:
+        if not self.may_accept():
+            return None
+        try:
+            client, _ = self.listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self.shortage.pause_after_accept(error)
+            return None
         self.admit(client)
         self.narration.tell(client, "connected")
         return client
@@ -252,9 +275,9 @@ class Server:
         limit = min(most, self.settings.max_clients or most)
         self.settings = replace(self.settings, max_clients=limit)
 
-    def new_talk(self, client: socket.socket) -> Talk:
+    def new_talk(self, client: socket.socket, scratch: Scratch | None = None) -> Talk:
         """Return the talk to hold with a client that was just accepted."""
-        return self.narration.new_talk(self.settings.terms, client)
+        return self.narration.new_talk(self.settings.terms, client, scratch)
 
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""

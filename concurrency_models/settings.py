@@ -24,6 +24,7 @@ class Settings:
     family: a key of `FAMILIES`. host, port: where to listen; path: the socket file, for `unix`.
     transport: one of `TRANSPORTS`; over a unix socket, `tcp` stands for its stream.
     backlog: connections that the kernel completes and queues before anyone accepts them.
+    nodelay: send at once what could wait for more to go with it (TCP_NODELAY).
     idle_timeout: how long a client may stay silent, or leave its answers unread.
     grace: how long stopping may take. workers: the size of a pool, None for the model's own.
     verbose: print a line for each connection and message.
@@ -35,6 +36,7 @@ class Settings:
     path: str = ""
     transport: str = "tcp"
     backlog: int = 128
+    nodelay: bool = True
     terms: Terms = field(default_factory=Terms)
     max_clients: int | None = None
     idle_timeout: float | None = None

@@ -13,11 +13,13 @@ PAUSE_SECONDS: Final = 0.1
 
 CLIENT_GONE: Final = frozenset(
     {
-        errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EOPNOTSUPP, errno.ENOPROTOOPT,
-        errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+        errno.ECONNABORTED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EPROTO, errno.EPERM,
+        errno.EOPNOTSUPP, errno.ENOPROTOOPT, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN,
+        errno.EHOSTUNREACH, getattr(errno, "ENONET", errno.EHOSTUNREACH),
     }
 )  # fmt: skip
-"""What accept(2) reports of a client that left, or never got, through: the next one may be fine."""
+"""What accept(2) reports of a client that left, or never got, through: the next one may be fine.
+EPERM is a firewall's; macOS knows no ENONET."""
 
 SHORTAGES: Final = {
     errno.EMFILE: "file descriptors (this process may open no more: see 'ulimit -n')",
@@ -26,6 +28,7 @@ SHORTAGES: Final = {
     errno.ENOMEM: "memory",
     errno.ETOOMANYREFS: "room where clients wait for a worker process",
     errno.EAGAIN: "processes or threads (see 'ulimit -u')",
+    errno.EPERM: "the right to start processes or threads",
 }
 """What we can run out of: there will be room again once somebody leaves."""
 
@@ -57,15 +60,18 @@ class Shortage:
         """Leave new clients waiting for `PAUSE_SECONDS`."""
         self._until = time.monotonic() + PAUSE_SECONDS
 
-    def pause_after(self, error: BaseException) -> None:
-        """Judge an error in accepting or starting.
+    def pause_after_accept(self, error: OSError) -> None:
+        """Judge an error in accepting: a client that is gone costs no pause; see `pause_after`."""
+        if error.errno not in CLIENT_GONE:
+            self.pause_after(error)
 
-        A client that is gone costs no pause. A shortage is reported and costs `PAUSE_SECONDS`.
-        Anything else is a mistake in the program and is raised again.
+    def pause_after(self, error: BaseException) -> None:
+        """Judge an error in starting a thread or process.
+
+        A shortage is reported and costs `PAUSE_SECONDS`. Anything else is a mistake in the program
+        and is raised again.
         """
         number = error.errno if isinstance(error, OSError) else None
-        if number in CLIENT_GONE:
-            return
         if isinstance(error, RuntimeError) and "start new thread" in str(error):
             number = errno.EAGAIN  # all that `threading` says of it
         if number not in SHORTAGES:

@@ -1,20 +1,22 @@
 """The conversation, with no socket in sight: bytes that arrived go in, bytes to send come out.
 
 A `Talk` frames, bounds and answers the messages of one client. It never does I/O, so that blocking
-loops and event loops drive the very same object, and a test needs nothing but bytes.
+loops and event loops drive the very same object, and a test needs nothing but bytes. A message is
+answered where it was received: the reply's front is written before it, and it is never copied.
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from concurrency_models import work
+from concurrency_models.inbox import FIRST_SIZE, RECEIVE_SIZE, Bytes, Inbox, Scratch
 
-HEADER_SIZE: Final = 4
+HEADER: Final = struct.Struct("!I")
+
+HEADER_SIZE: Final = HEADER.size
 """Bytes in front of a message under `length` framing: its size, unsigned, big-endian."""
-
-RECEIVE_SIZE: Final = 65_536
-"""Bytes to ask of one `recv`: as much as a client may make us hold before we look at it."""
 
 LARGEST_LENGTH: Final = 2 ** (8 * HEADER_SIZE) - 1
 """The largest size, in bytes, that such a header can say."""
@@ -22,7 +24,7 @@ LARGEST_LENGTH: Final = 2 ** (8 * HEADER_SIZE) - 1
 LARGEST_DATAGRAM: Final = 65_507
 """The most that fits into one UDP datagram over IPv4, in bytes: 65,535 less the headers."""
 
-TALKS: Final = ("greet", "once", "loop")
+TALK_KINDS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
 
@@ -34,7 +36,7 @@ class Terms:
     """What both sides of a conversation agree on.
 
     framing: a key of `FRAMINGS`. reply_prefix: bytes put before each message in its answer.
-    max_message: the longest message that is answered, in bytes. kind: one of `TALKS`.
+    max_message: the longest message that is answered, in bytes. kind: one of `TALK_KINDS`.
     work: whether a message may ask for work, see `concurrency_models.work`.
     """
 
@@ -45,198 +47,216 @@ class Terms:
     work: bool = False
 
 
-class RawSplitter:
+def raw_frame_end(_data: Bytes, _start: int, _looked: int, end: int) -> int:
     """No framing: whatever one `recv` returned counts as a message. What beginners write.
 
     TCP promises a stream of bytes and no more, so two messages sent back to back may arrive as one
     and a long one in pieces. Kept so that a class can watch it happen.
     """
-
-    pending_size: ClassVar[int] = 0
-    """Bytes held back because they are not yet a whole message; raw never holds any."""
-
-    def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
-        self.too_long: int | None = None
-        """The size, in bytes, of a message over the limit; what follows it is not looked at."""
-
-    def split(self, data: bytes) -> list[bytes]:
-        """Take bytes that arrived, return the messages that they complete, in order."""
-        if len(data) > self._max_message:
-            self.too_long = len(data)
-            return []
-        return [data]
-
-    @staticmethod
-    def frame(message: bytes) -> bytes:
-        """Return the bytes that carry `message` over the stream."""
-        return message
+    return end
 
 
-class LineSplitter:
-    r"""A message ends with a newline, as people type it into `nc` or `telnet`.
+def line_frame_end(data: Bytes, _start: int, looked: int, end: int) -> int:
+    """A message ends with a newline, as people type it into `nc` or `telnet`.
 
     A carriage return before the newline belongs to the message; an answer ends as its message did.
     """
-
-    def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
-        self._pending = bytearray()
-        self.too_long: int | None = None
-
-    @property
-    def pending_size(self) -> int:
-        return len(self._pending)
-
-    def split(self, data: bytes) -> list[bytes]:
-        *ends, rest = data.split(b"\n")
-        messages: list[bytes] = []
-        for end in ends:
-            message = end
-            if self._pending:  # only the new bytes were searched: a dribbled line costs no rescans
-                message = bytes(self._pending) + end
-                self._pending.clear()
-            if len(message) > self._max_message:
-                self.too_long = len(message)
-                return messages
-            messages.append(message)
-        self._pending += rest
-        if len(self._pending) > self._max_message:
-            self.too_long = len(self._pending)
-        return messages
-
-    @staticmethod
-    def frame(message: bytes) -> bytes:
-        return message + b"\n"
+    newline = data.find(b"\n", looked, end)  # new bytes only: a dribbled line costs no rescans
+    return newline + 1 if newline >= 0 else end + 1
 
 
-class LengthSplitter:
+def length_frame_end(data: Bytes, start: int, _looked: int, end: int) -> int:
     """The size of a message goes before it, so that any bytes at all may be in it."""
-
-    def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
-        self._pending = bytearray()
-        self.too_long: int | None = None
-
-    @property
-    def pending_size(self) -> int:
-        return len(self._pending)
-
-    def split(self, data: bytes) -> list[bytes]:
-        # Nearly always, exactly one whole message arrives. Looking for that first takes a third off
-        # the cost of a talk and spares every such message a copy into and out of a buffer.
-        size = len(data) - HEADER_SIZE
-        if 0 <= size <= self._max_message and not self._pending:
-            header = size.to_bytes(HEADER_SIZE, "big")
-            if data[:HEADER_SIZE] == header:
-                return [data[HEADER_SIZE:]]
-        self._pending += data
-        return self._take_whole_messages()
-
-    def _take_whole_messages(self) -> list[bytes]:
-        messages: list[bytes] = []
-        start = 0
-        while len(self._pending) - start >= HEADER_SIZE:
-            body = start + HEADER_SIZE
-            size = int.from_bytes(self._pending[start:body], "big")
-            if size > self._max_message:
-                self.too_long = size
-                break
-            if len(self._pending) < body + size:
-                break
-            messages.append(bytes(self._pending[body : body + size]))
-            start = body + size
-        del self._pending[:start]
-        return messages
-
-    @staticmethod
-    def frame(message: bytes) -> bytes:
-        return len(message).to_bytes(HEADER_SIZE, "big") + message
+    message = start + HEADER_SIZE
+    if end < message:
+        return message
+    size: int = HEADER.unpack_from(data, start)[0]
+    return message + size
 
 
-Splitter = RawSplitter | LineSplitter | LengthSplitter
+def no_header(_size: int) -> bytes:
+    """Nothing stands before a message, whatever its size."""
+    return b""
 
-FRAMINGS: Final[dict[str, type[Splitter]]] = {
-    "length": LengthSplitter,
-    "line": LineSplitter,
-    "raw": RawSplitter,
+
+@dataclass(frozen=True)
+class Framing:
+    """How the end of a message is known.
+
+    frame_end: where in `data` the frame that begins at `start` ends, as far as can be told from the
+    bytes up to `end`, those before `looked` having been searched; one that is not whole yet ends
+    beyond `end`. header: returns what goes before a message of so many bytes. trailer: what goes
+    behind it.
+    """
+
+    frame_end: Callable[[Bytes, int, int, int], int]
+    header: Callable[[int], bytes] = no_header
+    trailer: bytes = b""
+
+
+FRAMINGS: Final[dict[str, Framing]] = {
+    "length": Framing(length_frame_end, header=HEADER.pack),
+    "line": Framing(line_frame_end, trailer=b"\n"),
+    "raw": Framing(raw_frame_end),
 }
-"""How the end of a message is known: name -> the class that splits a stream that way."""
 
 
 def frame(framing: str, message: bytes) -> bytes:
     """Return the bytes that carry `message` under `framing`, a key of `FRAMINGS`."""
-    return FRAMINGS[framing].frame(message)
+    how = FRAMINGS[framing]
+    return how.header(len(message)) + message + how.trailer
 
 
 class Talk:
     """One conversation with one client, from its first byte to its last.
 
-    Whoever drives it sends what `open()` and `receive()` return, in order, and closes the
-    connection once `over` is true and all of that is sent.
+    Whoever drives it receives into `room`, sends what `open` and `received` return, in order, and
+    closes the connection once `over` is true and all of that is sent. A reply may lie in memory
+    that is received into next: have it sent before, or `detached`.
+
+    scratch: memory that it shares with other talks, see `scratch_for`; None if it does not.
     """
 
-    def __init__(self, terms: Terms) -> None:
+    __slots__ = (
+        "_before", "_behind", "_frame_end", "_front", "_front_size", "_growth", "_header",
+        "_headroom", "_largest_frame", "_once", "_plain", "_prefix", "_terms", "inbox", "over",
+    )  # fmt: skip
+
+    in_place: ClassVar[bool] = True
+    """Whether messages are sent from where they were received, and `answer` sees none of them."""
+
+    def __init__(self, terms: Terms, scratch: Scratch | None = None) -> None:
         self._terms = terms
+        framing = FRAMINGS[terms.framing]
         # Looked up for every message, so each is one step away.
         self._prefix = terms.reply_prefix
+        self._headroom = len(terms.reply_prefix)
         self._once = terms.kind == "once"
-        self._work = terms.work
-        self._splitter = FRAMINGS[terms.framing](terms.max_message)
-        self._split: Callable[[bytes], list[bytes]] = self._splitter.split
-        self._frame: Callable[[bytes], bytes] = self._splitter.frame
+        self._plain = self.in_place and not terms.work and not self._once
+        self._frame_end = framing.frame_end
+        self._header = framing.header
+        self._before = len(framing.header(0))
+        self._behind = len(framing.trailer)
+        self._growth = self._headroom - self._before - self._behind
+        self._front_size = -1
+        self._front = b""
+        self._largest_frame = self._before + terms.max_message + self._behind
+        # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
+        first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
+        self.inbox = Inbox(len(terms.reply_prefix), first_size, scratch)
         self.over = False
         """True once there is nothing more to say: close when all is sent."""
+
+    def room(self) -> memoryview:
+        """Return memory to receive into, a byte at the least; `received` is to be told how much."""
+        return self.inbox.room()
 
     @property
     def mid_message(self) -> bool:
         """Whether a part of a message has arrived and the rest has not."""
-        return not self.over and self._splitter.pending_size > 0
+        return not self.over and self.inbox.end > self.inbox.start
 
     def open(self) -> bytes:
         """Return what the server says first, unasked: nothing, except under `greet`."""
         if self._terms.kind != "greet":
             return b""
         self.over = True
-        return self._frame(GREETING)
+        return frame(self._terms.framing, GREETING)
 
-    def receive(self, data: bytes) -> bytes:
-        """Take bytes as `recv` returned them and return the bytes to send: every answer now due.
+    def received(self, size: int) -> bytes | memoryview:
+        """Take the `size` bytes that came into `room`; return those to send: every answer now due.
 
-        `b""` in means that the client hung up; the talk is then over. Never raises, whatever the
-        bytes; holds back `max_message` bytes and what one `recv` returned, at the most.
+        0 means that the client hung up; the talk is then over. Never raises, whatever the bytes;
+        holds back `max_message` bytes and what one `recv` returned, at the most.
         """
-        if not data:
+        if not size or self.over:
             self.over = True
-        if self.over:
             return b""
+        inbox = self.inbox
+        start, looked = inbox.start, inbox.end
+        end = looked + size
+        # Nearly always, exactly one whole message has come.
+        if looked == start and end < inbox.brim and self._plain:
+            frame_end = self._frame_end(inbox.data, start, start, end)
+            if frame_end == end and end - start <= self._largest_frame:
+                return self._answer_in_place(start, end)
+        return self._answers(start, looked, end)
+
+    def receive(self, data: bytes) -> bytes | memoryview:
+        """Do as `received` for bytes that something else has received."""
+        room = self.room()
+        if len(data) <= len(room):
+            room[: len(data)] = data
+            return self.received(len(data))
         replies = []
-        for message in self._split(data):
-            replies.append(self._frame(self.answer(message)))
-            if self._once:
-                self.over = True
-                break
-        if self._splitter.too_long is not None and not self.over:
-            self.over = True
-            refusal = self._refusal(self._splitter.too_long, self._terms.max_message)
-            replies.append(self._frame(refusal))
+        while data:
+            replies.append(bytes(self.receive(data[: len(room)])))
+            data = data[len(room) :]
+            room = self.room()
         return b"".join(replies)
+
+    def detached(self, reply: bytes | memoryview) -> memoryview:
+        """Return a reply, or what is left to send of it, so that it outlives what others receive.
+
+        This talk itself must not receive before it is sent.
+        """
+        return self.inbox.detached(memoryview(reply))
+
+    def _answer_in_place(self, start: int, end: int) -> memoryview:
+        """Write before a whole message what makes it an answer; the message stays where it is."""
+        if end - start != self._front_size:
+            self._front_size = end - start
+            self._front = self._header(self._front_size + self._growth) + self._prefix
+        view = self.inbox.view
+        begin = start - self._headroom
+        view[begin : start + self._before] = self._front
+        return view[begin:end]
+
+    def _answers(self, start: int, looked: int, end: int) -> bytes | memoryview:
+        """Answer all whole messages; refuse one that is too long, and look at nothing behind it."""
+        inbox = self.inbox
+        frames = []
+        last_word = b""
+        while start < end and not self.over:
+            frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
+            if frame_end - start > self._largest_frame:
+                self.over = True
+                size = frame_end - start - self._before - self._behind
+                last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
+            elif frame_end <= end:
+                frames.append((start, frame_end))
+                start = frame_end
+                self.over = self._once
+            else:
+                break
+        reply: bytes | memoryview
+        if len(frames) == 1 and self._plain and not last_word:
+            reply = self._answer_in_place(*frames[0])
+        else:
+            reply = b"".join([*(self._answer_apart(*one) for one in frames), last_word])
+        inbox.hold(end if self.over else start, end)
+        return reply
+
+    def _answer_apart(self, start: int, frame_end: int) -> bytes:
+        message = self.inbox.view[start + self._before : frame_end - self._behind]
+        return frame(self._terms.framing, self.answer(bytes(message)))
 
     def receive_datagram(self, message: bytes) -> bytes:
         """Take a message that came as one datagram and return the one to send back: no framing."""
         if len(message) > self._terms.max_message:
-            return self._refusal(len(message), self._terms.max_message)
+            return refusal(len(message), self._terms.max_message)
         answer = self.answer(message)
         if len(answer) > LARGEST_DATAGRAM:
-            return self._refusal(len(message), LARGEST_DATAGRAM - len(self._prefix))
+            return refusal(len(message), LARGEST_DATAGRAM - len(self._prefix))
         return answer
 
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
-        if self._work:
+        if self._terms.work:
             message = work.perform(message)
         return self._prefix + message
 
-    @staticmethod
-    def _refusal(size: int, limit: int) -> bytes:
-        return b"message of %d bytes is over the limit of %d bytes" % (size, limit)
+
+def refusal(size: int, limit: int) -> bytes:
+    """Return what is said to a client whose message has more bytes than it may."""
+    return b"message of %d bytes is over the limit of %d bytes" % (size, limit)

@@ -4,6 +4,7 @@ What they count lies in memory that all share, so that it survives a worker that
 """
 
 import ctypes
+import fcntl
 import multiprocessing
 import os
 import selectors
@@ -20,6 +21,9 @@ from typing import Final, Self
 from concurrency_models.lifeline import Lifeline
 from concurrency_models.server import Datagram, Server
 from concurrency_models.settings import Settings
+
+PIPE_BYTES: Final = 65_536
+"""What a pipe takes on Linux, unless asked for more."""
 
 RESTART_SECONDS: Final = 1.0
 """The shortest time from one start of a worker to the next: one that dies at once must not have us
@@ -42,15 +46,18 @@ def pool_size(settings: Settings, default: int) -> int:
 class Tokens:
     """Permits that processes take and give back: a byte in a pipe for each.
 
-    A pipe takes 65,536 bytes and so no more permits. A semaphore of `multiprocessing` would do, but
-    has a name in the file system, and when its owner is killed a warning about it is printed.
+    A semaphore of `multiprocessing` would do, but has a name in the file system, and when its owner
+    is killed a warning about it is printed.
     """
 
     def __init__(self, count: int) -> None:
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
         for end in self._reader, self._writer:
             os.set_blocking(end.fileno(), False)
-        os.write(self._writer.fileno(), bytes(count))
+        with suppress(AttributeError, OSError):  # not on Linux, or more than this user may have
+            fcntl.fcntl(self._writer.fileno(), fcntl.F_SETPIPE_SZ, max(count, PIPE_BYTES))
+        self.count = os.write(self._writer.fileno(), bytes(count)) if count else 0
+        """How many there are: as many as fit into the pipe, which may be fewer than asked for."""
 
     def take(self) -> bool:
         """Take a permit and return True, or return False when there is none."""
@@ -180,6 +187,9 @@ class WorkerPool:
         self._lifeline = Lifeline(server)
         self._settings = replace(server.settings, max_clients=None)
         self.ledger = Ledger(len(listeners), room)
+        if room and self.ledger.room and self.ledger.room.count < room:
+            most = self.ledger.room.count
+            server.warn(f"workers share places for {most:,} clients at the most, and not {room:,}")
         self.workers = [Worker(number, listener) for number, listener in enumerate(listeners)]
 
     def __enter__(self) -> Self:
@@ -276,5 +286,10 @@ def run_worker(
 def how_it_ended(process: BaseProcess) -> str:
     """Return who ended and why, as far as the exit status tells."""
     code = process.exitcode or 0
-    why = f"with status {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    if code >= 0:
+        why = f"with status {code}"
+    elif -code in set(signal.Signals):
+        why = f"by {signal.Signals(-code).name}"
+    else:
+        why = f"by signal {-code}"  # one of the real-time signals, most of which have no name
     return f"worker process {process.pid} was ended {why}"

@@ -4,11 +4,16 @@ import shutil
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from loadgen.servers import interpreters
 from tests.registry import registry_mismatch
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
+
+# On a machine that others use as well, how long an example took says nothing about the code.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:

@@ -9,6 +9,7 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import environment
+from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally, Tally, Turn
@@ -134,6 +135,18 @@ def in_turns(model: str, lives: Sequence[Sequence[int]]) -> list[Run]:
 def starving(model: str = "iterative", trial: int = 1) -> Run:
     """A run in which one of 10 clients had everything."""
     return replace(run(model, trial), tally=tally(group_tally(per_client=20_000, served=1)))
+
+
+def mixed(paced: int, trial: int = 1) -> Run:
+    """A run of a closed loop, 1,000 messages/s, beside a group that asks for as many and gets less.
+
+    `paced` is how many messages/s that group got.
+    """
+    by_the_clock = group_tally(10, int(paced * WINDOW / 10), name="paced")
+    by_the_clock.lateness = Histogram()
+    asked = plan(Group(10), Group(10, "paced", rate_per_second=1000.0))
+    counts = tally(group_tally(10, 200), by_the_clock)
+    return replace(run(trial=trial, plan=asked), tally=counts, server=cost(0.4))
 
 
 def result(*runs: Run, **changes: object) -> Result:

@@ -8,7 +8,7 @@ import pytest
 from loadgen.judge.audit import audit
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
-from loadgen.record.tally import GroupTally, Tally
+from loadgen.record.tally import GroupTally, Tally, Turn
 from tests.runs import PLAN, group_tally, run, starving, tally
 
 
@@ -126,3 +126,16 @@ def test_a_run_that_did_not_happen_is_invalid_and_says_why() -> None:
     found = audit(Run("thread", PLAN, problem="it did not start"))
     assert not found.valid
     assert found.failures[0].detail == "it did not start"
+
+
+def test_turns_are_as_many_as_asked_and_none_is_cut_in_half() -> None:
+    """A little late to each is no fault: their rates are over the time that was measured."""
+
+    def failures(*seconds: float) -> list[str]:
+        turns = [Turn(number, 100.0, one) for number, one in enumerate(seconds, start=1)]
+        sound = run(plan=replace(PLAN, turns=2))
+        assert sound.tally is not None
+        return failed(replace(sound, tally=replace(sound.tally, turns=turns)))
+
+    assert failures(1.0, 1.2) == []
+    assert failures(1.0) == failures(1.0, 0.4) == ["window as long as asked"]

@@ -8,7 +8,7 @@ from concurrency_models.backends import MODELS
 from loadgen.command.server_options import models_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.servers import interpreters
 from loadgen.servers.candidates import choose
 from loadgen.servers.problem import TargetError

@@ -9,7 +9,7 @@ from loadgen.fleet import ceiling
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Ceiling
+from loadgen.record.result import Ceiling, Run
 from tests.runs import run as a_run
 from tests.runs import tally
 
@@ -27,6 +27,20 @@ def test_the_ceiling_is_measured_against_a_server_of_the_projects_own(
     assert found.messages_per_second > 3 / 5.0 * 10  # nobody thinks while it is measured
     assert 0 < found.busiest_worker_cpu <= 1.1
     assert found.server_cpu_cores is not None
+
+
+def test_several_workers_are_taken_for_the_like_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Plan] = []
+
+    def observe(run: Run, *_: object) -> Run:
+        seen.append(run.plan)
+        return replace(a_run(), plan=run.plan)
+
+    monkeypatch.setattr(ceiling, "observe", observe)
+    found = measure_ceiling(replace(SHORT, groups=(Group(7),), workers=3), threading.Event())
+    assert found is not None
+    assert [(plan.workers, plan.clients) for plan in seen] == [(1, 3)]
+    assert (found.workers, found.messages_per_second) == (3, 3000)
 
 
 def test_silent_clients_have_no_ceiling() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadgen.engine.client import ENDED, FREE, RETRYING, WAITING, Client
+from loadgen.engine.client import CONNECTING, ENDED, FREE, RETRYING, WAITING, Client
 from loadgen.engine.group_state import GroupState
 from loadgen.engine.poller import READABLE, WRITABLE
 from loadgen.engine.share import Share
@@ -122,3 +122,39 @@ def test_under_churn_a_failure_is_tried_again_later(listener: socket.socket) -> 
     client.ready(WRITABLE)
     assert (client.state, client.trouble) == (RETRYING, "ECONNREFUSED")
     assert loop.asked[2:] == ["unregister", "settled", "wake"]
+
+
+def test_what_falls_due_while_it_connects_is_sent_then(listener: socket.socket) -> None:
+    client, _ = client_of(Group(1, rate_per_second=10.0), listener.getsockname())
+    client.fall_due(5)  # it has not begun to connect: nobody is there to send it
+    client.state = CONNECTING
+    client.fall_due(7)
+    assert client.group.due_messages == 1
+    client.connect()
+    assert (client.state, client.due) == (WAITING, 7)
+    client.close()
+
+
+def test_what_falls_due_for_one_that_is_gone_has_failed(listener: socket.socket) -> None:
+    client, _ = client_of(Group(1, rate_per_second=10.0), listener.getsockname())
+    client.connect()
+    client.fail("ECONNRESET")
+    client.fall_due(7)
+    assert client.state == ENDED
+    assert client.group.due_messages == client.group.tally.failed == 1
+
+
+def test_a_reply_behind_other_bytes_is_not_right(listener: socket.socket) -> None:
+    client, _ = client_of(Group(1), listener.getsockname())
+    client.connect()
+    peer, _ = listener.accept()
+    with peer:
+        reply_to(client, peer)
+        assert client.steady
+        size = len(client.expected)
+        client.received(b"x" * (size - 1))
+        assert not client.steady  # else the hot loop would find the next one right
+        client.received(client.expected)
+        assert client.group.tally.wrong == 1
+        assert client.answered == 1
+    client.close()

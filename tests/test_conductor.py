@@ -9,13 +9,15 @@ from itertools import pairwise
 import psutil
 import pytest
 
-from loadgen.fleet import conductor
+from loadgen.fleet import conductor, worker
 from loadgen.fleet.conductor import LoadError, run_load
 from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
+from loadgen.judge.audit import audit
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
+from loadgen.record.result import Run
 from tests.known_servers import Counter, serving, talk
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
@@ -46,6 +48,14 @@ def test_workers_share_the_clients_and_add_up() -> None:
     assert [lane.client for lane in a.lanes] == list(range(7))
     assert tally.unaccounted == 0
     assert not workers_of_this_process()
+
+
+def test_groups_that_do_not_divide_leave_no_worker_without_a_client() -> None:
+    groups = Group(1, "a"), Group(1, "b")
+    plan = Plan(groups, workers=2, duration_seconds=0.2, warmup_seconds=0)
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint)
+    assert [group.served for group in tally.groups] == [1, 1]
 
 
 def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
@@ -218,6 +228,40 @@ def test_a_killed_worker_is_named_and_the_others_are_kept() -> None:
     assert "was ended by SIGKILL" in tally.stopped_early
     assert tally.groups[0].clients == 2
     assert tally.unaccounted == 0
+
+
+def test_a_run_that_lost_a_worker_is_not_valid() -> None:
+    plan = Plan((Group(4),), workers=2, duration_seconds=0.3)
+
+    def kill_one(event: Event) -> None:
+        if isinstance(event, WindowOpened):
+            workers_of_this_process()[0].kill()
+
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint, on_event=kill_one)
+    failures = audit(Run("thread", plan, tally=tally)).failures
+    assert [check.name for check in failures] == ["clients add up"]
+    assert "4 clients asked for, 2 counted" in failures[0].detail
+
+
+@pytest.mark.parametrize("moment", [Snapshot, WindowOpened])
+def test_a_worker_that_is_stopped_is_given_up_on(
+    moment: type[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SILENT_SECONDS", 1.0)
+    plan = Plan((Group(4),), workers=2, duration_seconds=0.6)
+    stopped: list[psutil.Process] = []
+
+    def stop_one(event: Event) -> None:
+        if isinstance(event, moment) and not stopped:
+            stopped.append(workers_of_this_process()[0])
+            stopped[0].suspend()
+
+    with serving(talk()) as endpoint:
+        tally = run_load(plan, endpoint, on_event=stop_one)
+    assert "said nothing for 1 s" in (tally.stopped_early or "")
+    assert tally.groups[0].clients == 2
+    assert not stopped[0].is_running()
 
 
 def test_without_any_worker_left_there_is_a_clear_error() -> None:

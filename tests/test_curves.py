@@ -1,5 +1,6 @@
 """Curves over made-up rows, whose knees and slopes can be worked out by hand."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,11 +8,15 @@ import pytest
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of
 from loadgen.command.status import USAGE_ERROR
+from loadgen.judge.analysis import analyse
 from loadgen.judge.curves import Curve, curves, least_squares
+from loadgen.judge.document import document
+from loadgen.judge.verdict import GENERATOR, SERVER, WAITING
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
-from loadgen.record.result import Run
+from loadgen.plan.validation import PlanError
+from loadgen.record.files import dumps
+from loadgen.record.result import Ceiling, Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show import curve_tables
 from tests.runs import cost, group_tally, result, rows, run, tally
@@ -55,6 +60,18 @@ def test_a_curve_that_still_rises_has_no_known_knee() -> None:
     assert (curve.knee, curve.rising) == (10, True)
     assert curve.bend is None
     assert "still rises at 10 clients" in curve_tables.sentence(curve)
+
+
+def test_a_knee_that_the_generator_made_is_not_called_the_servers() -> None:
+    # The engine reached hardly more under 100 clients, against a server that does nothing.
+    ceiling = Ceiling(10_500.0, 0.9, 0.4, 1, plan=one_run(100).plan)
+    found = result(*ALL, ceilings=(ceiling,))
+    [curve] = analyse(found).curves
+    assert [point.bound for point in curve.points] == [WAITING, SERVER, GENERATOR, SERVER]
+    assert (curve.knee, curve.generator_knee, curve.bend) == (10, True, None)
+    assert "the load generator could do no more" in curve_tables.sentence(curve)
+    saved = json.loads(dumps(document(analyse(found))))
+    assert Result.from_json(saved).ceilings == (ceiling,)
 
 
 @pytest.mark.parametrize(

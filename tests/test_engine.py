@@ -15,6 +15,7 @@ from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally, Tally
 from tests.known_servers import (
     PREFIX,
+    Conversation,
     Counter,
     framed,
     nobody_listening,
@@ -45,7 +46,10 @@ def audited(tally: Tally) -> Tally:
     for group in tally.groups:
         assert sum(group.answered_per_client) == group.answered_in_window <= group.answered
         assert sum(group.timeline) == group.answered_in_window
-        assert group.service.count == group.response.count == group.answered_in_window
+        assert group.service.count == group.answered_in_window
+        # In an open loop, what is owed at the close has its age there.
+        owed = group.response.count - group.answered_in_window
+        assert 0 <= owed <= group.intended - group.answered_in_window
         assert group.bytes_received >= group.expected_bytes_received
         if group.intended == group.answered:
             assert group.bytes_received == group.expected_bytes_received
@@ -310,6 +314,58 @@ def test_a_stall_shows_in_an_open_loop_as_arithmetic_says() -> None:
     assert group.answered_in_window == pytest.approx(400, abs=20)
 
 
+def test_what_a_server_that_hangs_owes_counts_as_at_least_as_late_as_it_is() -> None:
+    """Of 200 messages in 1 s, 50 are answered at once, and the other 150 never.
+
+    Their ages at the end run from 0 to 0.75 s, so that half of all were due 0.25 s before or more.
+    """
+    numbers = Counter()
+
+    def hang(client: socket.socket) -> None:
+        while message := read_message(client):
+            if numbers.next() <= 50:
+                client.sendall(framed(PREFIX + message))
+
+    with serving(hang) as endpoint:
+        group = measure(endpoint, Group(2, rate_per_second=200), duration_seconds=1.0)
+    p50 = group.response.percentile(50)
+    assert p50 is not None
+    assert 0.15 < p50 < 0.35
+    assert group.intended == pytest.approx(200, abs=30)
+    assert group.response.count == group.answered_in_window + group.waiting
+    assert (group.answered, group.waiting) == (50, group.intended - 50)
+
+
+def slow(seconds: float) -> Conversation:
+    """Take so long for each message, as a server does that is busy with it."""
+
+    def conversation(client: socket.socket) -> None:
+        while message := read_message(client):
+            threading.Event().wait(seconds)
+            client.sendall(framed(PREFIX + message))
+
+    return conversation
+
+
+def test_what_was_due_at_the_end_is_still_sent() -> None:
+    with serving(slow(0.012)) as endpoint:
+        group = measure(endpoint, Group(1, rate_per_second=100), duration_seconds=0.3)
+    assert group.answered_in_window < group.intended
+    assert (group.answered, group.waiting) == (group.intended, 0)
+
+
+def test_a_reply_is_waited_for_as_long_as_one_took_before() -> None:
+    with serving(slow(0.7)) as endpoint:
+        group = measure(endpoint, Group(1), duration_seconds=1.0)
+    assert (group.answered, group.waiting) == (2, 0)
+
+
+def test_a_rate_and_a_number_of_messages_intend_no_more_than_the_number() -> None:
+    with serving(slow(0.02)) as endpoint:
+        group = measure(endpoint, Group(2, rate_per_second=2000), messages_per_client=5)
+    assert group.intended == group.answered == 10
+
+
 @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
 def test_open_loop_keeps_its_rate(arrivals: str) -> None:
     with serving(talk()) as endpoint:
@@ -362,6 +418,7 @@ def test_churn_opens_a_connection_for_every_few_messages() -> None:
     with serving(talk()) as endpoint:
         group = measure(endpoint, Group(4, messages_per_connection=3), messages_per_client=9)
     assert (group.answered, group.connections, group.connect.count) == (36, 12, 12)
+    assert group.first_reply.count == 12  # each connection waits at the door
     assert (group.connected, group.served, group.errors) == (4, 4, {})
 
 

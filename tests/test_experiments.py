@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from concurrency_models.backends import MODELS
 from concurrency_models.talk import FRAMINGS
+from loadgen.command.main import main
+from loadgen.command.status import INTERRUPTED
 from loadgen.experiments import judge, predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.clients import BackToBack, Holders, NeverReads
@@ -31,7 +35,8 @@ from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Claim, Run, load
+from loadgen.record.files import read_result
+from loadgen.record.result import Claim, Run
 from loadgen.record.tally import Tally
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
@@ -486,7 +491,7 @@ def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> 
         assert part in done.stdout
     assert done.stdout.index("Measured") < done.stdout.index("Expected")
     [folder] = tmp_path.iterdir()
-    outcome = load(folder).experiment
+    outcome = read_result(folder).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert outcome.predictions[0] == "length, small"
@@ -504,7 +509,7 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
     done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
     assert done.returncode == 0, done.stderr
     assert f"report in {tmp_path / 'report.html'}" in done.stderr
-    outcome = load(old).experiment
+    outcome = read_result(old).experiment
     assert outcome is not None
     assert outcome.name == "sticky"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
@@ -518,3 +523,22 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
 def test_every_framing_is_tried() -> None:
     tried = {case.plan.framing for case in EXPERIMENTS["sticky"].cases}
     assert tried == set(FRAMINGS)
+
+
+def test_an_experiment_that_is_interrupted_while_it_is_judged_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    experiment = tiny(Case("here", "selectors", SHORT))
+    monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
+    plain = judge.claims
+
+    def interrupted(*arguments: Any) -> tuple[Claim, ...]:
+        signal.raise_signal(signal.SIGINT)
+        return plain(*arguments)
+
+    monkeypatch.setattr(judge, "claims", interrupted)
+    words = ("experiment", "tiny", "--quick", "--quiet", "--folder", str(tmp_path))
+    assert main(words) == INTERRUPTED
+    outcome = read_result(tmp_path / "tiny").experiment
+    assert outcome is not None
+    assert outcome.reading == "It does."

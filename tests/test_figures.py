@@ -14,7 +14,7 @@ from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
-from tests.runs import PLAN, cost, group_tally, run, starving, tally
+from tests.runs import PLAN, cost, group_tally, mixed, run, starving, tally
 
 
 def test_rates_belong_to_the_window() -> None:
@@ -26,8 +26,9 @@ def test_rates_belong_to_the_window() -> None:
     assert found.warmup_seconds == pytest.approx(0.49)
 
 
-def test_connections_per_second_are_those_of_the_connecting() -> None:
-    assert figures(run()).connections_per_second == pytest.approx(10 / 0.01)
+def test_how_fast_lasting_clients_connect_is_no_figure_of_the_servers() -> None:
+    assert figures(run()).connections == 10
+    assert figures(run()).connections_per_second is None
 
 
 def test_under_churn_they_are_those_of_the_window() -> None:
@@ -94,6 +95,16 @@ def test_silent_clients_are_not_treated_unfairly() -> None:
     assert found.groups["idle"].fairness is None
     assert found.groups["idle"].messages_per_second is None
     assert found.groups["busy"].messages == 400
+
+
+def test_what_unlike_groups_got_is_neither_compared_nor_added_up() -> None:
+    found = figures(mixed(paced=100))
+    assert (found.requested_per_second, found.response_seconds) == (None, None)
+    assert (found.fairness, found.least_served, found.most_served) == (None, None, None)
+    assert found.messages_per_second == 1100
+    assert found.groups["paced"].requested_per_second == 1000
+    assert found.groups["paced"].response_seconds is not None
+    assert [found.groups[name].fairness for name in ("paced", "all")] == [1.0, 1.0]
 
 
 def test_the_servers_cost() -> None:

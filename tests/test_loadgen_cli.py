@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS as ALL
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers.found import listens
@@ -93,6 +94,7 @@ def test_without_a_server_it_compares_the_five_models_and_saves_the_result(tmp_p
     data = json.loads((folder / "run.json").read_text())
     assert {run["model"] for run in data["runs"]} == MODELS
     assert data["command"][:3] == ["python", "-m", "loadgen"]
+    assert data["version"] == __version__
     assert data["environment"]["python"]
     text = (folder / "tables.md").read_text()
     for model in MODELS:
@@ -121,6 +123,40 @@ def test_trials_of_several_models_are_interleaved_by_the_seed() -> None:
     for row in data["summary"]:
         interval = row["estimates"]["messages_per_second"]
         assert interval["low"] <= interval["mean"] <= interval["high"]
+
+
+def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing() -> None:
+    words = ("--model", "thread", "--model", "selectors", *QUICK, "--turn", "0.1", "--lives", "2")
+    runs = as_json(*words).data["runs"]
+    assert [(run["plan"]["turns"], run["trial"]) for run in runs] == [
+        (3, 1),
+        (3, 1),
+        (3, 2),
+        (3, 2),
+    ]
+    first, second = ([turn["started"] for turn in run["tally"]["turns"]] for run in runs[:2])
+    assert len(first) == len(second) == 3
+    assert max(first[0], second[0]) < min(first[1], second[1])
+    for run in runs:
+        assert sum(turn["waited_cpu_seconds"] for turn in run["server"]["turns"]) <= 0.02
+        assert run["audit"]["valid"]
+
+
+def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
+    words = ("--model", "thread", "--model", "selectors", *QUICK)
+    sure = as_json(*words, "--precision", "1e9%").data
+    assert len(sure["runs"]) == 10
+    assert any("every server is known" in note for note in sure["notes"])
+    late = as_json(*words, "--precision", "0.0001%", "--max-seconds", "0.1").data
+    assert len(late["runs"]) == 2
+    assert any("after the 0.1 s that there are" in note for note in late["notes"])
+
+
+def test_a_number_of_messages_has_whole_trials_and_a_note_why() -> None:
+    words = ("--model", "thread", "--model", "selectors", "--clients", "2", "--messages", "5")
+    data = as_json(*words, "--no-ceiling", "--trials", "1").data
+    assert [run["plan"]["turns"] for run in data["runs"]] == [None, None]
+    assert any("sent in one go" in note for note in data["notes"])
 
 
 def test_a_number_of_messages_is_sent_exactly() -> None:
@@ -186,6 +222,18 @@ def test_a_server_that_stops_answering_half_way_is_status_1_and_what_came_is_kep
     assert outcome.status == 1
     assert figures["answered"] == 40
     assert figures["failed"] == sum(figures["errors"].values()) > 0
+
+
+def test_a_server_that_never_answers_is_status_1() -> None:
+    def listen(client: socket.socket) -> None:
+        while client.recv(4096):
+            pass
+
+    with serving(listen) as endpoint:
+        outcome = as_json(*address(endpoint), *QUICK)
+    assert outcome.status == 1
+    assert outcome.data["runs"][0]["figures"]["starved"] == 4
+    assert "all 4 clients connected and none ever got a reply" in outcome.err
 
 
 def test_a_server_that_speaks_something_else_is_quoted() -> None:
@@ -293,7 +341,7 @@ def test_stopped_early_it_keeps_what_was_measured_and_leaves_nobody_behind(
     assert alive == []
 
 
-def test_stopped_while_a_server_that_is_there_has_its_turn_it_starts_no_other(
+def test_stopped_while_the_first_clients_connect_it_keeps_what_came_of_them(
     tmp_path: Path,
 ) -> None:
     came = threading.Event()
@@ -302,8 +350,8 @@ def test_stopped_while_a_server_that_is_there_has_its_turn_it_starts_no_other(
         came.set()
         talk()(client)
 
-    # By this seed, the one that is there comes first.
-    words = ("--model", "thread", "--label", "theirs", "--seed", "1", "--duration", "60")
+    # By this seed, the clients of the one that is there come first.
+    words = ("--model", "thread", "--label", "theirs", "--seed", "2", "--warmup", "60")
     with (
         serving(note) as endpoint,
         started(*address(endpoint), *words, "--trials", "1", "--no-ceiling") as process,
@@ -453,6 +501,11 @@ def test_the_help_shows_the_options() -> None:
     help_text = loadgen("--help").out
     for option in ("--clients", "--rate", "--churn", "--group", "--require", "--export-hdr"):
         assert option in help_text
+
+
+def test_it_says_its_version() -> None:
+    outcome = loadgen("--version")
+    assert (outcome.status, outcome.out) == (0, f"loadgen {__version__}\n")
 
 
 def test_a_message_above_the_servers_own_limit_raises_that() -> None:

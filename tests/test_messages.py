@@ -1,5 +1,7 @@
 """A group's messages: right sizes, distinct, bounded in memory, and where a reply ends."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +73,18 @@ def test_someone_elses_messages_stand_as_given() -> None:
 )
 def test_where_a_reply_ends(framing: str, received: bytes, end: int | None) -> None:
     assert messages(Group(1, size_bytes=64), framing=framing).reply_end(received) == end
+
+
+def test_a_line_is_looked_through_once() -> None:
+    looked_from: list[int] = []
+
+    class Watched(bytearray):
+        def find(self, what: Any, start: Any = 0, end: Any = None) -> int:  # noqa: ARG002
+            looked_from.append(start)
+            return super().find(what, start)
+
+    line = messages(Group(1, size_bytes=64), framing="line")
+    assert line.reply_end(Watched(b"hel"), 0) is None
+    assert line.reply_end(Watched(b"hello"), 3) is None
+    assert line.reply_end(Watched(b"hello\n"), 5) == 6
+    assert looked_from == [0, 3, 5]

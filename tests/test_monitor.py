@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadgen.record.monitor import Monitor, ProcessTree, ServerCost
+from loadgen.record.monitor import Monitor, ProcessTree
 
 MEGABYTE = 1024 * 1024
 
@@ -113,13 +113,3 @@ def test_a_window_that_never_opened_was_not_measured() -> None:
     cost = Monitor(None).cost()
     assert cost.measured_seconds is None
     assert cost.machine_busy_seconds is None
-
-
-def test_the_cost_survives_json() -> None:
-    with running("import sys; print('up', flush=True); sys.stdin.read()") as process:
-        assert line_of(process) == "up"
-        monitor = Monitor(process.pid)
-        monitor.window_opened()
-        cost = monitor.cost()
-    assert cost.samples
-    assert ServerCost.from_json(cost.to_json()) == cost

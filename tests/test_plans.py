@@ -14,7 +14,8 @@ from loadgen.command.plans import (
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
+from loadgen.record import environment
 
 
 def plan(*words: str) -> Plan:
@@ -174,3 +175,12 @@ def test_a_datagram_is_given_up_sooner_than_a_reply() -> None:
 def test_what_does_not_go_together_is_refused(words: list[str]) -> None:
     with pytest.raises(PlanError):
         plan(*words)
+
+
+def test_workers_by_themselves_are_never_more_than_the_clients_that_talk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "cores_to_use", lambda: 8.5)
+    words = ("--clients", "1,3,100", "--idle", "50", "--workers", "auto")
+    found = plans_of(make_parser().parse_args(words), seed=5)
+    assert [one.workers for one in found] == [1, 3, 7]

@@ -13,7 +13,7 @@ import pytest
 from loadgen.command.main import main
 from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
-from loadgen.record import result as record
+from loadgen.record.files import RESULT_FILE, dumps
 from loadgen.record.result import RecordError, Result
 from loadgen.show.report import missing, write_report
 from tests.report_results import HOSTILE, everything, outcome, sections_of
@@ -153,19 +153,13 @@ def test_reports_are_small_and_share_the_block_with_bokeh(tmp_path: Path) -> Non
     assert b"Bokeh" in gzip.decompress(b64decode(blocks[0][0]))
 
 
-def test_an_experiment_survives_the_file() -> None:
-    before = result(run(), experiment=outcome())
-    assert Result.from_json(before.to_json()).experiment == outcome()
-    assert Result.from_json(result(run()).to_json()).experiment is None
-
-
 # The command
 
 
 def test_the_command_writes_beside_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / record.RESULT_FILE).write_text(record.dumps(result(run(plan=PLAN)).to_json()))
+    (tmp_path / RESULT_FILE).write_text(dumps(result(run(plan=PLAN)).to_json()))
     assert main(["report", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size > 100_000
     assert str(tmp_path / "report.html") in capsys.readouterr().err

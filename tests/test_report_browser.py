@@ -20,7 +20,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record import result as record
+from loadgen.record.files import read_result
 from loadgen.show.report import write_report
 from tests.report_results import everything
 from tests.runs import result, run
@@ -192,7 +192,7 @@ def reaches(browser: Chrome) -> float:
 
 @pytest.mark.parametrize("name", ["gil-duel", "slow-reader"])
 def test_a_reference_report_fits_a_phone(browser: Chrome, tmp_path: Path, name: str) -> None:
-    write_report([analyse(record.load(REFERENCE / name))], tmp_path / "report.html")
+    write_report([analyse(read_result(REFERENCE / name))], tmp_path / "report.html")
     resize(browser, PHONE)
     browser.get((tmp_path / "report.html").as_uri())
     wait_until_drawn(browser)

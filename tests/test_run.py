@@ -274,10 +274,13 @@ def test_work_is_done_only_where_it_was_asked_for(work: str | None) -> None:
         assert client.ask(b"fib 10") == answer(b"55" if work else b"fib 10")
 
 
-@pytest.mark.parametrize(
+OVER_UDP = pytest.mark.parametrize(
     "model", [m for m in MODELS.values() if "udp" in m.transports and not m.unavailable()],
     ids=lambda model: model.name,
 )  # fmt: skip
+
+
+@OVER_UDP
 def test_datagrams_are_answered(model: Model) -> None:
     with (
         serving("--model", model.name, "--transport", "udp") as server,
@@ -288,3 +291,19 @@ def test_datagrams_are_answered(model: Model) -> None:
         for message in b"hello", b"", bytes(20_000):
             client.send(message)
             assert client.recv(65_536) == answer(message)
+
+
+@OVER_UDP
+def test_a_datagram_that_is_worked_on_is_answered_before_the_end(model: Model) -> None:
+    arguments = ("--model", model.name, "--transport", "udp", "--work", "-v")
+    with (
+        serving(*arguments) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(WAIT_SECONDS)
+        client.connect(server.address)
+        client.send(b"sleep 300")
+        server.out.wait_for("says b'sleep 300'")
+        server.process.terminate()
+        assert client.recv(65_536) == answer(b"300")
+        assert server.exit_status() == 0

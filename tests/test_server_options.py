@@ -6,7 +6,7 @@ from concurrency_models.backends import MODELS
 from loadgen.command.server_options import models_of, server_options
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 
 def test_models_are_named_one_by_one_or_in_groups() -> None:

@@ -17,7 +17,7 @@ from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.result_text import as_markdown, as_text, differences
 from loadgen.show.wrapping import WIDTH
-from tests.runs import PLAN, cost, group_tally, result, rows, run, starving, tally, trials
+from tests.runs import PLAN, cost, group_tally, mixed, result, rows, run, starving, tally, trials
 
 
 def shown(found: Result) -> str:
@@ -295,8 +295,20 @@ def test_markdown_has_the_same_cells_and_the_command() -> None:
     text = as_markdown(analyse(found))
     assert "| prefork 3.14.0t | 64 | 99 | 99 | 99 99 " in " ".join(text.split())
     assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
-    header = next(line for line in text.splitlines() if "connections/s" in line)
+    header = next(line for line in text.splitlines() if "messages /s" in line)
     assert header.startswith("|")
+
+
+def test_a_group_by_the_clock_has_its_rate_beside_it_and_what_it_missed_is_said() -> None:
+    text = shown(result(*(mixed(paced=100, trial=trial) for trial in (1, 2))))
+    part = text.split("Groups of clients")[1]
+    [line] = [words for words in map(str.split, part.splitlines()) if words[:1] == ["paced"]]
+    assert line[:6] == ["paced", "10", "10", "10", "100", "1,000"]
+    assert "the group paced got 10% of the 1,000 messages/s asked for" in text
+
+
+def test_connections_per_second_are_shown_where_clients_come_and_go() -> None:
+    assert "tions/s" not in shown(CORE)
 
 
 def test_drawing_a_table_changes_no_other_package() -> None:

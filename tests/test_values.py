@@ -63,5 +63,5 @@ def test_sizes(text: str, bytes_: int) -> None:
 
 
 def test_auto_leaves_a_core_to_the_server() -> None:
-    assert workers("auto") >= 1
+    assert workers("auto") is None
     assert workers("3") == 3

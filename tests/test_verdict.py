@@ -10,7 +10,7 @@ from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Ceiling, Run
 from loadgen.record.tally import GroupTally
-from tests.runs import PLAN, cost, group_tally, run, tally
+from tests.runs import PLAN, cost, group_tally, mixed, run, tally
 
 
 def bound(one: Run, ceiling: Ceiling | None = None, cores: int = 4) -> str | None:
@@ -69,3 +69,15 @@ def test_one_that_sends_late_is_itself_the_limit() -> None:
 
 def test_nothing_answered_has_no_verdict() -> None:
     assert bound(replace(run(), tally=tally(GroupTally("all", clients=10), window=0.0))) is None
+
+
+def test_a_mix_kept_up_with_nothing_by_what_its_closed_loop_got() -> None:
+    found = verdict(mixed(paced=100), None, 4)
+    assert "kept up" not in found.because
+
+
+def test_a_quota_that_both_used_up_is_the_machines_limit() -> None:
+    shared = busy(0.4, cost(0.55, busy=1.0))
+    assert verdict(shared, None, 8).bound == WAITING
+    found = verdict(shared, None, 8, quota=1.0)
+    assert (found.bound, "of the 1 cores" in found.because) == (MACHINE, True)

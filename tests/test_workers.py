@@ -1,5 +1,7 @@
 """Worker processes: one that dies is replaced, and what it had counted and was allowed stays."""
 
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import psutil
 import pytest
 
 from concurrency_models.backends import MODELS
-from concurrency_models.workers import Tokens
+from concurrency_models.workers import Tokens, how_it_ended
 from tests.clients import Client, answer, check_served, crowd
 from tests.servers import ROOT, ServerProcess, Subject, eventually, serving
 
@@ -74,3 +76,19 @@ def test_tokens_are_no_more_than_there_are() -> None:
     assert [tokens.take() for _ in range(3)] == [True, True, False]
     tokens.give_back()
     assert [tokens.take() for _ in range(2)] == [True, False]
+
+
+def test_more_tokens_than_a_pipe_takes_by_itself() -> None:
+    assert Tokens(100_000).count == 100_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGRTMIN + 1])
+def test_how_a_worker_ended_is_said_for_every_signal(number: int) -> None:
+    process = multiprocessing.get_context("fork").Process(target=kill_itself, args=(int(number),))
+    process.start()
+    process.join()
+    assert f"process {process.pid} was ended by " in how_it_ended(process)
+
+
+def kill_itself(number: int) -> None:
+    os.kill(os.getpid(), number)

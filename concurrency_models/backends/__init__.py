@@ -104,6 +104,7 @@ MODELS: Final[dict[str, Model]] = {
         ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
         Model("thread-pool", "a pool of threads, the others wait", at_once=POOL_THREADS),
+        Model("accept-threads", "a pool of threads that each accept", at_once=POOL_THREADS),
         Model(
             "socketserver",
             "a thread per client (socketserver.ThreadingTCPServer)",
@@ -119,6 +120,11 @@ MODELS: Final[dict[str, Model]] = {
             file="selectors_loop",
         ),
         Model("selectors-pool", "an event loop, and a pool of threads that answer"),
+        Model(
+            "process-threads",
+            "a pool of processes, each with a pool of threads (gunicorn's gthread)",
+            at_once=POOL_PROCESSES * POOL_THREADS,
+        ),
         Model(
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",

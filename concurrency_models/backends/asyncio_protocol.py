@@ -8,8 +8,8 @@ from typing import cast
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.listener import set_nodelay
 from concurrency_models.server import Datagram, Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -68,16 +68,15 @@ class DatagramProtocol(asyncio.DatagramProtocol):
 class TalkProtocol(asyncio.BufferedProtocol):
     """One client: its talk, and what the loop has to tell of it.
 
-    Buffered, so that the loop reads into memory of ours. For a plain `Protocol` it allocates 256
-    KiB before each `recv`; where the C library hands that back to the kernel each time, which is a
-    matter of chance, a message costs 2.5 times as much.
+    Buffered, so that the loop reads into memory of the talk's. For a plain `Protocol` it allocates
+    256 KiB before each `recv`; where the C library hands that back to the kernel each time, which
+    is a matter of chance, a message costs 2.5 times as much.
 
     While the loop holds anything unsent it pauses us, and we pause its reading: that is
     backpressure, and bounds what a client that does not read its answers can make us hold.
     """
 
     transport: asyncio.Transport
-    buffer = bytearray(RECEIVE_SIZE)  # for all: filled and emptied within one turn of the loop
 
     def __init__(self, leaving: Leaving, protocols: "set[TalkProtocol]") -> None:
         self.leaving = leaving
@@ -88,21 +87,22 @@ class TalkProtocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
+        set_nodelay(self.leaving.client, self.leaving.server.settings)  # uvloop turns it on
         self.leaving.break_off = self.transport.abort
         self.protocols.add(self)
         self.send(self.talk.open())
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the loop's wish: ours is fine
-        return self.buffer
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's wish: ours is fine
+        return self.talk.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         self.leaving.moves += 1
         if not self.leaving.half_closed:
-            self.send(self.talk.receive(bytes(memoryview(self.buffer)[:nbytes])))
+            self.send(self.talk.received(nbytes))
 
-    def send(self, data: bytes) -> None:
-        if data:
-            self.transport.write(data)
+    def send(self, reply: bytes | memoryview) -> None:
+        if reply:
+            self.transport.write(self.talk.detached(reply))  # the loop keeps what it cannot send
         self.say_goodbye_if_done()
 
     def pause_writing(self) -> None:

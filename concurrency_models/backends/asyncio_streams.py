@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
+from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.server import Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -55,7 +55,7 @@ async def exchange(
         if not data:
             leaving.ending = "hung up"
             return
-        writer.write(leaving.talk.receive(data))
+        writer.write(leaving.talk.detached(leaving.talk.receive(data)))
         await writer.drain()
 
 

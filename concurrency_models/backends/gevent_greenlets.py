@@ -12,9 +12,9 @@ import gevent.pool
 import gevent.select
 import gevent.socket
 
+from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.server import AT_ONCE, Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -54,12 +54,14 @@ def exchange(leaving: Leaving, stream: gevent.socket.socket) -> None:
     stream.sendall(leaving.talk.open())
     while not leaving.talk.over:
         leaving.listen()
-        data = stream.recv(RECEIVE_SIZE)
+        gevent.socket.wait_read(stream.fileno())
+        size = leaving.client.recv_into(leaving.talk.room())
         leaving.heard()
-        if not data:
+        if not size:
             leaving.ending = "hung up"
             return
-        stream.sendall(leaving.talk.receive(data))
+        # In no variable: while we wait, nothing holds on to the memory that it lies in.
+        stream.sendall(leaving.talk.detached(leaving.talk.received(size)))
 
 
 @contextmanager

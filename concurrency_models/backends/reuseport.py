@@ -1,6 +1,6 @@
 """An event loop per core, each with a listener of its own at the same port (SO_REUSEPORT).
 
-The kernel deals newcomers out by a hash of their addresses: nobody has to choose, and nobody does,
+The kernel deals clients out by a hash of their addresses: nobody has to choose, and nobody does,
 so that one process may get far more of them than another.
 """
 

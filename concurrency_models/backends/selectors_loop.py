@@ -8,7 +8,6 @@ from selectors import EVENT_READ, EVENT_WRITE
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.server import AT_ONCE, Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -94,37 +93,46 @@ class Connection:
         self.leaving = Leaving(loop.server, client, loop.looks)
         self.leaving.break_off = self.close
         self.talk = self.leaving.talk
-        self.unsent = b""
+        self.unsent: bytes | memoryview = b""
         self.watched = 0
         client.setblocking(False)
         loop.connections.add(self)
-        self.send(self.talk.open())
+        self.answer(self.talk.open())
 
     def receive(self) -> None:
         """Answer what has arrived."""
         try:
-            data = self.client.recv(RECEIVE_SIZE)
+            size = self.client.recv_into(self.talk.room())
         except BlockingIOError:
             return
         except OSError as error:  # that client's business and nobody else's
             self.close(f"was lost: {error.strerror}")
             return
         self.leaving.moves += 1
-        if not data:
+        if not size:
             self.close("hung up")
         elif not self.leaving.half_closed:
-            self.answer(data)
+            self.take(size)
 
-    def answer(self, data: bytes) -> None:
-        self.send(self.talk.receive(data))
+    def take(self, size: int) -> None:
+        """Take in what was received, so many bytes."""
+        self.answer(self.talk.received(size))
 
-    def send(self, data: bytes = b"") -> None:
+    def answer(self, reply: bytes | memoryview) -> None:
+        """Send a reply or, as soon as the pipe takes it, the rest."""
+        self.unsent = reply
+        self.send()
+        if self.unsent:
+            self.unsent = self.talk.detached(self.unsent)
+
+    def send(self) -> None:
         """Send what the pipe takes, keep the rest, and watch for what has to happen next."""
-        if unsent := self.unsent + data:
+        if self.unsent:
             try:
-                self.unsent = unsent[self.client.send(unsent) :]
+                sent = self.client.send(self.unsent)
+                self.unsent = self.unsent[sent:] if sent < len(self.unsent) else b""
             except BlockingIOError:
-                self.unsent = unsent
+                pass
             except OSError as error:
                 self.close(f"was lost: {error.strerror}")
                 return

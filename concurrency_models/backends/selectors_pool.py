@@ -9,6 +9,7 @@ from collections import deque
 from functools import partial
 
 from concurrency_models.backends.selectors_loop import Connection, Loop
+from concurrency_models.inbox import Scratch
 from concurrency_models.pool import ThreadPool
 from concurrency_models.server import Server
 from concurrency_models.settings import POOL_THREADS
@@ -24,8 +25,10 @@ class PoolLoop(Loop):
 
     def __init__(self, server: Server) -> None:
         super().__init__(server)
+        # While a thread makes one client's reply, the loop receives for others.
+        self.looks.scratch = Scratch(len(server.settings.terms.reply_prefix), shared=False)
         self.pool = ThreadPool(server.settings.workers or POOL_THREADS)
-        self.answered: deque[tuple[PoolConnection, bytes]] = deque()
+        self.answered: deque[tuple[PoolConnection, bytes | memoryview]] = deque()
 
     def connect(self, client: socket.socket) -> None:
         PoolConnection(self, client)
@@ -50,25 +53,25 @@ class PoolConnection(Connection):
         if not self.in_pool:
             super().receive()
 
-    def answer(self, data: bytes) -> None:
+    def take(self, size: int) -> None:
         try:
-            self.loop.pool.submit(partial(self.work, data))
+            self.loop.pool.submit(partial(self.work, size))
         except RuntimeError as error:  # no thread to be had: then the loop does it, and all wait
             self.server.shortage.pause_after(error)
-            super().answer(data)
+            super().take(size)
         else:
-            self.in_pool = self.leaving.waits_for_us = True
+            self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = True
             self.watch(0)
 
-    def work(self, data: bytes) -> None:
+    def work(self, size: int) -> None:
         """Answer messages; runs in a thread of the pool and touches nothing but the talk."""
-        self.loop.answered.append((self, self.talk.receive(data)))
+        self.loop.answered.append((self, self.talk.received(size)))
         self.server.self_pipe.wake()
 
-    def finish(self, reply: bytes) -> None:
-        self.in_pool = self.leaving.waits_for_us = False
+    def finish(self, reply: bytes | memoryview) -> None:
+        self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = False
         if self in self.loop.connections:
-            self.send(reply)
+            self.answer(reply)
 
     def say_goodbye(self) -> None:
         if not self.in_pool:

@@ -10,7 +10,11 @@ from concurrency_models.settings import POOL_THREADS
 
 def serve(server: Server) -> None:
     """Serve each client in a thread of the pool, as soon as one is free, until the server stops."""
-    size = server.settings.workers or POOL_THREADS
+    serve_in_threads(server, server.settings.workers or POOL_THREADS)
+
+
+def serve_in_threads(server: Server, size: int) -> None:
+    """Serve in so many threads."""
     pool = ThreadPool(size)
     server.limit_clients(size)  # without a free thread, clients wait where the kernel queues them
     for client in server.incoming():

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import trio
 
+from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.listener import set_nodelay
 from concurrency_models.server import AT_ONCE, Server
-from concurrency_models.talk import RECEIVE_SIZE
 
 
 def serve(server: Server) -> None:
@@ -54,6 +55,7 @@ async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
     with leaving:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(leaving.client))
+        set_nodelay(leaving.client, leaving.server.settings)  # or it would always be on
         with in_time(leaving):
             await exchange(leaving, stream)
         if leaving.all_is_said():
@@ -68,12 +70,14 @@ async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
     await stream.send_all(leaving.talk.open())
     while not leaving.talk.over:
         leaving.listen()
-        data = await stream.receive_some(RECEIVE_SIZE)
+        await trio.lowlevel.wait_readable(leaving.client)
+        size = leaving.client.recv_into(leaving.talk.room())
         leaving.heard()
-        if not data:
+        if not size:
             leaving.ending = "hung up"
             return
-        await stream.send_all(leaving.talk.receive(data))
+        # In no variable: while we wait, nothing holds on to the memory that it lies in.
+        await stream.send_all(leaving.talk.detached(leaving.talk.received(size)))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from loadgen.command.parser import Parser
 from loadgen.judge.analysis import analyse
 from loadgen.judge.diff import diff
-from loadgen.record import result as record
+from loadgen.record.files import read_result
 from loadgen.show.result_text import differences
 
 
@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> int:
     """
     asked = make_parser().parse_args(words)
     paths = Path(asked.a), Path(asked.b)
-    a, b = record.load(paths[0]), record.load(paths[1])
+    a, b = read_result(paths[0]), read_result(paths[1])
     found, minds = diff(analyse(a), analyse(b))
     names = tuple(f"{path} ({one.began})" for path, one in zip(paths, (a, b), strict=True))
     sys.stdout.write(differences(found, (names[0], names[1]), minds))

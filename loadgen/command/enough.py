@@ -15,7 +15,7 @@ from loadgen.record.tally import Tally, Turn
 DEFAULT_TRIALS = 3
 DEFAULT_PRECISION = 0.05
 # For each server and load of a comparison: five servers are then done within a minute.
-DEFAULT_MAX_SECONDS = 11.0
+DEFAULT_MAX_SECONDS = 12.0
 
 
 class Enough:
@@ -78,20 +78,18 @@ def unsure(runs: Sequence[Run], precision: float) -> list[str]:
 
     What their load is ranked by decides. A server of which nothing was measured is passed over.
     """
+    several = len({run.python for run in runs if run.python is not None}) > 1
     known: dict[tuple[str, Plan], dict[tuple[int, int], float]] = {}
     for run in runs:
-        subject = (_name(run), replace(run.plan, seed=0))
+        name = run.label or (f"{run.model} {run.python}" if several else run.model)
         for turn in _turns(run.tally):
-            known.setdefault(subject, {})[run.trial, turn.round] = _value(turn, run.plan)
+            turns = known.setdefault((name, replace(run.plan, seed=0)), {})
+            turns[run.trial, turn.round] = _value(turn, run.plan)
     found = []
     for load in dict.fromkeys(plan for _, plan in known):
         same = {name: turns for (name, plan), turns in known.items() if plan == load}
         found += paired.unsure(same, precision)
     return found
-
-
-def _name(run: Run) -> str:
-    return run.label or (run.model if run.python is None else f"{run.model} {run.python}")
 
 
 def _turns(tally: Tally | None) -> list[Turn]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from loadgen.command.finishing import Finishing
 from loadgen.command.parser import Parser
 from loadgen.command.plans import seed_of
 from loadgen.command.present import check_report
@@ -19,8 +20,17 @@ from loadgen.experiments.experiment import FULL, QUICK, Experiment, Scale
 from loadgen.judge.analysis import analyse
 from loadgen.judge.cautions import disturbances, faults
 from loadgen.judge.document import document
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
+from loadgen.plan.validation import PlanError
+from loadgen.record.files import (
+    RESULT_FILE,
+    TABLES_FILE,
+    check_folder,
+    dumps,
+    fixed_folder,
+    new_folder,
+    read_result,
+    write,
+)
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
@@ -44,7 +54,8 @@ def make_parser() -> ArgumentParser:
             "  python -m loadgen experiment all --quick\n"
             "  python -m loadgen experiment all --report --folder results/reference\n"
             "exit status: 0 measured, whatever came out; 1 something could not be measured or "
-            "saved,\n2 usage, 130 cut short by Ctrl-C"
+            "saved,\n2 usage, 130 cut short by Ctrl-C (what was measured until then is judged and "
+            "saved;\na second Ctrl-C gives that up)"
         ),
     )
     add = parser.add_argument
@@ -91,7 +102,7 @@ def main(words: Sequence[str]) -> int:
     chosen = experiments_of(asked.name)
     check_report(asked)
     if not asked.no_save:
-        record.check_folder(Path(asked.folder or asked.results))
+        check_folder(Path(asked.folder or asked.results))
     scale = QUICK if asked.quick else FULL
     if asked.trials is not None:
         scale = replace(scale, trials=asked.trials)
@@ -106,7 +117,10 @@ def main(words: Sequence[str]) -> int:
         if ended == INTERRUPTED:
             break
     if asked.report and asked.folder:
-        _report_on(Path(asked.folder))
+        with Finishing() as finishing:
+            finishing.begin()
+            _report_on(Path(asked.folder))
+        status = INTERRUPTED if finishing.interrupted else status
     return status
 
 
@@ -114,7 +128,7 @@ def _report_on(folder: Path) -> None:
     """Write one report about all experiments that are saved in `folder`, in a course's order."""
     saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
     if saved:
-        analyses = [analyse(record.load(path)) for path in saved]
+        analyses = [analyse(read_result(path)) for path in saved]
         report.write_report(analyses, folder / report.REPORT_FILE)
         print(f"report in {folder / report.REPORT_FILE}", file=sys.stderr)
 
@@ -143,19 +157,22 @@ def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequenc
     """One experiment from its question to its saved result; returns the exit status."""
     guess = predict.ask(experiment.ranking) if asked.predict else []
     able = [case.name for case in experiment.cases if not unavailable(case, scale)]
-    with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
-        findings = conduct(
-            experiment,
-            scale,
-            seed_of(asked),
-            progress,
-            threading.Event(),
-            command=("python", "-m", "loadgen", "experiment", *words),
-            predictions=guess,
-        )
-    if findings is None:
-        return complain("stopped before anything was measured", INTERRUPTED)
-    return _present(findings, guess, asked)
+    with Finishing() as finishing:
+        with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
+            findings = conduct(
+                experiment,
+                scale,
+                seed_of(asked),
+                progress,
+                threading.Event(),
+                command=("python", "-m", "loadgen", "experiment", *words),
+                predictions=guess,
+                when_measured=finishing.begin,
+            )
+        if findings is None:
+            return complain("stopped before anything was measured", INTERRUPTED)
+        status = _present(findings, guess, asked)
+    return INTERRUPTED if finishing.interrupted else status
 
 
 def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
@@ -169,12 +186,12 @@ def _present(findings: Findings, guess: Sequence[str], asked: Namespace) -> int:
     if not asked.no_save and result.runs:
         try:
             if asked.folder:
-                saved = record.fixed_folder(Path(asked.folder) / findings.experiment.name)
+                saved = fixed_folder(Path(asked.folder) / findings.experiment.name)
             else:
-                saved = record.new_folder(Path(asked.results), result.began, result.what)
-            record.write(saved / record.RESULT_FILE, record.dumps(document(analysis)))
+                saved = new_folder(Path(asked.results), result.began, result.what)
+            write(saved / RESULT_FILE, dumps(document(analysis)))
             text = show.markdown(findings, revealed, warnings)
-            record.write(saved / record.TABLES_FILE, text)
+            write(saved / TABLES_FILE, text)
             if asked.report and not asked.folder:
                 report.write_report([analysis], saved / report.REPORT_FILE)
         except RecordError as error:

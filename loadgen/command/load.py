@@ -10,16 +10,19 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from concurrency_models import __version__
+from loadgen.command.finishing import Finishing
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
 from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
+from loadgen.command.status import INTERRUPTED
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record import environment
-from loadgen.record import result as record
+from loadgen.record.files import check_file, check_folder
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export
 from loadgen.show.figures_help import help_figures
@@ -39,10 +42,10 @@ def main(words: Sequence[str]) -> int:
     _check_combinations(asked)
     check_report(asked)
     if not asked.no_save:
-        record.check_folder(Path(asked.results))
+        check_folder(Path(asked.results))
     for file in (asked.json, asked.export_hdr):
         if file not in (None, "-"):
-            record.check_file(Path(file))
+            check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
         raise RecordError(problem)
     seed = seed_of(asked)
@@ -54,26 +57,30 @@ def main(words: Sequence[str]) -> int:
     began = now()
     here = environment.describe()
     session = Session(asked, plans, seed)
-    session.run()
-    if not session.runs:
-        raise KeyboardInterrupt
-    result = Result(
-        what=_slug(session.what),
-        command=("python", "-m", "loadgen", *words),
-        began=began,
-        finished=now(),
-        seed=seed,
-        environment=here,
-        runs=tuple(session.runs),
-        ceiling=session.ceiling,
-        cut_short=session.cut_short,
-        notes=tuple(session.notes),
-        p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
-    )
-    status = present(asked, result)
+    with Finishing() as finishing:
+        session.run()
+        if not session.runs:
+            raise KeyboardInterrupt
+        finishing.begin()
+        result = Result(
+            version=__version__,
+            what=_slug(session.what),
+            command=("python", "-m", "loadgen", *words),
+            began=began,
+            finished=now(),
+            seed=seed,
+            environment=here,
+            runs=tuple(session.runs),
+            ceiling=session.ceiling,
+            ceilings=tuple(session.ceilings),
+            cut_short=session.cut_short,
+            notes=tuple(session.notes),
+            p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
+        )
+        status = present(asked, result)
     if session.failure is not None:
         raise session.failure
-    return status
+    return INTERRUPTED if finishing.interrupted else status
 
 
 def _check_combinations(asked: Namespace) -> None:

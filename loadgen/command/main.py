@@ -9,7 +9,7 @@ from typing import Final
 from loadgen.command import diff, experiment, load, report
 from loadgen.command.status import BROKEN_PIPE, FAILURE, INTERRUPTED, USAGE_ERROR, complain
 from loadgen.judge.diff import ComparisonError
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.record.result import RecordError
 from loadgen.servers.problem import TargetError
 
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(str(error), USAGE_ERROR)
     except (TargetError, RecordError) as error:
         return complain(str(error), FAILURE)
-    except KeyboardInterrupt:
-        return complain("stopped before anything was measured", INTERRUPTED)
+    except KeyboardInterrupt as stopped:
+        return complain(str(stopped) or "stopped before anything was measured", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the tables has gone; the interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

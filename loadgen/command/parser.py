@@ -5,7 +5,8 @@ import shlex
 import sys
 from typing import NoReturn
 
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models import __version__
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.command.enough import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION, DEFAULT_TRIALS
 from loadgen.command.plans import (
     DEFAULT_CLIENTS,
@@ -65,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             "  python -m loadgen --clients 100\n"
-            "  python -m loadgen --model thread --model selectors --clients 1000 --trials 5\n"
+            "  python -m loadgen --model thread --model selectors --clients 1000 --precision 2%\n"
             "  python -m loadgen --clients 1,10,100,1000\n"
             "  python -m loadgen --model thread --python python3.11 --python python3.13\n"
             "  python -m loadgen --model selectors --rate 5000 --arrivals poisson\n"
@@ -77,10 +78,13 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
             "  python -m loadgen report results/A\n"
-            "exit status: 0 every reply was right, 1 some were wrong or failed or a requirement is "
-            "not met,\n2 usage, 130 cut short by Ctrl-C"
+            "exit status: 0 every reply was right and nobody starved whom the model could serve "
+            "(iterative\nserves one at a time), 1 some were wrong, failed or left waiting, or a "
+            "requirement is not\nmet, 2 usage, 130 cut short by Ctrl-C (what was measured until "
+            "then is tabulated and saved;\na second Ctrl-C gives that up)"
         ),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
@@ -132,7 +136,7 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--talk",
-        choices=TALKS,
+        choices=TALK_KINDS,
         default="loop",
         help="what the server does with a connection: send a greeting and close it, answer one "
         "message and close it, or answer until the client hangs up; servers that are started do "
@@ -293,7 +297,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add(
         "--precision",
         type=percent,
-        metavar="P%%",
+        metavar="P%",
         help="stop as soon as every server's interval is this narrow either way, or the time is up "
         f"({DEFAULT_PRECISION:.0%}% in turns, where no --lives are given)",
     )

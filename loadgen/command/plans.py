@@ -14,17 +14,19 @@ from loadgen.command.values import escaped, nearest, number, size, think, whole
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
+from loadgen.record import environment
 
 DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 DEFAULT_PORT = 8008
 DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3.0
 DEFAULT_WARMUP_SECONDS = 0.5
-# In a comparison each server has so many turns of this length in each of its lives. They begin
-# warm, since the turn before was seconds ago, so that the warm-up is for first replies alone.
+# In a comparison each server has so many turns of this length in each of its lives: what is short
+# leaves time for more lives, and intervals stand on lives. Turns begin warm, since the one before
+# was seconds ago, so that the warm-up is for first replies alone.
 TURNS = 2
-DEFAULT_TURN_SECONDS = 0.6
+DEFAULT_TURN_SECONDS = 0.5
 TURN_WARMUP_SECONDS = 0.1
 # What is not answered over TCP is late. A datagram is lost, and its client does nothing meanwhile.
 DEFAULT_TIMEOUTS = {"tcp": 10.0, "udp": 1.0}
@@ -93,12 +95,21 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         timeout_seconds=options.timeout or DEFAULT_TIMEOUTS[options.transport],
         ramp_seconds=options.ramp,
         connect_rate=options.connect_rate,
-        workers=options.workers,
+        workers=_auto_workers([*groups, *others]) if options.workers is None else options.workers,
         seed=seed,
         pin=options.pin,
     )
     plan.validate()
     return plan
+
+
+def _auto_workers(groups: Sequence[Group]) -> int:
+    """A worker for each core but one, which is left to the server, and for each client that talks.
+
+    At least one.
+    """
+    talking = sum(group.clients for group in groups if not group.silent)
+    return max(1, min(int(environment.cores_to_use() or 1) - 1, talking))
 
 
 def in_turns(plan: Plan, options: argparse.Namespace) -> Plan:

@@ -10,8 +10,8 @@ from loadgen.command.status import FAILURE, INTERRUPTED, complain
 from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.document import document
 from loadgen.judge.rows import Row
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
+from loadgen.plan.validation import PlanError
+from loadgen.record.files import RESULT_FILE, TABLES_FILE, dumps, new_folder, write
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export, report
 from loadgen.show.result_text import as_markdown, as_text
@@ -28,14 +28,14 @@ def check_report(asked: Namespace) -> None:
 def present(asked: Namespace, result: Result) -> int:
     """Print, save and judge a result; return the exit status."""
     analysis = analyse(result)
-    saved = record.dumps(document(analysis))
+    saved = dumps(document(analysis))
     out = sys.stderr if asked.json == "-" else sys.stdout
     trouble = []
     # Saved before it is printed: a reader who goes away does not take the result along.
     if not asked.no_save:
         trouble += _trying(lambda: _save(asked, analysis, saved))
     if asked.json not in (None, "-"):
-        trouble += _trying(lambda: record.write(Path(asked.json), saved))
+        trouble += _trying(lambda: write(Path(asked.json), saved))
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
@@ -55,9 +55,9 @@ def present(asked: Namespace, result: Result) -> int:
 def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
     """Write a result's folder; `saved` is its JSON."""
     result = analysis.result
-    folder = record.new_folder(Path(asked.results), result.began, result.what)
-    record.write(folder / record.RESULT_FILE, saved)
-    record.write(folder / record.TABLES_FILE, as_markdown(analysis))
+    folder = new_folder(Path(asked.results), result.began, result.what)
+    write(folder / RESULT_FILE, saved)
+    write(folder / TABLES_FILE, as_markdown(analysis))
     if asked.report:
         report.write_report([analysis], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)
@@ -75,5 +75,6 @@ def _trying(action: Callable[[], None]) -> list[str]:
 
 
 def _right(row: Row) -> bool:
-    """Whether every reply of a row was right, and every client could connect and stay."""
-    return row.problem is None and row.valid and not row.errors and not row.ever("wrong")
+    """Whether every reply of a row was right, and every client was served that could be."""
+    sound = row.problem is None and row.valid and not row.errors and not row.ever("wrong")
+    return sound and not any(trial.starved_unduly or trial.left_waiting for trial in row.trials)

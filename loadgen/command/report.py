@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadgen.command.parser import Parser
 from loadgen.judge.analysis import analyse
-from loadgen.record import result as record
+from loadgen.record.files import read_result
 from loadgen.show import report
 
 
@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     Raises RecordError for a result that cannot be read, or a report that cannot be written.
     """
     asked = make_parser().parse_args(words)
-    results = [record.load(Path(path)) for path in asked.results]
+    results = [read_result(Path(path)) for path in asked.results]
     path = Path(report.REPORT_FILE)
     if asked.output is not None:
         path = Path(asked.output)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from concurrency_models.backends import MODELS
 from loadgen.command.values import nearest
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 
 MODEL_GROUPS = ("core", "stdlib", "all")
 

@@ -23,11 +23,11 @@ from loadgen.fleet.measure import measure
 from loadgen.fleet.server import FoundServer, ModelServer, Server
 from loadgen.fleet.task import Task, tasks_of
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
+from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
-from loadgen.record import result as record
-from loadgen.record.result import Run
+from loadgen.plan.validation import PlanError
+from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
@@ -53,7 +53,8 @@ class Session:
 
     def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
         self.runs: list[Run] = []
-        self.ceiling: record.Ceiling | None = None
+        self.ceiling: Ceiling | None = None
+        self.ceilings: list[Ceiling] = []
         self.cut_short = False
         self.failure: Exception | None = None
         self.notes: list[str] = []
@@ -214,12 +215,20 @@ class Session:
         )
 
     def _find_ceiling(self, progress: Progress) -> None:
-        if len(self._plans) > 1:  # a ceiling belongs to one load
+        """Measure what the engine can do under each load that kept it busy."""
+        if self._asked.no_ceiling:
             return
-        if self._asked.no_ceiling or self._stop.is_set() or not ceiling_needed(self.runs):
-            return
-        progress.note("measuring what the load generator can do at most")
-        self.ceiling = measure_ceiling(self._plan, self._stop)
+        for plan in self._plans:
+            alone = len(self._plans) == 1
+            runs = [run for run in self.runs if alone or load_of(run.plan) == load_of(plan)]
+            if self._stop.is_set() or not ceiling_needed(runs):
+                continue
+            progress.note("measuring what the load generator can do at most")
+            found = measure_ceiling(plan, self._stop)
+            if alone:
+                self.ceiling = found
+            elif found is not None:
+                self.ceilings.append(replace(found, plan=plan))
 
     def _hint_at_cores(self) -> None:
         if self._plan.pin and server_cores(self._plan) is None:

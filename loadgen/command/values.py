@@ -11,7 +11,6 @@ from typing import TypeVar
 from loadgen.judge.requirement import RequirementError
 from loadgen.judge.requirement import parse as parse_requirement
 from loadgen.plan.endpoint import Endpoint
-from loadgen.record import environment
 
 Value = TypeVar("Value")
 
@@ -128,11 +127,9 @@ def think(text: str) -> tuple[float, str]:
     return number(above=0)(rest), "exponential"
 
 
-def workers(text: str) -> int:
-    """A number of workers; "auto" leaves one core to the server."""
-    if text == "auto":
-        return max(1, (environment.usable_cores() or 1) - 1)
-    return whole(1)(text)
+def workers(text: str) -> int | None:
+    """A number of workers; None for "auto", which depends on the load."""
+    return None if text == "auto" else whole(1)(text)
 
 
 def escaped(text: str) -> bytes:

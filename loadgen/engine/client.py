@@ -131,7 +131,7 @@ class Client:
         self.sent_at = self.due = 0
         self.answered = self.on_connection = 0
         self.backoff = BACKOFF_FIRST_NS
-        # Why the last connection failed, while another is to come.
+        # Why the last connection failed.
         self.trouble = ""
         self.wake_at = 0
         # Has the first attempt to connect come to an end?
@@ -217,8 +217,8 @@ class Client:
         if worn:
             # Also while the load is off: a server may serve nobody else as long as it stands.
             self.close()
-        if self.loop.holding or group.silent:
-            pass
+        if group.silent or (self.loop.holding and not self.queue):
+            pass  # what was due before the load was taken off is still sent
         elif worn:
             if group.think_ns:
                 self._pause(now)
@@ -274,16 +274,26 @@ class Client:
     def fall_due(self, due: int) -> None:
         """A message of the open loop is due: send it now, or as soon as the client is free."""
         group = self.group
-        if self.state == ENDED or not self.connected_at:
-            return
+        planned = self.message - self.first_message + len(self.queue or ())
+        if self.state == NEW or planned >= group.last_message:
+            return  # it is not there yet, or has all the messages that it is to send
         group.due_messages += 1
-        if self.state == FREE and not self.queue and not self.loop.holding:
+        if self.state == ENDED:
+            # Nobody is left to send it.
+            group.tally.failed += 1
+            group.tally.count_error(self.trouble)
+        elif self.state == FREE and not self.queue:
             group.lateness.record(clock() - due)
             self.begin(due)
         else:
             if self.queue is None:
                 self.queue = deque()
             self.queue.append(due)
+
+    def owed_since(self) -> list[int]:
+        """When each message was due that has fallen due, and has no reply yet."""
+        sent = [self.due] if self.state == WAITING else []
+        return sent + list(self.queue or ())
 
     def ready(self, event: int) -> None:
         """Act on what the poller said about this client's socket."""
@@ -335,16 +345,20 @@ class Client:
             self.fail("EPROTO")
             return
         reply: bytes | bytearray = data
+        seen = 0
         if self.partial is not None:
+            seen = len(self.partial)
             self.partial += data
             reply = self.partial
         if reply == self.expected and self.unsent is None:
             self.partial = None
             self.answer_came(clock())
             return
-        end = group.messages.reply_end(reply)
+        end = group.messages.reply_end(reply, seen)
         if end is None:
             self.partial = bytearray(data) if self.partial is None else self.partial
+            # The hot loop would compare what comes next with a whole reply, and forget this.
+            self.steady = False
             return
         self.partial = None
         group.tally.wrong += 1
@@ -370,6 +384,8 @@ class Client:
             self.first_reply_at = now
             group.tally.first_reply.record(now - self.first_started - group.held_ns)
             group.tally.served += 1
+        elif self.on_connection == 1:
+            group.tally.first_reply.record(now - self.connect_started)
         self.next_message(now)
         self.steady = (
             group.endless and self.steadies and self.state == WAITING and self.unsent is None
@@ -427,9 +443,9 @@ class Client:
                 failed = 1
         self.close()
         self.settle()
+        self.trouble = name
         if group.backs_off:
             self.state = RETRYING
-            self.trouble = name
             self.loop.wake(self, clock() + self.backoff)
             self.backoff = min(2 * self.backoff, BACKOFF_LONGEST_NS)
         else:

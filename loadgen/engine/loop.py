@@ -50,8 +50,9 @@ SNAPSHOT_NS = SECOND // 4
 # which counts in microseconds.
 FINE_WAIT_NS = 2 * MILLISECOND
 # After the window: for replies on their way, from servers that do answer, so that closing does not
-# reset connections with a reply in flight. Between turns so long after the last one that came, so
-# that a server is done with all it was asked before the next has its turn; but not for ever.
+# reset connections with a reply in flight and what is left waiting was left by the server; longer
+# where replies took longer. Between turns so long after the last one that came, so that a server is
+# done with all it was asked before the next has its turn; but not for ever.
 DRAIN_NS = SECOND // 4
 LONGEST_DRAIN_NS = 5 * SECOND
 DRAIN_CHECK_NS = 5 * MILLISECOND
@@ -375,7 +376,7 @@ class Engine:
             client.steady = False
         self._next_slice = NEVER
         self._awaited = len(self._clients)
-        self._drain_until = now + DRAIN_NS
+        self._drain_until = now + self._drain_ns()
 
     def _close_window(self, now: int) -> None:
         """Take the figures of the window that was open until now."""
@@ -391,7 +392,7 @@ class Engine:
         )
         for group in self._groups:
             group.state.cut_slice(whole)
-            group.close_window(found)
+            group.close_window(found, now)
         self._windows.append(found)
         self._window = Window(NEVER, NEVER)
         self._opened = 0
@@ -416,13 +417,19 @@ class Engine:
                 self._line.tell("snapshot", self._snapshot())
                 self._line.tell("held", None)
 
+    def _drain_ns(self) -> int:
+        """How long to wait for a reply at least: as long as the slowest so far took."""
+        slowest = max((group.state.tally.service.max or 0.0 for group in self._groups), default=0.0)
+        return min(max(DRAIN_NS, round(slowest * SECOND)), LONGEST_DRAIN_NS)
+
     def _drained(self, now: int) -> bool:
-        """Whether no client that is being served waits for a reply, or time is up for them."""
+        """Whether no client that is being served has a message without a reply, or time is up."""
         awaited = sum(
-            client.state == WAITING and client.first_reply_at > 0 for client in self._clients
+            (client.state == WAITING or bool(client.queue)) and client.first_reply_at > 0
+            for client in self._clients
         )
         if awaited < self._awaited and not self._ending:
-            self._drain_until = min(now + DRAIN_NS, self._held_at + LONGEST_DRAIN_NS)
+            self._drain_until = min(now + self._drain_ns(), self._held_at + LONGEST_DRAIN_NS)
         self._awaited = awaited
         return not awaited or now >= self._drain_until
 

@@ -21,11 +21,18 @@ class Share:
     source_addresses: tuple[str, ...] = ()
 
     def clients_of(self, group: Group) -> range:
-        """Numbers within the group of this worker's clients: one block, even to one client."""
-        workers = self.plan.workers
-        return range(
-            group.clients * self.worker // workers, group.clients * (self.worker + 1) // workers
-        )
+        """Numbers within the group of this worker's clients: one block, even to one client.
+
+        What does not divide is dealt to the workers in turn, from group to group, those that talk
+        first: so all groups together are even to one client as well, and so are those that talk.
+        """
+        workers, groups = self.plan.workers, self.plan.groups
+        order = [one for one in groups if not one.silent] + [one for one in groups if one.silent]
+        dealt = sum(one.clients for one in order[: order.index(group)])
+        each, left = divmod(group.clients, workers)
+        extra = [(worker - dealt) % workers < left for worker in range(self.worker + 1)]
+        start = each * self.worker + sum(extra[:-1])
+        return range(start, start + each + extra[-1])
 
     @property
     def clients(self) -> int:

@@ -158,7 +158,7 @@ def queue_at_the_door() -> Experiment:
                 "backlog 5: some connect() takes a second or more",
                 Figure(short.name, connect),
                 at_least=0.9,
-                lesson="Once the queue is full the kernel drops newcomers, and the client's own "
+                lesson="Once the queue is full the kernel drops connections, and the client's own "
                 "kernel tries again after a second or more (the longest connect: {value}).",
             ),
             Hypothesis(

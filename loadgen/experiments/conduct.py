@@ -6,9 +6,10 @@ and keeps what there is.
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale
@@ -76,8 +77,12 @@ def conduct(
     *,
     command: Sequence[str] = (),
     predictions: Sequence[str] = (),
+    when_measured: Callable[[], None] = lambda: None,
 ) -> Findings | None:
-    """Measure and judge an experiment; None when it was stopped before anything was measured."""
+    """Measure and judge an experiment; None when it was stopped before anything was measured.
+
+    `when_measured` is called between the two.
+    """
     began, here = now(), environment.describe()
     missing = {
         case.name: reason for case in experiment.cases if (reason := unavailable(case, scale))
@@ -94,10 +99,12 @@ def conduct(
                 break
     except KeyboardInterrupt:
         cut_short = True
+    when_measured()
     cut_short = cut_short or stop.is_set()
     if not runs and cut_short:
         return None
     result = Result(
+        version=__version__,
         what=f"experiment-{experiment.name}",
         command=tuple(command),
         began=began,

@@ -33,10 +33,13 @@ def ceiling_needed(runs: Sequence[Run]) -> bool:
 def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
     """What the engine makes of this plan's messages against a server that only echoes.
 
-    Every client is in a closed loop without thinking; silent ones are left out. None when the
-    server does not start or nothing was answered.
+    Every client is in a closed loop without thinking; silent ones are left out. Of several workers
+    one is measured with its share of the clients, and the others are taken for its like: together
+    they would find the limit of that server, which is one process. None when the server does not
+    start or nothing was answered.
     """
-    groups = tuple(_at_full_speed(group) for group in plan.groups if not group.silent)
+    talking = [group for group in plan.groups if not group.silent]
+    groups = tuple(_at_full_speed(group, plan.workers) for group in talking)
     if not groups:
         return None
     fastest = replace(
@@ -49,7 +52,7 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
         warmup_seconds=CEILING_WARMUP_SECONDS,
         ramp_seconds=0.0,
         connect_rate=None,
-        workers=min(plan.workers, sum(group.clients for group in groups)),
+        workers=1,
     )
     program = ("-m", "loadgen.servers.null_server", plan.family, plan.transport, plan.talk)
     try:
@@ -63,16 +66,16 @@ def measure_ceiling(plan: Plan, stop: Stop) -> Ceiling | None:
     if not found.messages_per_second or not found.engine.busiest_worker_cpu or stop.is_set():
         return None
     return Ceiling(
-        found.messages_per_second,
+        found.messages_per_second * plan.workers,
         found.engine.busiest_worker_cpu,
         found.server.cpu_cores,
-        fastest.workers,
+        plan.workers,
     )
 
 
-def _at_full_speed(group: Group) -> Group:
+def _at_full_speed(group: Group, workers: int) -> Group:
     return Group(
-        clients=min(group.clients, CEILING_CLIENTS),
+        clients=min(-(-group.clients // workers), CEILING_CLIENTS),
         name=group.name,
         size_bytes=group.size_bytes if group.request is None else len(group.request),
         messages_per_connection=group.messages_per_connection,

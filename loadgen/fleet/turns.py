@@ -83,8 +83,7 @@ def measure_in_turns(tasks: Sequence[Task], seed: int, watcher: Watcher, stop: S
             member.finish()
     for member in members:
         member.note_what_it_said()
-    # A later life that was cut before its first turn would say nothing but that it was cut.
-    kept = [member for member in members if member.task.trial == 1 or not member.cut_before_turns]
+    kept = [member for member in members if member.says_something]
     for member in kept:
         watcher.end(member.task.name, member.run)
     return [member.run for member in kept]
@@ -103,12 +102,19 @@ class _Member:
         self._fleet: Fleet | None = None
         self._monitor = Monitor(None)
         self._kernel: dict[str, int] | None = None
+        # Were its clients told to connect?
+        self._connecting = False
 
     @property
-    def cut_before_turns(self) -> bool:
-        """Whether Ctrl-C came before anything of this server was measured."""
+    def says_something(self) -> bool:
+        """Whether the run is worth keeping after a Ctrl-C: from a turn on, or in the first life.
+
+        There it may be all that is known of how clients connect.
+        """
         tally = self.run.tally
-        return tally is not None and tally.cut_short and tally.window_started is None
+        if tally is None or not tally.cut_short or tally.window_started is not None:
+            return True
+        return self._connecting and self.task.trial == 1
 
     def get_ready(self, stack: ExitStack) -> None:
         """Wait for the server, and start the workers; `stack` ends them."""
@@ -128,6 +134,7 @@ class _Member:
         if fleet is None:
             return
         self._watcher.begin(self.task.name, self.run.plan)
+        self._connecting = True
         before = kernel.read()
         try:
             fleet.gather_ready()

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 import traceback
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -24,8 +27,9 @@ from loadgen.fleet.cores import worker_cores
 from loadgen.fleet.limits import raise_descriptor_limit
 from loadgen.record.tally import Tally
 
-# A worker has this long to hand in its tally after the load has ended.
-HAND_IN_SECONDS = 10.0
+# A worker that is not held says something four times a second. One that was silent for so long was
+# stopped, or is stuck.
+SILENT_SECONDS = 10.0
 
 
 class Worker:
@@ -40,7 +44,10 @@ class Worker:
         self.held = False
         self.tally: Tally | None = None
         self.failure: str | None = None
+        # When it was last heard of, or expected to be heard of from then on: time.monotonic().
+        self.heard_at = time.monotonic()
         self.line, theirs = Pipe()
+        _bound_reading(self.line)
         with theirs:
             # A plain interpreter rather than multiprocessing's: nothing of the caller's program is
             # imported again, and a session of its own keeps the terminal's Ctrl-C from it.
@@ -65,8 +72,12 @@ class Worker:
 
     def hear(self) -> str | None:
         """Take in one word and return its kind, or None when there was none to come."""
+        self.heard_at = time.monotonic()
         try:
             kind, value = self.line.recv()
+        except BlockingIOError:
+            self.failure = f"load worker {self.number + 1} stopped in the middle of a word"
+            return None
         except (EOFError, OSError):
             self.failure = f"load worker {self.number + 1} {self._how_it_ended()}"
             return None
@@ -84,9 +95,17 @@ class Worker:
             self.failure = f"load worker {self.number + 1} failed: {value}"
         return str(kind)
 
+    def check_time(self) -> None:
+        """Give up on it when it should have been heard of and was not."""
+        if not self.done and not self.held and time.monotonic() > self.heard_at + SILENT_SECONDS:
+            self.failure = (
+                f"load worker {self.number + 1} said nothing for {SILENT_SECONDS:g} s, as if it "
+                "had been stopped"
+            )
+
     def _how_it_ended(self) -> str:
         try:
-            code = self.process.wait(timeout=HAND_IN_SECONDS)
+            code = self.process.wait(timeout=SILENT_SECONDS)
         except subprocess.TimeoutExpired:
             return "closed its line and went on"
         if code < 0:
@@ -102,6 +121,14 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _bound_reading(line: Connection) -> None:
+    """Have a read on the line end with BlockingIOError when nothing more comes for too long."""
+    seconds = int(SILENT_SECONDS)
+    bound = struct.pack("ll", seconds, round((SILENT_SECONDS - seconds) * 1e6))  # a struct timeval
+    with socket.socket(fileno=os.dup(line.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
 
 
 # In the worker

@@ -20,6 +20,9 @@ LITTLE_TOLERANCE = 0.10
 LITTLE_LONGEST = 0.10
 # The window may come out shorter or longer than asked for by this much before that is a fault.
 WINDOW_TOLERANCE = 0.10
+# Turns are short, and an engine that is woken late to one on a busy machine measures so much less
+# of it. Its rates are right all the same, as they are over the time that was measured.
+TURN_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def audit(run: Run) -> Audit:
     return Audit(
         (
             _messages_add_up(found),
-            _clients_add_up(found),
+            _clients_accounted_for(run, found),
             _bytes_agree(run.tally.groups),
             _window_as_asked(run, found),
             *(
@@ -80,15 +83,23 @@ def _messages_add_up(found: Figures) -> Check:
     return Check("messages add up", total == found.intended, f"{found.intended} intended, {parts}")
 
 
-def _clients_add_up(found: Figures) -> Check:
-    ends = (found.served or 0) + (found.starved or 0)
-    silent = (found.connected or 0) - ends
+def _clients_accounted_for(run: Run, found: Figures) -> Check:
+    """Whether every client of the plan was somebody's, and has what became of it.
+
+    The plan is what was asked for; the tally counts the clients of those workers that handed in
+    theirs, so that one that was lost shows here.
+    """
+    assert run.tally is not None
+    counted = [group.clients for group in run.tally.groups]
+    silent = (found.connected or 0) - (found.served or 0) - (found.starved or 0)
     held = found.held or 0
     return Check(
         "clients add up",
-        silent >= held and (found.connected or 0) <= found.clients,
-        f"{found.clients} clients, {found.connected} connected, {found.served} served, "
-        f"{found.starved} starved, {held} held",
+        counted == [group.clients for group in run.plan.groups]
+        and silent >= held
+        and (found.connected or 0) <= found.clients,
+        f"{found.clients} clients asked for, {sum(counted)} counted, {found.connected} connected, "
+        f"{found.served} served, {found.starved} starved, {held} held",
     )
 
 
@@ -113,20 +124,16 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
         return Check("window as long as asked", None, "no fixed window, or it was cut short")
     if run.tally.stopped_early is not None:
         return Check("window as long as asked", None, run.tally.stopped_early)
-    turns = run.tally.turns
-    if turns:
-        asked = run.plan.turn_seconds
-        farthest = max((turn.seconds for turn in turns), key=lambda seconds: abs(seconds - asked))
-        return Check(
-            "window as long as asked",
-            len(turns) == run.plan.turns and abs(farthest - asked) <= WINDOW_TOLERANCE * asked,
-            f"{len(turns)} turns of {asked:g} s, one of them {farthest:.3f} s; "
-            f"{run.plan.turns} asked for",
-        )
+    turns = [turn.seconds for turn in run.tally.turns]
+    windows = turns or [window]
+    usual = asked / (run.plan.turns or 1)
+    tolerance = TURN_TOLERANCE if turns else WINDOW_TOLERANCE
+    in_turns = f" in turns of {min(turns):.3f} to {max(turns):.3f} s" if turns else ""
     return Check(
         "window as long as asked",
-        abs(window - asked) <= WINDOW_TOLERANCE * asked,
-        f"{window:.3f} s measured, {asked:g} s asked for",
+        len(turns) == (run.plan.turns or 0)
+        and all(abs(seconds - usual) <= tolerance * usual for seconds in windows),
+        f"{window:.3f} s measured{in_turns}, {asked:g} s asked for",
     )
 
 

@@ -6,6 +6,7 @@ from loadgen.judge import units
 from loadgen.judge.figures import together
 from loadgen.judge.ranks import ONE_TRIAL, SHORTEST_WINDOW, TOO_SHORT, headline
 from loadgen.judge.rows import Row, Trial
+from loadgen.judge.service import RATE_REACHED, rates_reached
 from loadgen.judge.speeds import Speeds, cause
 from loadgen.record.result import Result
 
@@ -28,6 +29,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
     said = faults(result, found)
     said += _too_little(found)
+    said += _short_of_rate(found)
     said += _two_speeds(result, found)
     said += _unsteady(found)
     said += disturbances(result, found)
@@ -50,12 +52,13 @@ def faults(result: Result, found: Sequence[Row]) -> list[str]:
 def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
     """Who else had the processors, a sentence each."""
     said = []
-    cores = result.environment.usable_cores
+    here = result.environment
+    cores = here.cores_to_use
     other = max((row.value("machine.other_cores") or 0.0 for row in found), default=0.0)
     if other >= OTHERS_BUSY:
         said.append(
-            f"other programs used up to {other:.2f} of {cores} cores meanwhile; close them and run "
-            "again"
+            f"other programs used up to {other:.2f} of {here.usable_cores} cores meanwhile; close "
+            "them and run again"
         )
     stolen = max((row.value("machine.stolen_cores") or 0.0 for row in found), default=0.0)
     if stolen >= STOLEN:
@@ -65,7 +68,7 @@ def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
     workers = max((row.plan.workers for row in found), default=0)
     if cores is not None and workers >= cores:
         said.append(
-            f"{workers} engine worker(s) and the server share {cores} core(s), so each slows the "
+            f"{workers} engine worker(s) and the server share {cores:g} core(s), so each slows the "
             "other; use fewer --workers or a machine with more cores"
         )
     return said
@@ -98,9 +101,9 @@ def prolonged_warmup(row: Row) -> float | None:
 def drift_of(trial: Trial) -> float | None:
     """How the rate changed from the first third of the window to the last: 0.2 is 20 % more.
 
-    None when the window is too short to cut in three.
+    None when the window is too short to cut in three, and where it is many, in turns.
     """
-    if trial.run.tally is None:
+    if trial.run.tally is None or trial.run.tally.turns:
         return None
     line = together(trial.run.tally.groups).timeline[:-1]  # the last slice is seldom a whole one
     third = len(line) // 3
@@ -138,6 +141,22 @@ def _too_little(found: Sequence[Row]) -> list[str]:
             f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
             f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
         )
+    return said
+
+
+def _short_of_rate(found: Sequence[Row]) -> list[str]:
+    """Which groups among several did not get their rate; of a single one its row says so."""
+    said = []
+    for row in found:
+        for group in row.plan.groups if len(row.plan.groups) > 1 else ():
+            shares = [
+                rates_reached(trial.run, trial.figures).get(group.name, 1.0) for trial in row.trials
+            ]
+            if group.rate_per_second is not None and min(shares) < RATE_REACHED:
+                said.append(
+                    f"{row.name}: the group {group.name} got {min(shares):.0%} of the "
+                    f"{units.rate(group.rate_per_second)} messages/s asked for"
+                )
     return said
 
 

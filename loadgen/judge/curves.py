@@ -15,6 +15,7 @@ from typing import Any, Final
 from loadgen.judge.intervals import Estimate
 from loadgen.judge.registry import CPU_CORES, LATENCY_P99, MEMORY, MESSAGES, RESPONSE_P99
 from loadgen.judge.rows import Row, load_of
+from loadgen.judge.verdict import GENERATOR
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
@@ -91,8 +92,10 @@ class Curve:
     `beside` is what its loads have in common: curves that share it belong side by side.
     `p99_figure` is the path of the figure that `p99_seconds` is of.
     `knee` is the first load whose throughput comes near the highest of all, `rising` whether that
-    is the last load, so that the real knee may lie beyond. `within_bound` is the last load before
-    the first that is past `p99_bound_seconds` (or leaves clients unserved), `past_bound` that one.
+    is the last load, so that the real knee may lie beyond, and `generator_knee` whether it was the
+    load generator that could do no more there, or under the next load. `within_bound` is the last
+    load before the first that is past `p99_bound_seconds` (or leaves clients unserved),
+    `past_bound` that one.
     Fits are per unit of what was varied and only made for clients: memory over all loads, CPU over
     those up to the knee, since beyond it more clients get no more of the server.
     """
@@ -106,6 +109,7 @@ class Curve:
     p99_bound_seconds: float
     knee: float | None = None
     rising: bool = False
+    generator_knee: bool = False
     within_bound: float | None = None
     past_bound: float | None = None
     cpu_cores_per_client: Fit | None = None
@@ -113,8 +117,8 @@ class Curve:
 
     @property
     def bend(self) -> float | None:
-        """The knee, where throughput did stop rising."""
-        return None if self.rising else self.knee
+        """The knee, where throughput did stop rising, and by the server's doing."""
+        return None if self.rising or self.generator_knee else self.knee
 
     def to_json(self) -> dict[str, Any]:
         """The curve as JSON-able values; what its loads have in common is in their plans."""
@@ -179,6 +183,7 @@ def _curve(
     points = tuple(_point(value, steps[value]) for value in sorted(steps))
     plan = next(iter(steps.values())).plan
     knee = _knee(points)
+    beyond = [point for point in points if knee is not None and point.value >= knee]
     past = next((point for point in points if not point.within(bound_seconds)), None)
     within = [point.value for point in points if past is None or point.value < past.value]
     cpu = memory = None
@@ -197,6 +202,7 @@ def _curve(
         p99_bound_seconds=bound_seconds,
         knee=knee,
         rising=knee is not None and knee == points[-1].value,
+        generator_knee=any(point.bound == GENERATOR for point in beyond[:2]),
         within_bound=max(within, default=None),
         past_bound=None if past is None else past.value,
         cpu_cores_per_client=cpu,

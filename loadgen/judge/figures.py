@@ -45,8 +45,9 @@ class Percentiles:
 class LoadFigures:
     """What a group of clients saw, or all of them together; `registry` defines each figure.
 
-    None in a closed loop are `requested_per_second`, `response_seconds` and `lateness_seconds`;
-    over TCP `lost`, `duplicated` and `late`. `errors` counts the failures by errno name.
+    None in a closed loop, and of groups some of which are one, are `requested_per_second`,
+    `response_seconds` and `lateness_seconds`; over TCP `lost`, `duplicated` and `late`; of several
+    groups that talk, what compares their clients. `errors` counts the failures by errno name.
     """
 
     name: str
@@ -237,15 +238,12 @@ def _load_figures(
     window = run.tally.window_seconds or None
     talking = [(tally, group) for tally, group in parts if not group.silent]
     rates = [group.rate_per_second for _, group in talking]
-    open_loop = any(rate is not None for rate in rates)
+    # Clients of several groups are not to be compared, nor those by the clock added to others.
+    open_loop = bool(rates) and None not in rates
+    alike = len(talking) == 1
     datagrams = run.endpoint is not None and run.endpoint.transport == "udp"
     shares = [share for tally, _ in talking for share in tally.answered_per_client]
-    if any(group.messages_per_connection is not None for group in groups):
-        connections_per_second = _over(count.connections_in_window, window)
-    elif datagrams:
-        connections_per_second = None
-    else:
-        connections_per_second = _over(count.connections, run.tally.connecting_seconds)
+    churn = any(group.messages_per_connection is not None for group in groups)
     measured = window is not None
     timed = {
         clock: Percentiles.of(histogram)
@@ -277,15 +275,15 @@ def _load_figures(
         requested_per_second=sum(rate or 0.0 for rate in rates) if open_loop else None,
         payload_bytes_per_second=_over(count.payload_bytes_in_window, window) if talking else None,
         connections=None if datagrams else count.connections,
-        connections_per_second=connections_per_second,
-        fairness=jain(shares) if measured else None,
-        least_served=min(shares, default=None) if measured else None,
-        most_served=max(shares, default=None) if measured else None,
+        connections_per_second=_over(count.connections_in_window, window) if churn else None,
+        fairness=jain(shares) if measured and alike else None,
+        least_served=min(shares, default=None) if measured and alike else None,
+        most_served=max(shares, default=None) if measured and alike else None,
         connect_seconds=timed["connect_seconds"],
         first_reply_seconds=timed["first_reply_seconds"],
         latency_seconds=timed["latency_seconds"],
         response_seconds=timed["response_seconds"] if open_loop else None,
-        lateness_seconds=timed.get("lateness_seconds"),
+        lateness_seconds=timed.get("lateness_seconds") if open_loop else None,
     )
 
 

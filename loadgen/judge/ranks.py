@@ -98,6 +98,7 @@ def _why_unranked(row: Row) -> str | None:
         ("lost datagrams", row.ever("lost")),
         ("failed messages", row.ever("failed")),
         ("starved clients", row.ever("starved")),
+        ("messages left waiting", any(trial.left_waiting for trial in row.trials)),
         ("nothing measured", None in row.values(headline(row.plan).path)),
         (TOO_SHORT, any((window or 0.0) < 0.98 * SHORTEST_WINDOW for window in windows)),
         (ONE_TRIAL, len(row.trials) < 2),

@@ -70,14 +70,17 @@ class Figure:
 
 CLOCKS: Final = {
     "connect_seconds": ("connect", "from calling connect() until it has connected"),
-    "first_reply_seconds": ("1st reply", "from calling connect() until the first right reply"),
+    "first_reply_seconds": (
+        "1st reply",
+        "from calling connect() until the first right reply, on each connection",
+    ),
     "latency_seconds": (
         "latency",
         "from sending a message to its reply (service time), of messages answered in the window",
     ),
     "response_seconds": (
         "response",
-        "from when a message was due to its reply (response time); in an open loop alone",
+        "from when a message was due to its reply, or to the window's close (open loop alone)",
     ),
     "lateness_seconds": ("lateness", "how late the engine itself sent, in an open loop"),
 }
@@ -179,7 +182,8 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         ),
         Figure(
             "requested_per_second", "asked for", PER_SECOND, None, _MEDIAN,
-            "messages per second that an open loop was to send",
+            "messages per second that an open loop was to send; none where some groups are closed "
+            "loops, whose messages are not to be added to those",
         ),
         Figure(
             "payload_bytes_per_second", "data", BYTES_PER_SECOND, _HIGHER, _MEAN,
@@ -189,21 +193,22 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         Figure("connections", "connections", COUNT, None, _TOTAL, "connections made, over the run"),
         Figure(
             CONNECTIONS, "connections/s", PER_SECOND, _HIGHER, _MEAN,
-            "connections made in the window where clients come and go; otherwise those made while "
-            "the clients connected, by how long that took",
+            "connections made in the window, by its length, where clients come and go (--churn); "
+            "how fast lasting clients connect is the generator's own speed",
         ),
         Figure(
             "fairness", "Jain", INDEX, _HIGHER, _MEDIAN,
             "Jain's index over the clients' messages answered in the window: 1 when all "
-            "had equally many, 1/n when one of n had all",
+            "had equally many, 1/n when one of n had all; of one group, since clients of several "
+            "are not alike",
         ),
         Figure(
             "least_served", "least served", COUNT, _HIGHER, _MEDIAN,
-            "messages that the client with the fewest had answered in the window",
+            "messages that the client with the fewest had answered in the window, of one group",
         ),
         Figure(
             "most_served", "most served", COUNT, None, _MEDIAN,
-            "messages that the client with the most had answered in the window",
+            "messages that the client with the most had answered in the window, of one group",
         ),
     ),
     "Connecting and the first reply, over the whole run": (

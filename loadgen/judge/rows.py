@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from loadgen.judge import intervals, paired
+from loadgen.judge import intervals, paired, service
 from loadgen.judge.audit import Audit, audit
 from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
 from loadgen.judge.intervals import Estimate, Ratio
@@ -61,6 +61,16 @@ class Trial:
     def by_path(self) -> dict[str, float | None]:
         """Its figures by their paths in the JSON."""
         return flat(self.figures)
+
+    @property
+    def starved_unduly(self) -> int:
+        """How many clients starved whom the model could have served."""
+        return service.starved_unduly(self.run, self.figures)
+
+    @property
+    def left_waiting(self) -> int:
+        """How many messages of clients that were being served had no reply in the end."""
+        return service.left_waiting(self.run, self.figures)
 
 
 @dataclass(frozen=True)
@@ -339,7 +349,12 @@ def _name(run: Run, several_pythons: bool) -> str:
 
 
 def _judge(run: Run, result: Result) -> Trial:
-    found = verdict(run, result.ceiling, result.environment.usable_cores)
+    ceiling = next(
+        (one for one in result.ceilings if one.plan and load_of(one.plan) == load_of(run.plan)),
+        result.ceiling,
+    )
+    here = result.environment
+    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
     return Trial(run, figures(run), audit(run), found)
 
 

@@ -5,7 +5,8 @@ Pure judgement over a run's figures. Every threshold stands at the top of this f
 
 from dataclasses import dataclass
 
-from loadgen.judge.figures import Figures, figures
+from loadgen.judge.figures import LoadFigures, figures
+from loadgen.judge.service import groups_of, kept_up
 from loadgen.record.result import Ceiling, Run
 
 # An engine worker is one thread: close to a whole core it has nothing left to give.
@@ -20,8 +21,6 @@ LATE_SECONDS = 0.0005
 SERVER_BUSY = 0.85
 # With this share of all cores busy, nobody could have had much more.
 MACHINE_BUSY = 0.88
-# An open loop that gets this share of the rate asked for has what it asked for.
-RATE_REACHED = 0.98
 
 SERVER = "server"
 GENERATOR = "generator"
@@ -40,11 +39,14 @@ class Verdict:
     because: str
 
 
-def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
+def verdict(
+    run: Run, ceiling: Ceiling | None, cores: int | None, quota: float | None = None
+) -> Verdict:
     """What bound one run, from who kept how many cores busy, and from the engine's ceiling.
 
     `ceiling` must come from the same load; None leaves that evidence out. `cores` are those that
-    server and engine may use.
+    server and engine may run on, `quota` how many cores' worth of time they may use in all, None
+    for as much as there is.
     """
     found = figures(run)
     server, worker = found.server.cpu_cores, found.engine.busiest_worker_cpu
@@ -53,9 +55,10 @@ def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
         return Verdict(None, "no message was answered in the window")
     if worker is not None and worker >= GENERATOR_BUSY:
         return Verdict(GENERATOR, f"an engine worker used {worker:.0%} of its core")
-    if (late := _sent_late(found)) is not None:
+    lates = [_sent_late(own) for _, own in groups_of(run, found)]
+    if (late := max(filter(None, lates), default=None)) is not None:
         return Verdict(GENERATOR, f"it sent late itself, 1 in 100 by over {late * 1e3:.1f} ms")
-    if asked is not None and rate >= RATE_REACHED * asked:
+    if asked is not None and kept_up(run, found):
         return Verdict(WAITING, f"it kept up with the {asked:,.0f} messages/s asked for")
     if ceiling is not None and _near(rate, ceiling):
         return Verdict(
@@ -69,6 +72,9 @@ def verdict(run: Run, ceiling: Ceiling | None, cores: int | None) -> Verdict:
     busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
     if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
         return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
+    own = (server or 0.0) + (found.engine.cpu_cores or 0.0)
+    if quota is not None and own >= MACHINE_BUSY * quota:
+        return Verdict(MACHINE, f"both used {own:.2f} of the {quota:g} cores that they may use")
     if server is None:
         return Verdict(None, "the server's CPU could not be measured")
     return Verdict(
@@ -82,7 +88,7 @@ def _near(rate: float, ceiling: Ceiling) -> bool:
     return not own_limit and rate >= GENERATOR_NEAR_CEILING * ceiling.messages_per_second
 
 
-def _sent_late(found: Figures) -> float | None:
+def _sent_late(found: LoadFigures) -> float | None:
     """How late the engine of an open loop sent by its own fault (p99, seconds), if that matters."""
     if found.lateness_seconds is None or found.response_seconds is None:
         return None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from loadgen.plan.problem import PlanError, known, require, require_choice
+from loadgen.plan.validation import PlanError, require, require_choice
 
 FAMILIES = ("inet", "inet6", "unix")
 TRANSPORTS = ("tcp", "udp")
@@ -15,7 +14,7 @@ TRANSPORTS = ("tcp", "udp")
 LONGEST_UNIX_PATH = 107
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the server listens.
 
@@ -90,12 +89,3 @@ class Endpoint:
         else:
             require(bool(self.host), "the server's host is missing: give HOST:PORT")
             require(1 <= self.port <= 65535, f"port {self.port} is not between 1 and 65535")
-
-    def to_json(self) -> dict[str, Any]:
-        """The endpoint as JSON-able values; `from_json` reads it back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Endpoint:
-        """The endpoint that `to_json` wrote."""
-        return cls(**known(cls, data))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from concurrency_models.work import KINDS
-from loadgen.plan.problem import known, require, require_choice, require_seconds
+from loadgen.plan.octets import Octets
+from loadgen.plan.validation import require, require_choice, require_seconds
 
 THINK_DISTRIBUTIONS = ("constant", "exponential")
 ARRIVALS = ("constant", "poisson")
@@ -17,7 +17,7 @@ LARGEST_MESSAGE = 256 * 1024 * 1024
 MOST_CLIENTS = 10_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Clients that behave alike; a row of the table.
 
@@ -36,8 +36,8 @@ class Group:
     arrivals: str = "constant"
     messages_per_connection: int | None = None
     silent: bool = False
-    request: bytes | None = None
-    reply: bytes | None = None
+    request: Octets | None = None
+    reply: Octets | None = None
     work: str | None = None
 
     @property
@@ -104,20 +104,3 @@ class Group:
                 f"{who}: {self.work} is more than servers do; {kind} goes up to "
                 f"{KINDS[kind].largest} ({KINDS[kind].unit})",
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """The group as JSON-able values; bytes become text by latin-1, which loses none."""
-        data = asdict(self)
-        for key in ("request", "reply"):
-            if data[key] is not None:
-                data[key] = data[key].decode("latin-1")
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Group:
-        """The group that `to_json` wrote."""
-        values = known(cls, data)
-        for key in ("request", "reply"):
-            if values.get(key) is not None:
-                values[key] = values[key].encode("latin-1")
-        return cls(**values)

@@ -55,9 +55,10 @@ class Messages:
         self.request_size = len(self.pairs[0][0])
         self.reply_size = len(self.pairs[0][1])
 
-    def reply_end(self, received: bytes | bytearray) -> int | None:
+    def reply_end(self, received: bytes | bytearray, seen: int = 0) -> int | None:
         """Where the first whole reply in `received` ends: None when it is not whole yet.
 
+        The first `seen` bytes were looked at before, and held no end.
         Length and line framing say so themselves. Otherwise the expected size is all there is to go
         by. Returns -1 for a length that no reply of this server can have.
         """
@@ -68,7 +69,7 @@ class Messages:
             if end > self.reply_size + STRANGE_EXCESS:
                 return -1
         elif self._framing == "line":
-            end = received.find(b"\n") + 1
+            end = received.find(b"\n", seen) + 1
             if not end:
                 return None if len(received) <= self.reply_size + STRANGE_EXCESS else -1
         else:

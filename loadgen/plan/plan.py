@@ -7,19 +7,19 @@ refused by `Plan.validate` with a sentence for the person who typed it, before a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from concurrency_models.talk import FRAMINGS, TALKS
+from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import Group
-from loadgen.plan.problem import known, require, require_choice, require_seconds
+from loadgen.plan.octets import Octets
+from loadgen.plan.validation import require, require_choice, require_seconds
 
 # 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
 LARGEST_DATAGRAM = 65_507
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One run's load.
 
@@ -44,7 +44,7 @@ class Plan:
     transport: str = "tcp"
     talk: str = "loop"
     framing: str = "length"
-    reply_prefix: bytes = b"received: "
+    reply_prefix: Octets = b"received: "
     duration_seconds: float | None = 3.0
     messages_per_client: int | None = None
     warmup_seconds: float = 0.5
@@ -81,7 +81,7 @@ class Plan:
             group.validate()
         require_choice("family", self.family, FAMILIES)
         require_choice("transport", self.transport, TRANSPORTS)
-        require_choice("talk", self.talk, TALKS)
+        require_choice("talk", self.talk, TALK_KINDS)
         require_choice("framing", self.framing, tuple(FRAMINGS))
         require(
             self.framing != "line" or b"\n" not in self.reply_prefix,
@@ -138,6 +138,12 @@ class Plan:
             self.workers <= self.clients,
             f"{self.workers} workers for {self.clients} clients; "
             "a worker needs a client, so give fewer workers",
+        )
+        talkers = sum(group.clients for group in self.groups if not group.silent)
+        require(
+            self.messages_per_client is None or self.workers <= talkers,
+            f"{self.workers} workers for {talkers} clients that talk; a worker ends when its "
+            "clients have sent their messages, so give fewer workers",
         )
         if self.talk != "loop":
             self._validate_talk()
@@ -199,19 +205,3 @@ class Plan:
                 f"group {group.name!r}: a reply to {group.size_bytes} bytes does not fit into a "
                 f"datagram; give a size of at most {largest}",
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as JSON-able values; `from_json` reads it back."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        data["groups"] = [group.to_json() for group in self.groups]
-        data["reply_prefix"] = self.reply_prefix.decode("latin-1")
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Plan:
-        """The plan that `to_json` wrote."""
-        values = known(cls, data)
-        values["groups"] = tuple(Group.from_json(group) for group in data["groups"])
-        if "reply_prefix" in values:
-            values["reply_prefix"] = values["reply_prefix"].encode("latin-1")
-        return cls(**values)

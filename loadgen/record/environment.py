@@ -8,19 +8,20 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
+
+from loadgen.record.number import Count
 
 LIBRARIES = ("psutil", "tabulate", "rich", "hdrhistogram", "uvloop", "gevent", "trio", "bokeh")
 # What is equal on like machines; the rest may differ and does no harm.
 MACHINE = ("system", "kernel", "machine", "cpu", "cores", "usable_cores", "memory_bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One machine and interpreter, as it was when the measurement began.
 
@@ -33,25 +34,23 @@ class Environment:
     kernel: str
     machine: str
     cpu: str | None
-    cores: int | None
-    physical_cores: int | None
-    usable_cores: int | None
+    cores: Count | None
+    physical_cores: Count | None
+    usable_cores: Count | None
     cpu_quota: float | None
-    memory_bytes: int
+    memory_bytes: Count
     descriptors: tuple[int, int]
-    listen_backlog_limit: int | None
+    listen_backlog_limit: Count | None
     load_average: float | None
     implementation: str
     python: str
     gil: str
     libraries: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Environment":
-        return cls(**{**data, "descriptors": tuple(data["descriptors"])})
+    @property
+    def cores_to_use(self) -> float | None:
+        """How many cores' worth of time a quota leaves of the usable cores."""
+        return _within(self.usable_cores, self.cpu_quota)
 
 
 def describe() -> Environment:
@@ -64,7 +63,7 @@ def describe() -> Environment:
         cores=psutil.cpu_count(),
         physical_cores=psutil.cpu_count(logical=False),
         usable_cores=usable_cores(),
-        cpu_quota=_cpu_quota(),
+        cpu_quota=cpu_quota(),
         memory_bytes=psutil.virtual_memory().total,
         descriptors=_descriptor_limits(),
         listen_backlog_limit=_listen_backlog_limit(),
@@ -81,6 +80,15 @@ def usable_cores() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return psutil.cpu_count()
+
+
+def cores_to_use() -> float | None:
+    """How many cores' worth of time this process may use, by its processors and its quota."""
+    return _within(usable_cores(), cpu_quota())
+
+
+def _within(cores: int | None, quota: float | None) -> float | None:
+    return min((float(bound) for bound in (cores, quota) if bound is not None), default=None)
 
 
 def core_numbers() -> list[int]:
@@ -116,13 +124,47 @@ def _cpu_name() -> str | None:
     return platform.processor() or None
 
 
-def _cpu_quota() -> float | None:
-    """Cores' worth of CPU time that a container may use (cgroup version 2), None when unlimited."""
+def cpu_quota(
+    mount: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Cores' worth of CPU time that this process may use by its cgroups, None when unlimited.
+
+    The least of its own group's and of those around it, as far as they can be seen from here: in
+    cgroup version 2 `cpu.max`, in version 1 `cpu.cfs_quota_us` (Linux, admin-guide/cgroup-v2.rst
+    and scheduler/sched-bwc.rst). `own` lists the process's groups as cgroups(7) describes.
+    """
+    quotas = []
+    for line in _read(own).splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = mount / "cpu" if controllers else mount
+        place = top / group.lstrip("/")
+        for folder in (place, *place.parents):
+            quotas.append(_quota_of(folder))
+            if folder == top:
+                break
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """The quota that one cgroup sets, in cores; None where it sets none or is not to be seen."""
+    words = _read(folder / "cpu.max").split() or [
+        *_read(folder / "cpu.cfs_quota_us").split(),
+        *_read(folder / "cpu.cfs_period_us").split(),
+    ]
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
+        quota, period = map(int, words)
+    except ValueError:  # "max", or nothing
         return None
-    return None if quota == "max" else int(quota) / int(period)
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def _descriptor_limits() -> tuple[int, int]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Final
 
 # Values below 2**SUB_BITS have a bucket each; above, the top SUB_BITS bits of a value name its
 # bucket.
-SUB_BITS = 8
+SUB_BITS: Final = 8
 HALF = 1 << (SUB_BITS - 1)
 # Room for 2**50 ns, which is 13 days; what is longer is counted as that.
 VALUE_BITS = 50
@@ -133,27 +133,6 @@ class Histogram:
         self.counts = [0] * BUCKETS
         for index, count in state:
             self.counts[index] = count
-
-    def to_json(self) -> dict[str, Any]:
-        """Sparse: `buckets` is a list of [index, count]; `sub_bits` says what an index means."""
-        return {
-            "unit": "ns",
-            "sub_bits": SUB_BITS,
-            "buckets": [list(pair) for pair in self.nonzero()],
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Histogram:
-        """The histogram that `to_json` wrote; ValueError when it has another layout."""
-        if data.get("unit") != "ns" or data.get("sub_bits") != SUB_BITS:
-            raise ValueError(
-                f"a histogram in {data.get('unit')} with {data.get('sub_bits')} sub-bits; "
-                f"this version reads ns with {SUB_BITS}"
-            )
-        histogram = cls()
-        for index, count in data["buckets"]:
-            histogram.counts[index] = count
-        return histogram
 
 
 def _middle(index: int) -> float:

@@ -8,18 +8,19 @@ rests so long that it stays under 5 % of one core, and it says what it used.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psutil
+
+from loadgen.record.number import Count
 
 _SHARE = 0.05  # of one core, at most
 _SHORTEST_REST = 0.1
 _MOST_SAMPLES = 600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One look at the tree, `seconds` after the window opened (negative before it).
 
@@ -28,12 +29,12 @@ class Sample:
 
     seconds: float
     cpu_seconds: float
-    memory_bytes: int | None
-    threads: int
-    processes: int
+    memory_bytes: Count | None
+    threads: Count
+    processes: Count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TurnCost:
     """What a turn cost the server's tree, and what the wait before it did, while others had theirs.
 
@@ -41,14 +42,14 @@ class TurnCost:
     last taken off; None where they could not be read.
     """
 
-    round: int
+    round: Count
     seconds: float
     cpu_seconds: float | None
     waited_seconds: float
     waited_cpu_seconds: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServerCost:
     """What one run cost the server and the machine. None stands for what was not measured.
 
@@ -63,25 +64,16 @@ class ServerCost:
 
     cpu_seconds: float | None = None
     measured_seconds: float | None = None
-    memory_bytes: int | None = None
+    memory_bytes: Count | None = None
     memory_kind: str | None = None
-    threads: int | None = None
-    processes: int | None = None
+    threads: Count | None = None
+    processes: Count | None = None
     machine_busy_seconds: float | None = None
     machine_stolen_seconds: float | None = None
     monitor_cpu_seconds: float | None = None
     note: str | None = None
     samples: tuple[Sample, ...] = ()
     turns: tuple[TurnCost, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ServerCost":
-        samples = tuple(Sample(**one) for one in data["samples"])
-        turns = tuple(TurnCost(**one) for one in data.get("turns", ()))
-        return cls(**{**data, "samples": samples, "turns": turns})
 
 
 class Monitor:

@@ -1,14 +1,18 @@
 """One saved result: what was asked, what happened, and where, as data that can be judged again.
 
 A saved `run.json` is this record plus what follows from it (figures, audit, verdict, summary); only
-the record is read back, so that a newer version judges an old result by its own lights.
+the record is read back, so that a newer version judges an old result by its own lights. Fields that
+were added since take their defaults, and those that a newer version added are passed over;
+`schema_version` only grows when a field changes its meaning.
 
 The file's shape (--help-figures says what each figure is):
-    schema, schema_version, what, command, began, finished, cut_short, seed, notes, environment
+    schema, schema_version, version (the kit's that made it; null or missing before there was one),
+    what, command, began, finished, cut_short, seed, notes, environment
     ceiling      what the engine reached against a server that does nothing, or null
-    runs         one entry per trial, in the order in which they ran: model, clients, trial, label,
-                 python, gil, endpoint, began, problem, notes, plan, figures, audit, verdict,
-                 server, kernel, connections_by_worker, probe, tally
+    ceilings     the same for each load of a curve under which the engine was busy
+    runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
+                 label, python, gil, endpoint, began, problem, notes, connections_by_worker, probe,
+                 figures, audit, verdict, server, kernel, tally
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
@@ -19,45 +23,47 @@ The file's shape (--help-figures says what each figure is):
     curves       only where several loads make some: one entry per server, see `curves`
 """
 
-import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.record import codec
 from loadgen.record.environment import Environment
 from loadgen.record.monitor import ServerCost
+from loadgen.record.number import Count
 from loadgen.record.tally import Tally
 
 SCHEMA = "concurrency-models loadgen result"
 SCHEMA_VERSION = 1
-RESULT_FILE = "run.json"
-TABLES_FILE = "tables.md"
+SAME_AS_SERVICE = "service"
+"""Stands in the file for response times that are the service times, as in every closed loop: a
+third of a saved result would be their second copy."""
 
 
 class RecordError(Exception):
     """A result that cannot be read or written; its text is one sentence for a person."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ceiling:
     """What the engine reached on this machine, under the same load, against a null server.
 
-    `busiest_worker_cpu` (0 to 1) is the share of a core that its busiest worker used meanwhile,
-    `server_cpu_cores` what the null server used, None where that could not be read.
+    One worker was measured, and `messages_per_second` is what it reached times `workers`.
+    `busiest_worker_cpu` (0 to 1) is the share of a core that it used meanwhile, `server_cpu_cores`
+    what the null server used, None where that could not be read. `plan` is the load, None where a
+    result has only one.
     """
 
     messages_per_second: float
     busiest_worker_cpu: float
     server_cpu_cores: float | None
-    workers: int
+    workers: Count
+    plan: Plan | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """One server under one load, once.
 
@@ -72,70 +78,33 @@ class Run:
 
     model: str
     plan: Plan
-    trial: int = 1
-    tally: Tally | None = None
-    server: ServerCost = field(default_factory=ServerCost)
-    kernel: Mapping[str, int] | None = None
-    endpoint: Endpoint | None = None
+    trial: Count = 1
     label: str | None = None
     python: str | None = None
     gil: str | None = None
+    endpoint: Endpoint | None = None
     began: str = ""
     problem: str | None = None
     notes: tuple[str, ...] = ()
-    connections_by_worker: tuple[int, ...] | None = None
-    probe: Mapping[str, float] | None = None
+    connections_by_worker: tuple[Count, ...] | None = None
+    probe: Mapping[str, int | float] | None = None
+    server: ServerCost = field(default_factory=ServerCost)
+    kernel: Mapping[str, int] | None = None
+    tally: Tally | None = None
 
     @property
     def clients(self) -> int:
         return self.plan.clients
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "clients": self.clients,
-            "trial": self.trial,
-            "label": self.label,
-            "python": self.python,
-            "gil": self.gil,
-            "endpoint": None if self.endpoint is None else self.endpoint.to_json(),
-            "began": self.began,
-            "problem": self.problem,
-            "notes": list(self.notes),
-            "plan": self.plan.to_json(),
-            "server": self.server.to_json(),
-            "kernel": None if self.kernel is None else dict(self.kernel),
-            "connections_by_worker": None
-            if self.connections_by_worker is None
-            else list(self.connections_by_worker),
-            "probe": None if self.probe is None else dict(self.probe),
-            "tally": None if self.tally is None else self.tally.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Run":
-        return cls(
-            model=data["model"],
-            plan=Plan.from_json(data["plan"]),
-            trial=data["trial"],
-            tally=None if data["tally"] is None else Tally.from_json(data["tally"]),
-            server=ServerCost.from_json(data["server"]),
-            kernel=data["kernel"],
-            connections_by_worker=tuple(spread)
-            if (spread := data.get("connections_by_worker")) is not None
-            else None,
-            probe=data.get("probe"),
-            endpoint=None if data["endpoint"] is None else Endpoint.from_json(data["endpoint"]),
-            label=data["label"],
-            python=data["python"],
-            gil=data["gil"],
-            began=data["began"],
-            problem=data["problem"],
-            notes=tuple(data["notes"]),
-        )
+    def validate(self) -> None:
+        """Raise ValueError, with a sentence, when plan and tally cannot be those of a run."""
+        self.plan.validate()
+        asked, counted = len(self.plan.groups), len(self.tally.groups if self.tally else ())
+        if self.tally is not None and asked != counted:
+            raise ValueError(f"a plan of {asked} groups and a tally of {counted}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What an experiment expected of the figures, and whether they bore it out.
 
@@ -148,7 +117,7 @@ class Claim:
     numbers: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExperimentOutcome:
     """What an experiment asked and what came out.
 
@@ -164,192 +133,96 @@ class ExperimentOutcome:
     claims: tuple[Claim, ...] = ()
     reading: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ExperimentOutcome":
-        claims = tuple(Claim(**claim) for claim in data["claims"])
-        return cls(**{**data, "predictions": tuple(data["predictions"]), "claims": claims})
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """Everything from one command: its runs in the order in which they ran, and their surroundings.
 
-    `what` is the word that names the folder. `seed` gave the order of the runs and every random
-    choice in the load. `notes` were written while measuring, a sentence each. `p99_bound_seconds`
-    is up to how long a p99 is good enough on a curve, None where nobody asked for one.
+    `version` is the kit's that made it, None where that was not written down yet. `what` is the
+    word that names the folder. `seed` gave the order of the runs and every random choice in the
+    load. `notes` were written while measuring, a sentence each. `p99_bound_seconds` is up to how
+    long a p99 is good enough on a curve, None where nobody asked for one.
     """
 
+    version: str | None = None
     what: str
     command: tuple[str, ...]
     began: str
     finished: str
-    seed: int
-    environment: Environment
-    runs: tuple[Run, ...]
-    ceiling: Ceiling | None = None
     cut_short: bool = False
+    seed: int
     notes: tuple[str, ...] = ()
+    environment: Environment
+    ceiling: Ceiling | None = None
+    ceilings: tuple[Ceiling, ...] = ()
+    runs: tuple[Run, ...]
     experiment: ExperimentOutcome | None = None
     p99_bound_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "what": self.what,
-            "command": list(self.command),
-            "began": self.began,
-            "finished": self.finished,
-            "cut_short": self.cut_short,
-            "seed": self.seed,
-            "notes": list(self.notes),
-            "environment": self.environment.to_json(),
-            "ceiling": None if self.ceiling is None else asdict(self.ceiling),
-            "runs": [run.to_json() for run in self.runs],
-        }
-        if self.experiment is not None:
-            data["experiment"] = self.experiment.to_json()
-        if self.p99_bound_seconds is not None:
-            data["p99_bound_seconds"] = self.p99_bound_seconds
-        return data
+        """The record as values that `files.dumps` can write; `from_json` reads it back."""
+        data = codec.to_json(self)
+        plain = [
+            {"model": run.model, "clients": run.clients, **one}
+            for run, one in zip(self.runs, data["runs"], strict=True)
+        ]
+        for one in _latencies(plain):
+            if one["response"] == one["service"]:
+                one["response"] = SAME_AS_SERVICE
+        for absent in ("experiment", "p99_bound_seconds", "ceilings"):
+            if not data[absent]:
+                del data[absent]
+        return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **data, "runs": plain}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Result":
+    def from_json(cls, data: Any) -> "Result":
         """The record in a saved result; what was derived from it is passed over.
 
-        Raises RecordError when it is of another kind or from a newer version.
+        `data` is whatever a file held, and is used up. Raises RecordError when it is of another
+        kind, from a newer version or damaged.
         """
-        if data.get("schema") != SCHEMA:
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise RecordError("it is not a result that loadgen saved")
-        if data["schema_version"] > SCHEMA_VERSION:
-            raise RecordError(
-                f"it was saved by a newer loadgen (schema {data['schema_version']}, this one reads "
-                f"up to {SCHEMA_VERSION}); upgrade to read it"
-            )
-        ceiling = data["ceiling"]
-        return cls(
-            what=data["what"],
-            command=tuple(data["command"]),
-            began=data["began"],
-            finished=data["finished"],
-            seed=data["seed"],
-            environment=Environment.from_json(data["environment"]),
-            runs=tuple(Run.from_json(run) for run in data["runs"]),
-            ceiling=None if ceiling is None else Ceiling(**ceiling),
-            cut_short=data["cut_short"],
-            notes=tuple(data["notes"]),
-            experiment=ExperimentOutcome.from_json(told)
-            if (told := data.get("experiment")) is not None
-            else None,
-            p99_bound_seconds=data.get("p99_bound_seconds", _bound_of_curves(data)),
-        )
-
-
-def _bound_of_curves(data: Mapping[str, Any]) -> float | None:
-    """The bound of a result that was saved when only its curves had it."""
-    bounds: Iterator[float] = (curve["p99_bound_seconds"] for curve in data.get("curves", ()))
-    return next(bounds, None)
-
-
-def load(path: Path) -> Result:
-    """The result saved at `path`: a run.json, or the folder that holds one. Raises RecordError."""
-    file = path / RESULT_FILE if path.is_dir() else path
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(f"there is no saved result at {file}") from None
-    except OSError as error:
-        raise RecordError(f"cannot read {file}: {error.strerror}") from None
-    except ValueError:
-        raise RecordError(f"{file} is not a saved result: it is not JSON") from None
-    try:
-        if not isinstance(data, dict):
-            raise RecordError("it is not a result that loadgen saved")
-        return Result.from_json(data)
-    except RecordError as error:
-        raise RecordError(f"{file}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(
-            f"{file}: the result is damaged ({type(error).__name__}: {error})"
-        ) from None
-
-
-def check_folder(results: Path) -> None:
-    """Raise RecordError unless results can be saved under `results`, which is made if need be."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=results):
-            pass
-    except OSError as error:
-        raise RecordError(
-            f"cannot save results in {results}: {error.strerror}; "
-            "name another folder with --results, or use --no-save"
-        ) from None
-
-
-def check_file(file: Path) -> None:
-    """Raise RecordError unless `file` can be written. Leaves no file behind that was not there."""
-    there = file.exists()
-    try:
-        with file.open("a"):
-            pass
-        if not there:
-            file.unlink()
-    except OSError as error:
-        raise RecordError(f"cannot write {file}: {error.strerror}; name another file") from None
-
-
-def new_folder(results: Path, began: str, what: str) -> Path:
-    """A new folder under `results`, named by time and `what`; numbered when that name is taken."""
-    stamp = began[:19].replace(":", "").replace("T", "-")
-    for number in range(1, 1000):
-        folder = results / (f"{stamp}-{what}" if number == 1 else f"{stamp}-{what}-{number}")
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RecordError(f"cannot make {folder}: {error.strerror}") from None
-        return folder
-    raise RecordError(f"{results} has too many results named {stamp}-{what}; name another folder")
+            version = codec.from_json(_Header, data).schema_version
+            if version > SCHEMA_VERSION:
+                raise RecordError(
+                    f"it was saved by a newer loadgen (schema {version}, this one reads up to "
+                    f"{SCHEMA_VERSION}); upgrade to read it"
+                )
+            for one in _latencies(data.get("runs")):
+                if one.get("response") == SAME_AS_SERVICE:
+                    one["response"] = one.get("service")
+            data.setdefault("p99_bound_seconds", _bound_of_curves(data))
+            result = codec.from_json(cls, data)
+            for position, run in enumerate(result.runs):
+                try:
+                    run.validate()
+                except ValueError as error:
+                    raise ValueError(f"{error} - at `$.runs[{position}]`") from None
+            return result
+        except ValueError as error:
+            raise RecordError(f"the result is damaged: {error}") from None
 
 
-def fixed_folder(folder: Path) -> Path:
-    """The folder itself, made if need be: what is written there replaces an earlier run's files."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordError(f"cannot make {folder}: {error.strerror}") from None
-    return folder
+def _bound_of_curves(data: dict[str, Any]) -> Any:
+    """The bound of a result that was saved when only its curves had it."""
+    match data:
+        case {"curves": [{"p99_bound_seconds": bound}, *_]}:
+            return bound
+    return None
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises RecordError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RecordError(f"cannot write {path}: {error.strerror}") from None
+@dataclass(frozen=True)
+class _Header:
+    schema_version: int
 
 
-def dumps(document: Mapping[str, Any]) -> str:
-    """A document as JSON text: indented for people, but with short lists of numbers on one line."""
-    return _dump(document, "") + "\n"
-
-
-def _dump(value: Any, indent: str) -> str:
-    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not isinstance(value, dict | list) or len(indent) + len(flat) <= 100:
-        return flat
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        parts = [f"{json.dumps(str(key))}: {_dump(item, deeper)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}}}"
-    if all(not isinstance(item, dict) for item in value):
-        return flat
-    return "[\n" + ",\n".join(deeper + _dump(item, deeper) for item in value) + f"\n{indent}]"
+def _latencies(runs: Any) -> Iterator[dict[str, Any]]:
+    """What has latencies in the runs of a file, as far as it is there: groups and turns."""
+    for run in runs if isinstance(runs, Sequence) else ():
+        match run:
+            case {"tally": {"groups": [*groups], **rest}}:
+                turns = rest.get("turns")
+                both = [*groups, *(turns if isinstance(turns, list) else ())]
+                yield from (one for one in both if isinstance(one, dict))

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated
 
-from loadgen.plan.problem import known
+from msgspec import Meta
+
 from loadgen.record.histogram import Histogram
+from loadgen.record.number import Count
 
 LANES = 20
 TIMELINE_SLICE_SECONDS = 0.1
 TIMELINE_SLICES = 1200
-SAME_AS_SERVICE = "service"
-"""Stands in the JSON for response times that are the service times, as in every closed loop: a
-third of a saved result would be their second copy."""
+# Shorter ones would be joined without end.
+SliceSeconds = Annotated[float, Meta(ge=TIMELINE_SLICE_SECONDS)]
 
 
-@dataclass
+@dataclass(slots=True)
 class Turn:
     """A measured window of a server that took turns with others, all groups of clients together.
 
@@ -33,11 +34,11 @@ class Turn:
     workers; `busiest_worker_cpu` (0 to 1) is the share of a core that the busiest one used.
     """
 
-    round: int = 0
+    round: Count = 0
     started: float = 0.0
     seconds: float = 0.0
-    answered: int = 0
-    connections: int = 0
+    answered: Count = 0
+    connections: Count = 0
     service: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     engine_cpu_seconds: float = 0.0
@@ -54,46 +55,23 @@ class Turn:
         self.engine_cpu_seconds += other.engine_cpu_seconds
         self.busiest_worker_cpu = max(self.busiest_worker_cpu, other.busiest_worker_cpu)
 
-    def to_json(self) -> dict[str, Any]:
-        """The turn as JSON-able values, histograms sparse; `from_json` reads them back."""
-        data = {item.name: getattr(self, item.name) for item in fields(self)}
-        data["service"] = self.service.to_json()
-        same = self.response == self.service
-        data["response"] = SAME_AS_SERVICE if same else self.response.to_json()
-        return data
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Turn:
-        """The turn that `to_json` wrote."""
-        values = known(cls, data)
-        values["service"] = service = Histogram.from_json(values["service"])
-        same = values["response"] == SAME_AS_SERVICE
-        values["response"] = (
-            Histogram.merged([service]) if same else Histogram.from_json(values["response"])
-        )
-        return cls(**values)
-
-
-@dataclass
+@dataclass(slots=True)
 class Lane:
     """One client's life in seconds since the run started, None for what never came.
 
     For a picture of who was served when, and who queued meanwhile.
     """
 
-    client: int
+    client: Count
     connect_started: float | None = None
     connected: float | None = None
     first_reply: float | None = None
     ended: float | None = None
-    messages: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The lane as JSON-able values."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+    messages: Count = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class GroupTally:
     """What became of one group's clients and messages, in one worker or merged.
 
@@ -102,45 +80,46 @@ class GroupTally:
     `reset`, `timed_out` and `other_failed` count clients by how they ended, so a starved client
     that timed out is in both. Messages, over the whole run: intended == answered + wrong + failed +
     waiting. `service` runs from sent to reply and `response` from due to reply; both hold messages
-    answered in the window. `connect` and `first_reply` run from the call of connect() and hold the
-    whole run. `lost`, `late` and `duplicated` are datagrams: a lost message is in `failed` too, the
-    other two answer nothing.
+    answered in the window, and the `response` of an open loop also those owed at its close, with
+    their age then. `connect` and `first_reply` run from the call of connect() and hold the whole
+    run, on each connection. `lost`, `late` and `duplicated` are datagrams: a lost message is in
+    `failed` too, the other two answer nothing.
     """
 
     name: str
-    clients: int = 0
-    connected: int = 0
-    served: int = 0
-    starved: int = 0
-    refused: int = 0
-    reset: int = 0
-    timed_out: int = 0
-    other_failed: int = 0
-    held: int = 0
-    connections: int = 0
-    connections_in_window: int = 0
-    intended: int = 0
-    answered: int = 0
-    wrong: int = 0
-    failed: int = 0
-    waiting: int = 0
-    answered_in_window: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    expected_bytes_received: int = 0
-    payload_bytes_in_window: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    late: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
+    clients: Count = 0
+    connected: Count = 0
+    served: Count = 0
+    starved: Count = 0
+    refused: Count = 0
+    reset: Count = 0
+    timed_out: Count = 0
+    other_failed: Count = 0
+    held: Count = 0
+    connections: Count = 0
+    connections_in_window: Count = 0
+    intended: Count = 0
+    answered: Count = 0
+    wrong: Count = 0
+    failed: Count = 0
+    waiting: Count = 0
+    answered_in_window: Count = 0
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
+    expected_bytes_received: Count = 0
+    payload_bytes_in_window: Count = 0
+    lost: Count = 0
+    duplicated: Count = 0
+    late: Count = 0
+    errors: dict[str, Count] = field(default_factory=dict)
     connect: Histogram = field(default_factory=Histogram)
     first_reply: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     lateness: Histogram | None = None
-    answered_per_client: list[int] = field(default_factory=list)
-    timeline: list[int] = field(default_factory=list)
-    timeline_slice_seconds: float = TIMELINE_SLICE_SECONDS
+    answered_per_client: list[Count] = field(default_factory=list)
+    timeline: list[Count] = field(default_factory=list)
+    timeline_slice_seconds: SliceSeconds = TIMELINE_SLICE_SECONDS
     lanes: list[Lane] = field(default_factory=list)
 
     def count_error(self, name: str, times: int = 1) -> None:
@@ -193,36 +172,8 @@ class GroupTally:
         for position, answered in enumerate(theirs.timeline):
             self.timeline[position] += answered
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts as JSON-able values, histograms sparse; `from_json` reads them back."""
-        data: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Histogram):
-                value = value.to_json()
-            elif item.name == "lanes":
-                value = [lane.to_json() for lane in value]
-            elif isinstance(value, (list, dict)):
-                value = value.copy()
-            data[item.name] = value
-        if self.response == self.service:
-            data["response"] = SAME_AS_SERVICE
-        return data
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> GroupTally:
-        """The counts that `to_json` wrote."""
-        values = known(cls, data)
-        if values.get("response") == SAME_AS_SERVICE:
-            values["response"] = values["service"]
-        for name in ("connect", "first_reply", "service", "response", "lateness"):
-            if values.get(name) is not None:
-                values[name] = Histogram.from_json(values[name])
-        values["lanes"] = [Lane(**known(Lane, lane)) for lane in data.get("lanes", ())]
-        return cls(**values)
-
-
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """What happened in one run, group by group.
 
@@ -247,7 +198,7 @@ class Tally:
     window_seconds: float
     cut_short: bool = False
     engine_cpu_seconds: float | None = None
-    engine_memory_bytes: int = 0
+    engine_memory_bytes: Count = 0
     busiest_worker_cpu: float | None = None
     stopped_early: str | None = None
     turns: list[Turn] = field(default_factory=list)
@@ -267,21 +218,6 @@ class Tally:
             abs(group.intended - group.answered - group.wrong - group.failed - group.waiting)
             for group in self.groups
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The tally as JSON-able values; `from_json` reads it back."""
-        data = {item.name: getattr(self, item.name) for item in fields(self)}
-        data["groups"] = [group.to_json() for group in self.groups]
-        data["turns"] = [turn.to_json() for turn in self.turns]
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Tally:
-        """The tally that `to_json` wrote."""
-        values = known(cls, data)
-        values["groups"] = [GroupTally.from_json(group) for group in data["groups"]]
-        values["turns"] = [Turn.from_json(turn) for turn in data.get("turns", ())]
-        return cls(**values)
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:

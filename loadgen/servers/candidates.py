@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from concurrency_models.backends import MODELS, Model
 from loadgen.plan.plan import Plan
-from loadgen.plan.problem import PlanError
+from loadgen.plan.validation import PlanError
 from loadgen.servers.interpreters import Interpreter
 from loadgen.servers.problem import TargetError
 

@@ -5,15 +5,16 @@ close after one message, and is not for use as a model. Run as
 `python -m loadgen.servers.null_server FAMILY TRANSPORT TALK [--path FILE]`.
 """
 
-import os
 import selectors
 import socket
 import sys
 
 from concurrency_models.talk import GREETING, HEADER_SIZE, frame
 
-# Room for many small messages at once; os.read allocates what it is asked for.
+# Of a datagram; as much as one can have.
 _READ_BYTES = 65536
+# Room for many small messages, or much of a large one, at once.
+_BUFFER_BYTES = 1 << 18
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "unix": socket.AF_UNIX}
 _HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 
@@ -63,7 +64,9 @@ def _echo(listener: socket.socket, once: bool) -> None:
     listener.setblocking(False)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
-    clients: dict[int, socket.socket] = {}
+    # One for all: each read is written before the next. Memory asked for anew each time would have
+    # the ceiling for large messages measure malloc.
+    buffer = memoryview(bytearray(_BUFFER_BYTES))
     missing: dict[int, int] = {}
     while True:
         for key, _ in selector.select():
@@ -71,22 +74,21 @@ def _echo(listener: socket.socket, once: bool) -> None:
                 client, _ = listener.accept()
                 if client.family != socket.AF_UNIX:
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                clients[client.fileno()] = client
-                selector.register(client.fileno(), selectors.EVENT_READ)
+                selector.register(client, selectors.EVENT_READ, client)
                 continue
             try:
-                data = os.read(key.fd, _READ_BYTES)
+                got = key.data.recv_into(buffer)
                 # May wait for the client to read, which the engine always does.
-                os.write(key.fd, data)
+                key.data.sendall(buffer[:got])
             except OSError:
-                data = b""
-            if once and data:
-                size = HEADER_SIZE + int.from_bytes(data[:HEADER_SIZE], "big")
-                missing[key.fd] = missing.get(key.fd, size) - len(data)
-            if not data or missing.get(key.fd) == 0:
+                got = 0
+            if once and got:
+                size = HEADER_SIZE + int.from_bytes(buffer[:HEADER_SIZE], "big")
+                missing[key.fd] = missing.get(key.fd, size) - got
+            if not got or missing.get(key.fd) == 0:
                 missing.pop(key.fd, None)
-                selector.unregister(key.fd)
-                clients.pop(key.fd).close()
+                selector.unregister(key.data)
+                key.data.close()
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def _knee(curve: Curve) -> str:
         return "nothing was answered"
     at = next(point for point in curve.points if point.value == curve.knee)
     where = f"{_value(curve, curve.knee)} ({units.rate(at.rate)} messages/s)"
+    if curve.generator_knee:
+        return f"the load generator could do no more from {where} on, the server can"
     if curve.rising:
         return f"throughput still rises at {where}, the last load"
     return f"throughput stops rising at {where}"

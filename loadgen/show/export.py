@@ -10,8 +10,9 @@ from pathlib import Path
 
 from loadgen.judge.figures import clocks
 from loadgen.judge.rows import Row
+from loadgen.record.files import write
 from loadgen.record.histogram import LARGEST_NS, Histogram
-from loadgen.record.result import RecordError, write
+from loadgen.record.result import RecordError
 
 # Two significant digits are what our own buckets hold; three keep theirs from adding to the error.
 _DIGITS = 3

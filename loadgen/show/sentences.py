@@ -20,7 +20,8 @@ from loadgen.judge.registry import (
     figure_of,
 )
 from loadgen.judge.rows import Row, load_of
-from loadgen.judge.verdict import GENERATOR, MACHINE, RATE_REACHED, SERVER, WAITING
+from loadgen.judge.service import kept_up
+from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5
@@ -91,7 +92,7 @@ def _service(row: Row) -> str | None:
     """Who was served at all."""
     starved, served = row.value("starved"), max(row.measured("served"), default=0.0)
     if not starved:
-        return None
+        return _waiting(row)
     clients = units.count(max(row.measured("connected")))
     rate = row.value(MESSAGES)
     if not served:
@@ -101,6 +102,14 @@ def _service(row: Row) -> str | None:
         return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
     said = f"1 client was served, the other {units.count(starved)} connected and starved"
     return f"{said}: its {units.rate(rate)} messages/s went to that one" if rate else said
+
+
+def _waiting(row: Row) -> str | None:
+    """Whether a server stopped answering; an open loop says how far it was kept up with."""
+    waiting = sum(trial.left_waiting for trial in row.trials)
+    if not waiting or row.value("requested_per_second") is not None:
+        return None
+    return f"{units.count(waiting)} messages had no reply when the run ended: it stopped answering"
 
 
 def _standing(row: Row, same: Sequence[Row]) -> str | None:
@@ -188,7 +197,7 @@ def _alone(row: Row) -> str:
         share = rate / asked
         said = (
             f"kept up with the {units.rate(asked)} messages/s asked for"
-            if share >= RATE_REACHED
+            if all(kept_up(trial.run, trial.figures) for trial in row.trials)
             else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
         return f"{said}; 99 of 100 answered within {units.seconds(response)} of when they were due"

@@ -89,6 +89,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     ranked = any(row.rank is not None for row in found)
     repeated = any(len(row.trials) > 1 for row in found)
     asked = {row.value("requested_per_second") for row in found} - {None}
+    compared = any(row.measured("fairness") for row in found)
     spread = _Column("+/-", _spread)
     limit = _Column("limited\nby", lambda row: row.bound.bound or NOT_MEASURED, words=True)
     messages = _figure("messages\n/s", MESSAGES)
@@ -109,14 +110,14 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         columns += [first if churn else messages, *([spread] if repeated else []), limit]
         columns.append(messages if churn else bandwidth)
         columns += _percentiles("latency", "latency_seconds", ("p50", "p90", "p99", "max"))
-        columns.append(_figure("Jain", "fairness"))
+        columns += [_figure("Jain", "fairness")] if compared else []
 
     notes = []
     if asked:
         rates = " and ".join(units.rate(rate) for rate in sorted(filter(None, asked)))
         notes.append(f"asked for: {rates} messages/s.")
         notes.append("response counts from when a message was due, service from when it was sent.")
-    else:
+    elif compared:
         notes.append(
             "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had "
             "all."
@@ -194,7 +195,7 @@ def _connections(found: Sequence[Row]) -> Table:
     if not datagrams:
         columns += _percentiles("connect", "connect_seconds", ("p50", "p99"))
     columns += _percentiles("1st reply", "first_reply_seconds", ("p50", "p99"))
-    if not datagrams:
+    if any(row.measured(CONNECTIONS) for row in found):
         columns.append(_figure("connec-\ntions/s", CONNECTIONS))
     notes = ["starved: connected, and never got a right reply."]
     if datagrams:
@@ -295,6 +296,8 @@ def _groups(found: Sequence[Row]) -> Table | None:
     if all(len(row.plan.groups) < 2 for row in found):
         return None
     lines = []
+    paced = any(group.open_loop for row in found for group in row.plan.groups)
+    shown = _OF_GROUPS_BY_THE_CLOCK if paced else _OF_GROUPS
     for row in found:
         for position, group in enumerate(row.plan.groups):
             # A single group is the whole load, and has no figures of its own.
@@ -307,17 +310,29 @@ def _groups(found: Sequence[Row]) -> Table | None:
                     units.count(group.clients),
                     _span(row.span(path + "connected")),
                     _span(row.span(path + held_or_served)),
-                    *(_shown(row, path + figure) for figure in _OF_GROUPS),
+                    *(_shown(row, path + figure) for figure in shown.values()),
                 )
             )
     who = ("server", "group", "clients", "connected", "served\nor held")
-    what = ("messages\n/s", "latency\np50", "\np99", "\nmax", "Jain")
-    return Table("Groups of clients", who + what, tuple(lines), words=(0, 1))
+    return Table("Groups of clients", (*who, *shown), tuple(lines), words=(0, 1))
 
 
-_OF_GROUPS = (
-    MESSAGES, "latency_seconds.p50", "latency_seconds.p99", "latency_seconds.max", "fairness"
-)  # fmt: skip
+_OF_GROUPS = {
+    "messages\n/s": MESSAGES,
+    "latency\np50": "latency_seconds.p50",
+    "\np99": "latency_seconds.p99",
+    "\nmax": "latency_seconds.max",
+    "Jain": "fairness",
+}
+_OF_GROUPS_BY_THE_CLOCK = {
+    "messages\n/s": MESSAGES,
+    "asked\n/s": "requested_per_second",
+    "response\np99": RESPONSE_P99,
+    "latency\np50": "latency_seconds.p50",
+    "\np99": "latency_seconds.p99",
+    "Jain": "fairness",
+}
+"""Header -> path, where a group is an open loop."""
 
 
 def _subject(found: Sequence[Row]) -> list[_Column]:

@@ -23,6 +23,8 @@ from .sides import MissingError, Running, Server
 
 MIB = 1024 * 1024
 MANY_CLIENTS = 10_000
+FEW_CLIENTS = 10
+SIZES = {64: "64 B", 10 * 1024: "10 KiB", 100 * 1024: "100 KiB", 1000 * 1024: "1,000 KiB"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,25 @@ def model_rows(effort: Effort) -> Iterator[Row]:
     )
 
 
+def size_rows(effort: Effort) -> Iterator[Row]:
+    """Messages of all sizes: models against servers that copy nothing and fault no page."""
+    for name in ("thread", "process", "socketserver", "selectors", "iterative"):
+        clients = 1 if name == "iterative" else FEW_CLIENTS
+        model = sides.model_server(name)
+        for size, text in SIZES.items():
+            client = sides.c_client_of(size, clients)
+            row = ratio_row(
+                f"{name}, {text}, against its lean loop",
+                0.70,
+                effort,
+                (model, client),
+                (sides.lean_server(name), client),
+            )
+            with model.running() as running:
+                faults = sides.page_faults_per_message(running, size, clients, effort.seconds)
+            yield replace(row, detail=f"{row.detail}; {faults:.2f} page faults a message")
+
+
 def churn_rows(effort: Effort) -> Iterator[Row]:
     """Short connections: models against their bare loops, under the C client."""
     for name in ("iterative", "process", "thread", "socketserver", "selectors"):
@@ -181,6 +202,7 @@ def memory_rows(effort: Effort) -> Iterator[Row]:
 SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "engine": engine_rows,
     "models": model_rows,
+    "sizes": size_rows,
     "churn": churn_rows,
     "crowd": crowd_rows,
     "memory": memory_rows,

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 enum { BATCH = 256, BUFFER = 1 << 17, RING = 256, SUB_BITS = 8, BUCKETS = 6000, MOST = 70000 };
+enum { RING_BYTES = 4 << 20 }; /* of requests; above that, places in the ring share them */
 
 struct client {
     uint64_t sent_at;
@@ -70,7 +71,14 @@ static void make_messages(size_t payload, const char *prefix, int framed) {
     size_t header = framed ? 4 : 0, prefix_size = strlen(prefix);
     request_size = header + payload;
     reply_size = header + prefix_size + payload;
+    size_t fit = RING_BYTES / request_size;
+    int distinct = fit < 2 ? 2 : fit < RING ? (int)fit : RING;
     for (int i = 0; i < RING; i++) {
+        if (i >= distinct) {
+            requests[i] = requests[i % distinct];
+            replies[i] = replies[i % distinct];
+            continue;
+        }
         requests[i] = malloc(request_size);
         replies[i] = malloc(reply_size);
         uint32_t length = htonl((uint32_t)payload), answer = htonl((uint32_t)(prefix_size + payload));

@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -143,6 +145,12 @@ def bare_server(name: str) -> Server:
     return Server(f"bare {name}", command)
 
 
+def lean_server(name: str) -> Server:
+    """A model's counterpart that copies nothing, for messages of any size."""
+    command = (sys.executable, "-m", "tests.benchmarks.lean_servers", name)
+    return Server(f"lean {name}", command, "received: ")
+
+
 def model_server(name: str, *options: str) -> Server:
     """One of the kit's models, under length framing, with room in its queue for every client."""
     command = (sys.executable, "-m", "concurrency_models.run", "--model", name, "--port", "0")
@@ -158,11 +166,13 @@ class Reached:
     cpu_seconds_per_message: float
 
 
-def c_run(running: Running, seconds: float, clients: int = CLIENTS, churn: int = 0) -> Reached:
+def c_run(
+    running: Running, seconds: float, clients: int = CLIENTS, churn: int = 0, size: int = SIZE
+) -> Reached:
     """A run of the C client; with `churn`, so many messages per connection."""
     numbers = _output(
         str(compiled("load_client")),
-        *(str(value) for value in (running.port, clients, seconds, SIZE)),
+        *(str(value) for value in (running.port, clients, seconds, size)),
         running.server.prefix,
         "length",
         str(churn),
@@ -181,6 +191,32 @@ def c_client(running: Running, seconds: float) -> float:
 def c_churn(running: Running, seconds: float) -> float:
     """Connections per second of ten C clients that connect, send one message, and close."""
     return c_run(running, seconds, clients=10, churn=1).connections
+
+
+def c_client_of(size: int, clients: int) -> Callable[[Running, float], float]:
+    """Messages per second of so many C clients whose messages have so many bytes."""
+    return lambda running, seconds: c_run(running, seconds, clients=clients, size=size).messages
+
+
+def page_faults_per_message(running: Running, size: int, clients: int, seconds: float) -> float:
+    """Page faults of the server and its children for each message, while messages go round."""
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(c_run, running, seconds, clients=clients, size=size)
+        time.sleep(WARMUP_SECONDS + seconds / 3)  # connected, and warm
+        before, start = _page_faults(running.pid), time.monotonic()
+        time.sleep(seconds / 3)
+        faults, passed = _page_faults(running.pid) - before, time.monotonic() - start
+        return faults / (passed * load.result().messages)
+
+
+def _page_faults(pid: int) -> int:
+    """Minor page faults so far of a process and its children, proc(5)."""
+    server = psutil.Process(pid)
+    total = 0
+    for process in (server, *server.children(recursive=True)):
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[7])
+    return total
 
 
 def c_messages_per_cpu_second(running: Running, seconds: float) -> float:

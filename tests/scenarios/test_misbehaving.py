@@ -1,12 +1,22 @@
 """Clients that do what they should not: they cost nobody else anything."""
 
 import random
+import socket
+from pathlib import Path
 
 import pytest
 
 from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, never_read, readable
-from tests.servers import CONCURRENT, SUBJECTS, WAIT_SECONDS, ServerProcess, Subject, serving
+from tests.servers import (
+    CONCURRENT,
+    SUBJECTS,
+    WAIT_SECONDS,
+    ServerProcess,
+    Subject,
+    eventually,
+    serving,
+)
 
 AT_ONCE = pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
 
@@ -98,3 +108,36 @@ def test_clients_that_never_read_cost_little_memory(subject: Subject) -> None:
             if subject.model.at_once is None:
                 check_served(server.address)
         check_served(server.address)
+
+
+def test_a_client_with_an_odd_name(subject: Subject, tmp_path: Path) -> None:
+    """A peer chooses what its socket is called: that forges no line and ends no server."""
+    if "unix" not in subject.model.families:
+        pytest.skip(f"{subject} does not listen there")
+    path = f"{tmp_path}/socket"
+    with serving(*subject.arguments, "--family", "unix", "--path", path, "-v") as server:
+        for name in b"/\x1b[31m\nforged", b"/\xff\xfe":
+            with Client.__new__(Client) as client:
+                client.socket = socket.socket(socket.AF_UNIX)
+                client.socket.settimeout(WAIT_SECONDS)
+                client.socket.bind(str(tmp_path).encode() + name)
+                client.socket.connect(path)
+                assert client.ask(b"hello") == answer(b"hello")
+        server.out.wait_for(r"\\x1b\[31m\\nforged says b'hello'")
+        assert not any(line.startswith("forged") for line in server.out.lines)
+
+
+@pytest.mark.parametrize("subject", CONCURRENT, ids=str, indirect=True)
+def test_what_a_large_message_took_is_given_back(subject: Subject) -> None:
+    with serving(*subject.arguments) as server, crowd(server.address, 10) as clients:
+        for client in clients:
+            assert client.ask(b"here I am") == answer(b"here I am")
+        before = server.memory_bytes()
+        message = bytes(1 << 20)
+        for client in clients:
+            assert client.ask(message) == answer(message)
+        # A forked child has half a MiB more of its own: the pages of code that it had not run yet.
+        eventually(
+            lambda: server.memory_bytes() - before < len(clients) * (3 << 18),
+            "silent clients keep the memory of their messages",
+        )

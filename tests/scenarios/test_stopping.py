@@ -150,6 +150,18 @@ def test_the_grace_is_all_that_stopping_takes(subject: Subject, grace: str) -> N
         assert server.stop() == 0
 
 
+def test_the_grace_holds_whatever_the_server_works_at(subject: Subject) -> None:
+    with (
+        serving(*subject.arguments, "--work", "--grace", "0.5", warns=True) as server,
+        served(server, subject, 1) as clients,
+    ):
+        clients[0].send(b"sleep 10000")
+        eventually(lambda: not unconfirmed(clients[0]), "it has not arrived")
+        before = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - before < 8, "it went on working"
+
+
 @WITH_START_METHODS
 def test_a_second_ctrl_c_ends_it_at_once(subject: Subject) -> None:
     with (

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadgen.judge.analysis import Analysis
-from loadgen.record.result import RecordError, write
+from loadgen.record.files import write
+from loadgen.record.result import RecordError
 
 REPORT_FILE = "report.html"
 

@@ -1,10 +1,8 @@
-"""How a plan is refused: with a sentence for whoever asked for it."""
+"""How a plan is validated: each rule is a condition, and a sentence for whoever broke it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
-from typing import Any
 
 
 class PlanError(ValueError):
@@ -27,9 +25,3 @@ def require_seconds(what: str, value: float, above: bool = False) -> None:
     bound = "above 0" if above else "of 0 or more"
     good = math.isfinite(value) and (value > 0 if above else value >= 0)
     require(good, f"{what} of {value} s; give a number {bound}")
-
-
-def known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The entries of `data` that `cls` has a field for: a newer version may have written more."""
-    names = {field.name for field in fields(cls)}
-    return {key: value for key, value in data.items() if key in names}

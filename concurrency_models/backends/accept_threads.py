@@ -1,0 +1,20 @@
+"""Threads that each accept: all wait at one listener, each serves one client at a time."""
+
+import threading
+
+from concurrency_models.backends import iterative
+from concurrency_models.server import Server
+from concurrency_models.settings import POOL_THREADS
+
+
+def serve(server: Server) -> None:
+    """Serve clients in a fixed number of threads until the server stops."""
+    size = server.settings.workers or POOL_THREADS
+    # Daemons: at the end of the grace the program does not wait for them.
+    threads = [
+        threading.Thread(target=iterative.serve, args=(server,), daemon=True) for _ in range(size)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

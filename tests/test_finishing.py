@@ -1,0 +1,65 @@
+"""Ctrl-C after the measuring: in every phase what was measured is kept, and the second one ends."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.command import present
+from loadgen.command.main import main
+from loadgen.command.status import INTERRUPTED
+from loadgen.judge.analysis import analyse
+
+WORDS = ("--model", "selectors", "--clients", "2", "--messages", "20", "--no-ceiling", "-q")
+
+
+def interrupted(action: Callable[..., Any], times: int = 1) -> Callable[..., Any]:
+    """The same, with Ctrl-C pressed so many times before it is done."""
+
+    def wrapper(*arguments: Any, **more: Any) -> Any:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        return action(*arguments, **more)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("phase", ["analyse", "document", "write", "as_markdown", "as_text"])
+def test_whichever_phase_is_interrupted_the_result_is_saved_and_shown(
+    phase: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # A first Ctrl-C in the first phase only: `write` is called twice.
+    done = interrupted(getattr(present, phase))
+    plain = getattr(present, phase)
+
+    def once(*arguments: Any) -> Any:
+        monkeypatch.setattr(present, phase, plain)
+        return done(*arguments)
+
+    monkeypatch.setattr(present, phase, once)
+    assert main(WORDS) == INTERRUPTED
+    out, err = capfd.readouterr()
+    [folder] = (tmp_path / "results").iterdir()
+    data = json.loads((folder / "run.json").read_text())
+    assert data["runs"][0]["figures"]["answered"] == 40
+    assert data["cut_short"] is False
+    assert (folder / "tables.md").exists()
+    assert "Throughput" in out
+    assert "Ctrl-C once more gives that up" in err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_second_one_ends_it_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(present, "analyse", interrupted(analyse, times=2))
+    assert main(WORDS) == INTERRUPTED
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "loadgen: stopped before everything measured was saved and shown\n" in err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,62 @@
+"""What the README has one type, and write, works as it says."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients import answer, crowd
+from tests.servers import ROOT, WAIT_SECONDS, parse_address
+
+README = (ROOT / "README.md").read_text()
+MODELS_OF_README = re.findall(r"^   ```python\n(.*?)^   ```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("source", MODELS_OF_README, ids=["submits", "accepts"])
+def test_a_model_of_the_readme_is_a_model(source: str, tmp_path: Path) -> None:
+    """Written, registered and run as the README says; serves its two, and stops in order."""
+    shutil.copytree(ROOT / "concurrency_models", tmp_path / "concurrency_models")
+    there = tmp_path / "concurrency_models" / "backends"
+    (there / "two_threads.py").write_text(re.sub(r"^   ", "", source, flags=re.MULTILINE))
+    registry = (there / "__init__.py").read_text()
+    row = '        Model("two-threads", "two threads", at_once=2),\n'
+    first = "    for model in (\n"
+    assert first in registry
+    (there / "__init__.py").write_text(registry.replace(first, first + row))
+    with subprocess.Popen(
+        [sys.executable, str(there / "two_threads.py"), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        address = parse_address(line.partition("listening on ")[2].split()[0])
+        with crowd(address, 2) as clients:
+            for client in clients:
+                assert client.ask(b"hello") == answer(b"hello")
+            server.send_signal(signal.SIGINT)
+            for client in clients:
+                client.check_last_words()
+        said, complaint = server.communicate(timeout=WAIT_SECONDS)
+    assert complaint == ""
+    assert said.startswith("two-threads: served 2 clients")
+    assert server.returncode == 0
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_rooms_stand_in_the_readme_in_their_order() -> None:
+    told = re.findall(r"^  (\w+)/ ", README.partition("## How it is built")[2], re.MULTILINE)
+    rooms = [name for name in told if (ROOT / "loadgen" / name).is_dir()]
+    assert rooms == [
+        "plan", "record", "engine", "servers", "judge", "fleet", "show", "experiments", "command",
+    ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""Who may starve and who may not; messages that were left waiting; what the exit status says."""
+
+from dataclasses import replace
+
+import pytest
+
+from loadgen.judge.rows import Row
+from loadgen.plan.group import Group
+from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
+from loadgen.show.sentences import sentence
+from tests.runs import group_tally, plan, result, rows, run, tally
+
+
+def row(*runs: Run) -> Row:
+    [found] = rows(result(*runs))
+    return found
+
+
+def served(model: str, clients: int, served: int) -> Run:
+    found = run(model, plan=plan(Group(clients)))
+    return replace(found, tally=tally(group_tally(clients, served=served)))
+
+
+@pytest.mark.parametrize(
+    ("model", "clients", "served_clients", "unduly"),
+    [
+        ("iterative", 100, 1, 0),
+        ("iterative", 100, 0, 1),
+        ("thread", 100, 100, 0),
+        ("thread", 100, 99, 1),
+        ("thread", 100, 0, 100),
+        ("thread-pool", 20, 16, 0),
+        ("thread-pool", 20, 15, 1),
+        ("thread-pool", 10, 9, 1),
+        ("somebody else's", 10, 9, 1),
+    ],
+)
+def test_only_those_beyond_what_a_model_serves_at_a_time_may_starve(
+    model: str, clients: int, served_clients: int, unduly: int
+) -> None:
+    found = row(served(model, clients, served_clients))
+    assert found.trials[0].starved_unduly == unduly
+
+
+def test_a_silent_client_takes_its_place_as_well() -> None:
+    silent = GroupTally("idle", clients=1, connected=1, connections=1, held=1)
+    asked = plan(Group(10), Group(1, "idle", silent=True))
+    nobody = replace(run("iterative", plan=asked), tally=tally(group_tally(10, served=0), silent))
+    assert row(nobody).trials[0].starved_unduly == 0
+
+
+def hung(group: Group) -> Row:
+    """All 10 clients were served, and then each was left with 3 messages."""
+    count = group_tally()
+    count.intended += 30
+    count.waiting += 30
+    return row(
+        *(replace(run("thread", trial, plan=plan(group)), tally=tally(count)) for trial in (1, 2))
+    )
+
+
+@pytest.mark.parametrize("group", [Group(10), Group(10, rate_per_second=1000.0)])
+def test_who_was_served_and_then_left_waiting_was_not_answered_right(group: Group) -> None:
+    found = hung(group)
+    assert [trial.left_waiting for trial in found.trials] == [30, 30]
+    assert found.unranked == "messages left waiting"
+
+
+def test_it_is_said() -> None:
+    closed, opened = hung(Group(10)), hung(Group(10, rate_per_second=1000.0))
+    assert "60 messages had no reply" in sentence(closed, [closed])
+    assert "kept up" not in sentence(opened, [opened])

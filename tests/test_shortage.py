@@ -1,0 +1,33 @@
+"""What an error in accepting or starting means for the clients that come next."""
+
+import errno
+
+import pytest
+
+from concurrency_models.shortage import CLIENT_GONE, PAUSE_SECONDS, SHORTAGES, Shortage
+
+
+@pytest.mark.parametrize("number", CLIENT_GONE, ids=errno.errorcode.__getitem__)
+def test_a_client_that_is_gone_costs_no_pause(number: int) -> None:
+    said: list[str] = []
+    shortage = Shortage(said.append)
+    shortage.pause_after_accept(OSError(number, "gone"))
+    assert not shortage
+    assert said == []
+
+
+@pytest.mark.parametrize("number", SHORTAGES, ids=errno.errorcode.__getitem__)
+def test_a_shortage_is_said_and_waited_for(number: int) -> None:
+    said: list[str] = []
+    shortage = Shortage(said.append)
+    shortage.pause_after(OSError(number, "short"))
+    assert 0 < shortage.seconds_left() <= PAUSE_SECONDS
+    assert len(said) == 1
+    assert said[0].startswith("out of ")
+
+
+def test_anything_else_is_a_mistake_and_raised() -> None:
+    shortage = Shortage(print)
+    for error in OSError(errno.EBADF, "closed"), ValueError("no such thing"):
+        with pytest.raises(type(error)):
+            shortage.pause_after(error)
