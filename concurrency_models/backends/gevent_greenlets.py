@@ -54,14 +54,24 @@ def exchange(leaving: Leaving, stream: gevent.socket.socket) -> None:
     stream.sendall(leaving.talk.open())
     while not leaving.talk.over:
         leaving.listen()
-        gevent.socket.wait_read(stream.fileno())
-        size = leaving.client.recv_into(leaving.talk.room())
+        size = receive(leaving)
         leaving.heard()
         if not size:
             leaving.ending = "hung up"
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         stream.sendall(leaving.talk.detached(leaving.talk.received(size)))
+
+
+def receive(leaving: Leaving) -> int:
+    """Receive what has come, as soon as any has; return how many bytes.
+
+    Not by the stream: it would wait with the memory at hand, which greenlets share.
+    """
+    while True:
+        gevent.socket.wait_read(leaving.client.fileno())
+        with suppress(BlockingIOError):
+            return leaving.client.recv_into(leaving.talk.room())
 
 
 @contextmanager

@@ -70,14 +70,25 @@ async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
     await stream.send_all(leaving.talk.open())
     while not leaving.talk.over:
         leaving.listen()
-        await trio.lowlevel.wait_readable(leaving.client)
-        size = leaving.client.recv_into(leaving.talk.room())
+        size = await receive(leaving)
         leaving.heard()
         if not size:
             leaving.ending = "hung up"
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         await stream.send_all(leaving.talk.detached(leaving.talk.received(size)))
+
+
+async def receive(leaving: Leaving) -> int:
+    """Receive what has come, as soon as any has; return how many bytes.
+
+    Not by the stream: it would let other tasks run in between, which share the memory.
+    """
+    while True:
+        try:
+            return leaving.client.recv_into(leaving.talk.room())
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(leaving.client)
 
 
 @contextmanager
