@@ -36,6 +36,8 @@ _KNOWN: Final = {
     "thread": (BLUE, "triangle"),
     "socketserver": (SKY, "diamond"),
     "thread-pool": (BLUE, "hex"),
+    "accept-threads": (BLUE, "square"),
+    "process-threads": (VERMILLION, "hex"),
     "subinterpreters": (SKY, "star"),
     "process": (VERMILLION, "square"),
     "fork": (ORANGE, "square"),
