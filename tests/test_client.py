@@ -135,6 +135,21 @@ def test_what_falls_due_while_it_connects_is_sent_then(listener: socket.socket) 
     client.close()
 
 
+def test_what_was_due_when_the_load_was_taken_off_is_still_sent(listener: socket.socket) -> None:
+    client, loop = client_of(Group(1, rate_per_second=10.0), listener.getsockname())
+    client.connect()
+    peer, _ = listener.accept()
+    with peer:
+        client.fall_due(5)
+        client.fall_due(7)
+        loop.holding = True
+        reply_to(client, peer)
+        assert (client.state, client.due) == (WAITING, 7)
+        reply_to(client, peer)
+    assert client.state == FREE
+    client.close()
+
+
 def test_what_falls_due_for_one_that_is_gone_has_failed(listener: socket.socket) -> None:
     client, _ = client_of(Group(1, rate_per_second=10.0), listener.getsockname())
     client.connect()
