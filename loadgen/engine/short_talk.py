@@ -21,7 +21,8 @@ class ShortTalkClient(Client):
 
     def next_message(self, now: int) -> None:
         """Do what comes after a connect or a reply, at the time `now`."""
-        if self.sock is not None and not self.request_size:
+        more = self.message - self.first_message < self.group.last_message
+        if more and self.sock is not None and not self.request_size:
             # A greeting is on its way as soon as the connection stands, be the load on or off.
             self.begin(now)
         else:
