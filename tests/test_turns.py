@@ -33,6 +33,20 @@ TURN = 0.2
 WAIT = 0.7
 
 
+of_others: list[psutil.Process] = []
+
+
+@pytest.fixture(autouse=True)
+def note_of_others() -> None:
+    """Know the servers that other tests share, and keep while these run."""
+    of_others[:] = psutil.Process().children()
+
+
+def started_here() -> list[psutil.Process]:
+    """Return the children that are there since the test began."""
+    return [child for child in psutil.Process().children() if child not in of_others]
+
+
 def plan_of(*groups: Group, turns: int = 2, **others: Any) -> Plan:
     others.setdefault("warmup_seconds", 0.05)
     return Plan(groups, duration_seconds=turns * TURN, turns=turns, **others)
@@ -96,7 +110,7 @@ def test_between_turns_no_message_is_sent_and_the_engine_sleeps() -> None:
     plan = plan_of(Group(5), Group(2, "paced", rate_per_second=200), Group(1, "idle", silent=True))
     with serving(talk(counter=counter)) as endpoint, held(endpoint, plan) as fleet:
         for number in (1, 2):
-            [worker] = psutil.Process().children()
+            [worker] = started_here()
             before, sent = worker.cpu_times(), counter.value
             wait_between_turns()
             after = worker.cpu_times()
@@ -311,7 +325,7 @@ def test_all_servers_have_a_turn_in_each_round_and_those_that_wait_cost_nothing(
     starving = runs["iterative"].tally
     assert starving is not None
     assert (starving.groups[0].served, starving.groups[0].starved) == (1, 19)
-    assert not psutil.Process().children()
+    assert not started_here()
 
 
 def test_the_order_is_random_and_follows_from_the_seed() -> None:
@@ -340,7 +354,7 @@ def test_a_server_that_is_killed_in_its_life_leaves_the_turns_to_the_others() ->
     def kill_one(phase: str) -> None:
         if phase == "turn 2" and not killed_before:
             killed_before.append(phase)
-            for child in psutil.Process().children():
+            for child in started_here():
                 if "thread" in child.cmdline():
                     child.kill()
 
@@ -368,7 +382,7 @@ def test_an_interrupt_at_any_time_keeps_what_was_measured_and_leaves_nobody(phas
     watcher = Watcher(interrupt)
     runs = life(watcher, plan_of(Group(3), turns=2))
     assert done
-    assert not psutil.Process().children()
+    assert not started_here()
     assert len(runs) == {"start": 0, "connect": 1}.get(phase, len(MODELS))
     tallies = [run.tally for run in runs.values() if run.tally is not None]
     assert all(tally.cut_short and tally.unaccounted == 0 for tally in tallies)
@@ -385,7 +399,7 @@ def test_a_second_interrupt_gives_up_and_leaves_nobody() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         life(Watcher(interrupt_twice), plan_of(Group(2)))
-    assert not psutil.Process().children()
+    assert not started_here()
 
 
 def test_what_keeps_whole_trials_says_why() -> None:
