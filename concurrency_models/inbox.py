@@ -6,15 +6,14 @@ small, doubles as messages fill it, and gives it back when the client has fallen
 sent small messages only.
 """
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+import mmap
+from typing import Final
 
-if TYPE_CHECKING:
-    from mmap import mmap
-
-Bytes: TypeAlias = "bytearray | mmap"
+Bytes = bytearray | mmap.mmap
 
 RECEIVE_SIZE: Final = 65_536
-"""Bytes to ask of one `recv`: as much as a client may make us hold before we look at it."""
+"""Bytes to ask of one `recv`: as much as a client may make us hold before we look at it, unless its
+messages are larger than that."""
 
 FIRST_SIZE: Final = 4096
 """What an inbox with memory of its own starts with, in bytes."""
@@ -47,7 +46,7 @@ class Memory:
         self.end = headroom + size
         self.data: Bytes = bytearray(self.end) if size < RECEIVE_SIZE else map_memory(self.end)
         self.view = memoryview(self.data)
-        self.first_room = self.view[headroom : headroom + RECEIVE_SIZE]
+        self.first_room = self.view[headroom:]
 
 
 def aligned(headroom: int) -> int:
@@ -55,14 +54,11 @@ def aligned(headroom: int) -> int:
     return -(-headroom // ALIGNMENT) * ALIGNMENT
 
 
-def map_memory(size: int) -> "mmap":
+def map_memory(size: int) -> mmap.mmap:
     """Return `size` bytes that the kernel gives page by page, as they are written to.
 
     It has them back the moment they are dropped; what malloc is given back, it may keep.
     """
-    # Imported when first asked for: a forked child that never is has 80 KiB less of its own.
-    import mmap  # noqa: PLC0415
-
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 

@@ -136,8 +136,7 @@ def test_what_a_large_message_took_is_given_back(subject: Subject) -> None:
         message = bytes(1 << 20)
         for client in clients:
             assert client.ask(message) == answer(message)
-        # A forked child has half a MiB more of its own: the pages of code that it had not run yet.
         eventually(
-            lambda: server.memory_bytes() - before < len(clients) * (3 << 18),
+            lambda: server.memory_bytes() - before < len(clients) * (1 << 19),
             "silent clients keep the memory of their messages",
         )
