@@ -179,10 +179,8 @@ class Inbox:
             return self._smallest()
         if self._is_shared:
             return memory
-        is_full_of_one = (
-            held == memory.size
-        )  # of a message, that is, of which there is more to come
-        if is_full_of_one or (self.end == memory.end and memory.size < RECEIVE_SIZE):
+        # Full of a single message, of which there is more to come?
+        if held == memory.size or (self.end == memory.end and memory.size < RECEIVE_SIZE):
             return self._of_its_own(2 * memory.size)
         if held:
             return memory

@@ -155,7 +155,8 @@ class Connection:
 
     def stop(self) -> None:
         """The server stops: answer what has arrived and, until the deadline, a message begun."""
-        self.receive()
+        if not self.unsent:  # the reply may lie where we would receive
+            self.receive()
         self.say_goodbye()
 
     def say_goodbye(self) -> None:

@@ -1,6 +1,8 @@
 """How every model ends: at once where it can, with every message that was sent in time answered."""
 
+import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -89,6 +91,22 @@ def test_everything_that_came_before_the_stop_is_answered(subject: Subject, size
             server.process.terminate()
         for client in clients:
             client.check_last_words(*map(answer, messages))
+        assert server.exit_status() == 0
+
+
+def test_replies_that_wait_to_be_sent_survive_the_stop(subject: Subject) -> None:
+    stream = b"".join(frame("length", bytes([number]) * 1000) for number in range(250)) * 40
+    replies = b"".join(frame("length", answer(bytes([n]) * 1000)) for n in range(250)) * 40
+    with serving(*subject.arguments, "--grace", "3") as server:
+        with Client(server.address, receive_buffer=4096) as client:
+            sent = 0
+            while sent < len(stream) and select.select([], [client], [], 0.2)[1]:
+                sent += client.socket.send(stream[sent:], socket.MSG_DONTWAIT)
+            server.process.terminate()
+            said = client.read_to_end()
+        assert said
+        right = replies.startswith(said)
+        assert right, "a reply was lost, or another came in its place"
         assert server.exit_status() == 0
 
 
