@@ -85,17 +85,18 @@ class Framing:
 
     frame_end: where in `data` the frame that begins at `start` ends, as far as can be told from the
     bytes up to `end`, those before `looked` having been searched; one that is not whole yet ends
-    beyond `end`. header: returns what goes before a message of so many bytes. trailer: what goes
-    behind it.
+    beyond `end`. header: returns what goes before a message of so many bytes, `header_size` bytes
+    in all. trailer: what goes behind it.
     """
 
     frame_end: Callable[[Bytes, int, int, int], int]
     header: Callable[[int], bytes] = no_header
+    header_size: int = 0
     trailer: bytes = b""
 
 
 FRAMINGS: Final[dict[str, Framing]] = {
-    "length": Framing(length_frame_end, header=HEADER.pack),
+    "length": Framing(length_frame_end, header=HEADER.pack, header_size=HEADER_SIZE),
     "line": Framing(line_frame_end, trailer=b"\n"),
     "raw": Framing(raw_frame_end),
 }
@@ -118,8 +119,8 @@ class Talk:
     """
 
     __slots__ = (
-        "_before", "_behind", "_frame_end", "_front", "_front_size", "_growth", "_header",
-        "_headroom", "_largest_frame", "_once", "_plain", "_prefix", "_terms", "inbox", "over",
+        "_before", "_frame_end", "_framing", "_front", "_front_size", "_headroom",
+        "_largest_frame", "_plain", "_terms", "inbox", "over",
     )  # fmt: skip
 
     in_place: ClassVar[bool] = True
@@ -127,23 +128,18 @@ class Talk:
 
     def __init__(self, terms: Terms, scratch: Scratch | None = None) -> None:
         self._terms = terms
-        framing = FRAMINGS[terms.framing]
+        self._framing = framing = FRAMINGS[terms.framing]
         # Looked up for every message, so each is one step away.
-        self._prefix = terms.reply_prefix
-        self._headroom = len(terms.reply_prefix)
-        self._once = terms.kind == "once"
-        self._plain = self.in_place and not terms.work and not self._once
+        self._plain = self.in_place and not terms.work and terms.kind != "once"
         self._frame_end = framing.frame_end
-        self._header = framing.header
-        self._before = len(framing.header(0))
-        self._behind = len(framing.trailer)
-        self._growth = self._headroom - self._before - self._behind
+        self._headroom = len(terms.reply_prefix)
+        self._before = framing.header_size
         self._front_size = -1
         self._front = b""
-        self._largest_frame = self._before + terms.max_message + self._behind
+        self._largest_frame = self._before + terms.max_message + len(framing.trailer)
         # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
         first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
-        self.inbox = Inbox(len(terms.reply_prefix), first_size, scratch)
+        self.inbox = Inbox(self._headroom, first_size, scratch)
         self.over = False
         """True once there is nothing more to say: close when all is sent."""
 
@@ -206,7 +202,8 @@ class Talk:
         """Write before a whole message what makes it an answer; the message stays where it is."""
         if end - start != self._front_size:
             self._front_size = end - start
-            self._front = self._header(self._front_size + self._growth) + self._prefix
+            size = end - start - self._before - len(self._framing.trailer) + self._headroom
+            self._front = self._framing.header(size) + self._terms.reply_prefix
         view = self.inbox.view
         begin = start - self._headroom
         view[begin : start + self._before] = self._front
@@ -221,12 +218,12 @@ class Talk:
             frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
             if frame_end - start > self._largest_frame:
                 self.over = True
-                size = frame_end - start - self._before - self._behind
+                size = frame_end - start - self._before - len(self._framing.trailer)
                 last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
             elif frame_end <= end:
                 frames.append((start, frame_end))
                 start = frame_end
-                self.over = self._once
+                self.over = self._terms.kind == "once"
             else:
                 break
         reply: bytes | memoryview
@@ -238,7 +235,7 @@ class Talk:
         return reply
 
     def _answer_apart(self, start: int, frame_end: int) -> bytes:
-        message = self.inbox.view[start + self._before : frame_end - self._behind]
+        message = self.inbox.view[start + self._before : frame_end - len(self._framing.trailer)]
         return frame(self._terms.framing, self.answer(bytes(message)))
 
     def receive_datagram(self, message: bytes) -> bytes:
@@ -247,14 +244,14 @@ class Talk:
             return refusal(len(message), self._terms.max_message)
         answer = self.answer(message)
         if len(answer) > LARGEST_DATAGRAM:
-            return refusal(len(message), LARGEST_DATAGRAM - len(self._prefix))
+            return refusal(len(message), LARGEST_DATAGRAM - self._headroom)
         return answer
 
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
         if self._terms.work:
             message = work.perform(message)
-        return self._prefix + message
+        return self._terms.reply_prefix + message
 
 
 def refusal(size: int, limit: int) -> bytes:

@@ -1,10 +1,16 @@
 """Memory that a talk keeps: how it grows, and who gives it back when."""
 
+import gc
 import mmap
+import socket
+import weakref
 
 import pytest
 
 from concurrency_models.inbox import FIRST_SIZE, PATIENCE, RECEIVE_SIZE, SPARED_SIZE, Scratch
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.server import Server
+from concurrency_models.settings import Settings
 from concurrency_models.talk import Talk, Terms, frame
 
 PREFIX = b"re: "
@@ -163,3 +169,28 @@ def test_a_reply_in_memory_of_its_own_is_not_copied_to_be_detached() -> None:
 
 def test_raw_takes_whatever_one_recv_returns() -> None:
     assert len(talk("raw").room()) == RECEIVE_SIZE
+
+
+def test_memory_of_a_talk_that_is_over_serves_the_next_of_its_kind() -> None:
+    first = talk()
+    memory = memory_of(ask(first, b"hello"))
+    first.inbox.retire()
+    assert memory_of(ask(talk(), b"anew")) is memory
+
+
+def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
+    """Cycles cost an event loop a tenth of what a client costs it that comes, asks and goes."""
+    server = Server(Settings())
+    looks = Looks(server)
+    with socket.socket() as client:
+        server.admit(client)
+        leaving = Leaving(server, client, looks)
+        leaving.break_off = leaving.release
+        gone = weakref.ref(leaving)
+        gc.disable()
+        try:
+            leaving.release()
+            del leaving
+            assert gone() is None
+        finally:
+            gc.enable()

@@ -5,9 +5,10 @@ import socket
 import time
 from selectors import EVENT_READ, EVENT_WRITE
 
+from concurrency_models.accepting import accept_waiting, receive_waiting
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
-from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
@@ -37,17 +38,12 @@ class Loop:
             self.server.ready()
             while not self.server.stopping or self.connections:
                 self.watch_listener()
-                for key, _ in self.selector.select(self.seconds_to_wait()):
+                pause = self.looks.pause_seconds() if self.looks.needed() else None
+                for key, _ in self.selector.select(pause):
                     key.data()
-                if self.looks.needed() and time.monotonic() >= self.next_look:
+                if pause is not None and time.monotonic() >= self.next_look:
                     self.looks.look()
                     self.next_look = time.monotonic() + self.looks.pause_seconds()
-
-    def seconds_to_wait(self) -> float | None:
-        """Return how long to wait at the most; None for as long as nothing happens."""
-        if self.looks.needed():
-            return self.looks.pause_seconds()
-        return self.server.shortage.seconds_left() or None
 
     def watch_listener(self) -> None:
         """Watch for clients only while they may come in; one left waiting would make us spin."""
@@ -59,10 +55,7 @@ class Loop:
                 self.selector.unregister(self.server.listener)
 
     def accept(self) -> None:
-        for _ in range(AT_ONCE):
-            client = self.server.accept()
-            if client is None:
-                return
+        for client in accept_waiting(self.server):
             self.connect(client)
 
     def connect(self, client: socket.socket) -> None:
@@ -176,8 +169,5 @@ class DatagramLoop(Loop):
     """The same loop over the one socket that takes all datagrams."""
 
     def accept(self) -> None:
-        for _ in range(AT_ONCE):
-            datagram = self.server.receive()
-            if datagram is None:
-                return
+        for datagram in receive_waiting(self.server):
             answer(self.server, datagram)
