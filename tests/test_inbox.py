@@ -4,11 +4,13 @@ import gc
 import mmap
 import socket
 import weakref
+from unittest.mock import create_autospec
 
 import pytest
 
 from concurrency_models.inbox import FIRST_SIZE, PATIENCE, RECEIVE_SIZE, SPARED_SIZE, Scratch
 from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.narration import Narration
 from concurrency_models.server import Server
 from concurrency_models.settings import Settings
 from concurrency_models.talk import Talk, Terms, frame
@@ -180,16 +182,19 @@ def test_memory_of_a_talk_that_is_over_serves_the_next_of_its_kind() -> None:
 
 def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
     """Cycles cost an event loop a tenth of what a client costs it that comes, asks and goes."""
-    server = Server(Settings())
+    server = create_autospec(Server, instance=True)
+    server.settings = Settings()
+    server.narration = Narration(verbose=False)
+    server.new_talk.return_value = talk()
     looks = Looks(server)
     with socket.socket() as client:
-        server.admit(client)
         leaving = Leaving(server, client, looks)
         leaving.break_off = leaving.release
         gone = weakref.ref(leaving)
         gc.disable()
         try:
             leaving.release()
+            server.reset_mock(return_value=True)  # it remembers its arguments
             del leaving
             assert gone() is None
         finally:
