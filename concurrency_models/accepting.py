@@ -19,6 +19,7 @@ from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Datagram, Server
 from concurrency_models.shortage import PAUSE_SECONDS
+from concurrency_models.systems import ACCEPTED_INHERIT
 
 AT_ONCE: Final = 64
 """How many clients are let in at a time before we look what else there is to do."""
@@ -46,6 +47,8 @@ def accept(server: Server) -> socket.socket | None:
         server.give_place_back()
         server.shortage.pause_after_accept(error)
         return None
+    if ACCEPTED_INHERIT:
+        client.setblocking(True)  # as it is on Linux; event loops have it their way
     server.admit(client)
     server.narration.tell(client, "connected")
     return client

@@ -15,10 +15,7 @@ the idle timeout; at the server's deadline everything is over. Nobody who was to
 for longer than it takes to confirm all we said: it may keep its end open for as long as it likes.
 """
 
-import fcntl
 import socket
-import sys
-import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +25,7 @@ from typing import Final, Self
 from concurrency_models.inbox import Scratch
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
+from concurrency_models.systems import unconfirmed_size
 
 DRAIN_SECONDS: Final = 1.0
 """How long a client that was told goodbye has to hang up."""
@@ -230,13 +228,3 @@ def is_readable(client: socket.socket) -> bool:
         return bool(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except OSError:
         return False
-
-
-def unconfirmed_size(client: socket.socket) -> int:
-    """Return how many bytes we sent that the other end's kernel has not confirmed."""
-    queued = bytearray(4)
-    try:
-        fcntl.ioctl(client, termios.TIOCOUTQ, queued)  # SIOCOUTQ of tcp(7): the same number
-    except (OSError, ValueError):  # it is lost, or an event loop has closed it
-        return 0
-    return int.from_bytes(queued, sys.byteorder)
