@@ -42,7 +42,7 @@ class Model:
     at_once: int | None = None
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
     file: str | None = None
 
     @property
