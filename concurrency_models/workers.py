@@ -281,6 +281,8 @@ def run_worker(
     own.setblocking(False)
     server = WorkerServer(settings, own, number, ledger, wake_parent, tell_of_releases)
     lifeline.hold(server)
+    # The kernel may give the signal to any of our threads, and the one that handles it may sleep.
+    signal.set_wakeup_fd(server.self_pipe.writer.fileno(), warn_on_full_buffer=False)
     parent.close_listener()  # or what our siblings listen to would stay open as long as we live
     serve(server)
 
