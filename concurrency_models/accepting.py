@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-from concurrency_models.inbox import RECEIVE_SIZE
+from concurrency_models.datagrams import receive_datagram
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Datagram, Server
 from concurrency_models.shortage import PAUSE_SECONDS
@@ -62,7 +62,7 @@ def receive(server: Server) -> Datagram | None:
     if not server.may_accept():
         return None
     try:
-        datagram = Datagram(*server.listener.recvfrom(RECEIVE_SIZE))
+        datagram = receive_datagram(server.listener)
     except BlockingIOError:
         return None
     server.admit(datagram)

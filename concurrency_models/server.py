@@ -25,10 +25,15 @@ from concurrency_models.talk import Talk
 
 @dataclass(frozen=True, eq=False)
 class Datagram:
-    """A message that came over UDP, as it came, and the address to answer it to."""
+    """A message that came over UDP, as it came.
+
+    address: whom to answer. asked: ancillary data that says which of our addresses was asked, for
+    the answer to leave from it.
+    """
 
     data: bytes
     address: SocketAddress
+    asked: tuple[tuple[int, int, bytes], ...] = ()
 
 
 Interrupt = Callable[[], bool]

@@ -18,6 +18,15 @@ ACCEPTED_INHERIT: Final = not IS_LINUX
 LONGEST_PATH: Final = 107 if IS_LINUX else 103
 """How many bytes a socket file's path may have: `sun_path` of sockaddr_un less the final zero."""
 
+IP_PKTINFO: Final = 8 if IS_LINUX else 26
+"""<linux/in.h> and <netinet/in.h>; the socket module has a name for it from Python 3.14 on."""
+
+TELL_WHO_WAS_ASKED: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
+"""By family, the option that has each datagram come with the address that it was sent to."""
+
 SO_NWRITE: Final = 0x1024
 """macOS, <sys/socket.h>: a socket option, the bytes that we sent and that are not confirmed."""
 

@@ -5,11 +5,12 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from concurrency_models.accepting import receive_waiting
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.listener import set_nodelay
-from concurrency_models.server import Datagram, Server
+from concurrency_models.server import Server
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -45,24 +46,16 @@ async def serve_clients(server: Server) -> None:
 
 async def answer_datagrams(server: Server) -> None:
     """Answer until the server stops."""
+
+    def answer_waiting() -> None:
+        for datagram in receive_waiting(server):
+            answer(server, datagram)
+
+    # An `asyncio.DatagramProtocol` is not told which of our addresses was asked.
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: DatagramProtocol(server), sock=server.listener
-    )
+    loop.add_reader(server.listener, answer_waiting)
     await Acceptor(server).wait_for_stop()
-    transport.close()
-
-
-class DatagramProtocol(asyncio.DatagramProtocol):
-    """Answers each datagram by itself."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        datagram = Datagram(data, address)
-        self.server.admit(datagram)
-        answer(self.server, datagram)
+    loop.remove_reader(server.listener)
 
 
 class TalkProtocol(asyncio.BufferedProtocol):
