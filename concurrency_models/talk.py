@@ -6,6 +6,7 @@ answered where it was received: the reply's front is written before it, and it i
 """
 
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -27,6 +28,10 @@ LARGEST_DATAGRAM: Final = 65_507
 TALK_KINDS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
+
+AT_ONCE: Final = 256
+"""How many messages are answered in one go where others wait meanwhile; of those that may ask for
+work, one."""
 
 GREETING: Final = b"hello, and goodbye"
 
@@ -115,12 +120,15 @@ class Talk:
     closes the connection once `over` is true and all of that is sent. A reply may lie in memory
     that is received into next: have it sent before, or `detached`.
 
-    scratch: memory that it shares with other talks, see `scratch_for`; None if it does not.
+    scratch: memory that it shares with other talks; None if it does not. Talks that share memory
+    share a thread as well: there, a client that sends many messages at a time is answered some of
+    them, and `go_on` has the next ones once others had their turn.
     """
 
     __slots__ = (
         "_before", "_frame_end", "_framing", "_front", "_front_size", "_headroom",
-        "_largest_frame", "_plain", "_terms", "inbox", "over",
+        "_largest_frame", "_most", "_plain", "_terms", "answered_in_batches", "inbox", "more",
+        "over",
     )  # fmt: skip
 
     in_place: ClassVar[bool] = True
@@ -140,8 +148,16 @@ class Talk:
         # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
         first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
         self.inbox = Inbox(self._headroom, first_size, scratch)
+        self._most = sys.maxsize
+        if scratch and scratch.memory:
+            self._most = 1 if terms.work else AT_ONCE
         self.over = False
         """True once there is nothing more to say: close when all is sent."""
+        self.more = False
+        """Whether whole messages are left to be answered: call `go_on` before receiving."""
+        self.answered_in_batches = 0
+        """How many messages were answered that had not come alone and whole. A message that has
+        begun is still the same one for as long as this stays the same."""
 
     def room(self) -> memoryview:
         """Return memory to receive into, a byte at the least; `received` is to be told how much."""
@@ -178,6 +194,10 @@ class Talk:
                 return self._answer_in_place(start, end)
         return self._answers(start, looked, end)
 
+    def go_on(self) -> bytes | memoryview:
+        """Return what is to be sent next while there is `more` to answer."""
+        return self._answers(self.inbox.start, self.inbox.start, self.inbox.end)
+
     def receive(self, data: bytes) -> bytes | memoryview:
         """Do as `received` for bytes that something else has received."""
         room = self.room()
@@ -212,8 +232,9 @@ class Talk:
     def _answers(self, start: int, looked: int, end: int) -> bytes | memoryview:
         """Answer all whole messages; refuse one that is too long, and look at nothing behind it."""
         inbox = self.inbox
-        frames = []
+        frames: list[tuple[int, int]] = []
         last_word = b""
+        self.more = False
         while start < end and not self.over:
             frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
             if frame_end - start > self._largest_frame:
@@ -221,11 +242,15 @@ class Talk:
                 size = frame_end - start - self._before - len(self._framing.trailer)
                 last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
             elif frame_end <= end:
+                if len(frames) == self._most:
+                    self.more = True
+                    break
                 frames.append((start, frame_end))
                 start = frame_end
                 self.over = self._terms.kind == "once"
             else:
                 break
+        self.answered_in_batches += len(frames)
         reply: bytes | memoryview
         if len(frames) == 1 and self._plain and not last_word:
             reply = self._answer_in_place(*frames[0])

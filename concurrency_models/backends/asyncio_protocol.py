@@ -96,7 +96,17 @@ class TalkProtocol(asyncio.BufferedProtocol):
     def send(self, reply: bytes | memoryview) -> None:
         if reply:
             self.transport.write(self.talk.detached(reply))  # the loop keeps what it cannot send
+        if self.talk.more and not self.paused:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self.go_on)
         self.say_goodbye_if_done()
+
+    def go_on(self) -> None:
+        """Send the next replies, now that others had their turn; then read on."""
+        if self.talk.more:
+            self.send(self.talk.go_on())
+        if not (self.talk.more or self.paused):
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -104,7 +114,7 @@ class TalkProtocol(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        self.transport.resume_reading()
+        self.go_on()
         self.say_goodbye_if_done()
 
     def say_goodbye_if_done(self) -> None:

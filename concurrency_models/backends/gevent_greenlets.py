@@ -59,6 +59,9 @@ def exchange(leaving: Leaving, stream: gevent.socket.socket) -> None:
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         stream.sendall(leaving.talk.detached(leaving.talk.received(size)))
+        while leaving.talk.more:
+            gevent.sleep(0)  # it is the turn of others
+            stream.sendall(leaving.talk.detached(leaving.talk.go_on()))
 
 
 def receive(leaving: Leaving) -> int:

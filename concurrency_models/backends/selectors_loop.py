@@ -94,6 +94,9 @@ class Connection:
 
     def receive(self) -> None:
         """Answer what has arrived."""
+        if self.talk.more:
+            self.answer(self.talk.go_on())
+            return
         try:
             size = self.client.recv_into(self.talk.room())
         except BlockingIOError:
@@ -129,15 +132,23 @@ class Connection:
             except OSError as error:
                 self.close(f"was lost: {error.strerror}")
                 return
-        wanted = EVENT_WRITE if self.unsent else EVENT_READ
+        # While there is more to answer, the socket is ready at the next turn, as all others are.
+        wanted = EVENT_WRITE if self.unsent or self.talk.more else EVENT_READ
         if wanted != self.watched:
             self.watch(wanted)
         if self.talk.over or self.server.stopping:
             self.say_goodbye()
 
+    def go_on(self) -> None:
+        """Send the rest of a reply or, once that is done, the next one."""
+        if self.unsent:
+            self.send()
+        else:
+            self.receive()
+
     def watch(self, events: int) -> None:
         """Wait for `events` of the socket from now on; 0 is for none."""
-        act = self.send if events == EVENT_WRITE else self.receive
+        act = self.go_on if events == EVENT_WRITE else self.receive
         if not self.watched:
             self.loop.selector.register(self.client, events, act)
         elif events:

@@ -75,6 +75,8 @@ async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         await stream.send_all(leaving.talk.detached(leaving.talk.received(size)))
+        while leaving.talk.more:
+            await stream.send_all(leaving.talk.detached(leaving.talk.go_on()))
 
 
 async def receive(leaving: Leaving) -> int:
