@@ -29,17 +29,24 @@ async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
     with leaving:
         reader, writer = await asyncio.open_connection(sock=leaving.client, limit=RECEIVE_SIZE)
-        writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
-        try:
+        await converse(leaving, reader, writer)
+
+
+async def converse(
+    leaving: Leaving, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Hold one whole conversation over asyncio's streams."""
+    writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
+    try:
+        async with in_time(leaving):
+            await exchange(leaving, reader, writer)
+        if leaving.all_is_said():
+            leaving.half_close()
             async with in_time(leaving):
-                await exchange(leaving, reader, writer)
-            if leaving.all_is_said():
-                leaving.half_close()
-                async with in_time(leaving):
-                    while await reader.read(RECEIVE_SIZE):
-                        pass
-        finally:
-            writer.transport.abort()
+                while await reader.read(RECEIVE_SIZE):
+                    pass
+    finally:
+        writer.transport.abort()
 
 
 async def exchange(
