@@ -1,6 +1,8 @@
 """A thread per client: each blocks in its own conversation while the others go on."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from concurrency_models.blocking import talk
 from concurrency_models.datagrams import answer
@@ -10,13 +12,16 @@ from concurrency_models.server import Server
 def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
     for client in server.incoming():
-        # A daemon: at the end of the grace the program does not wait for it.
-        thread = threading.Thread(target=talk, args=(server, client), daemon=True)
-        server.begin(client, thread.start)
+        server.begin(client, partial(start_thread, partial(talk, server, client)))
 
 
 def serve_datagrams(server: Server) -> None:
     """Answer every datagram in a thread of its own until the server stops."""
     for datagram in server.datagrams():
-        thread = threading.Thread(target=answer, args=(server, datagram), daemon=True)
-        server.begin(datagram, thread.start)
+        server.begin(datagram, partial(start_thread, partial(answer, server, datagram)))
+
+
+def start_thread(target: Callable[[], None]) -> None:
+    """Start a thread: a new one at each try, as one that failed to start never will (3.13)."""
+    # A daemon: at the end of the grace the program does not wait for it.
+    threading.Thread(target=target, daemon=True).start()
