@@ -87,6 +87,7 @@ class Server:
         self._blocks_in_accept = False
         self._in_accept = False
         self._last_warning = -math.inf
+        self._warning = threading.Lock()  # several threads may be short of something
 
     def __reduce__(self) -> tuple[object, ...]:
         # A process that does not inherit our memory needs the settings and nothing else.
@@ -330,7 +331,10 @@ class Server:
 
     def warn(self, text: str) -> None:
         """Print a line for whoever runs the server, on standard error, once a second at most."""
-        now = time.monotonic()
-        if now - self._last_warning >= 1:
+        with self._warning:
+            now = time.monotonic()
+            if now - self._last_warning < 1:
+                return
             self._last_warning = now
-            print(f"concurrency_models: {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"concurrency_models: {text}\n")  # at once: threads print between writes
+        sys.stderr.flush()

@@ -50,11 +50,7 @@ class Shortage:
         """Return how long from now new clients should be left waiting; 0.0 when they need not."""
         if not self._until:
             return 0.0
-        left = self._until - time.monotonic()
-        if left <= 0:
-            self._until = 0.0
-            return 0.0
-        return left
+        return max(0.0, self._until - time.monotonic())
 
     def pause(self) -> None:
         """Leave new clients waiting for `PAUSE_SECONDS`."""
