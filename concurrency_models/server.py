@@ -57,6 +57,9 @@ class Server:
 
     def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
         self.settings = settings
+        if settings.switch_interval is not None:
+            # Whatever serves, be it a worker or another interpreter, makes a server of its own.
+            sys.setswitchinterval(settings.switch_interval)
         self._listener = listener
         self._twins: list[socket.socket] = []
         self.self_pipe = SelfPipe()

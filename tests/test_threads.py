@@ -1,6 +1,7 @@
 """What several threads do to one server at a time, brought about on purpose: nothing is lost."""
 
 import io
+import pickle
 import socket
 import sys
 import threading
@@ -75,6 +76,20 @@ def test_clients_that_threads_of_a_worker_release_are_all_counted(
     worker = WorkerServer(Settings(), listener, 0, ledger, parent, False)
     both(lambda: worker.release(clients.pop()))
     assert list(ledger.released) == [2]
+
+
+def test_the_switch_interval_holds_in_every_process_and_interpreter(sockets: object) -> None:
+    """A child that inherits no memory gets a pickled server; a forked one has the parent's."""
+    usual = sys.getswitchinterval()
+    try:
+        settings = Settings(switch_interval=0.25)
+        pickled = pickle.dumps(Server(settings))
+        assert sys.getswitchinterval() == 0.25
+        sys.setswitchinterval(usual)
+        pickle.loads(pickled)
+        assert sys.getswitchinterval() == 0.25
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_a_warning_is_printed_once_though_two_threads_have_it(
