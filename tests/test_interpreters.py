@@ -139,6 +139,28 @@ def test_two_of_one_version_are_told_apart(tmp_path: Path) -> None:
     assert found[1].missing["trio"] == "pip install trio"  # that one has nothing installed
 
 
+def test_the_newest_version_that_is_there_with_and_without_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(word: str) -> Interpreter:
+        if word not in there:
+            raise InterpreterError(word)
+        version = word.removeprefix("python")
+        return Interpreter(word, version, "off" if word in without else "on", {})
+
+    find = interpreters.with_and_without_gil.__wrapped__
+    monkeypatch.setattr(interpreters, "ask", ask)
+    there = {"python3.15t", "python3.14", "python3.14t", "python3.13", "python3.13t"}
+    without = {"python3.15t", "python3.13t"}  # 3.14t has it as well: PYTHON_GIL=1
+    found = find()
+    assert (found["on"].version, found["off"].version) == ("3.13", "3.13t")
+    without = {"python3.14t", "python3.13t"}
+    assert find()["off"].version == "3.14t"
+    there = {"python3.13", "python3.14t"}
+    with pytest.raises(InterpreterError, match="a Python without the GIL on the PATH"):
+        find()
+
+
 @pytest.mark.skipif(len(PROGRAMS) < 2, reason="this machine has one Python of 3.11 or later alone")
 @pytest.mark.parametrize("python", INSTALLED, ids=lambda one: one.version)
 @pytest.mark.parametrize("model", ["thread", "process", "asyncio-streams"])

@@ -108,6 +108,74 @@ def sticky() -> Experiment:
     )
 
 
+def nagle() -> Experiment:
+    """A reply in two pieces, and what TCP_NODELAY is for."""
+    plan = Plan((Group(10),))
+    whole = (
+        Case("one piece", "thread", plan, label="one piece"),
+        Case(
+            "one piece, --nodelay off",
+            "thread",
+            plan,
+            ("--nodelay", "off"),
+            label="one piece, Nagle",
+        ),
+    )
+    pieces = (
+        Case("two pieces, TCP_NODELAY", "two-pieces-nodelay", plan),
+        Case("two pieces", "two-pieces", plan),
+    )
+    at_once, held_back = (Figure(case.name, LATENCY_P50) for case in pieces)
+    return Experiment(
+        name="nagle",
+        question="A server writes each reply in two pieces. What does that do to its clients?",
+        load="10 clients talk without pause. Our thread model sends each reply whole, with "
+        "TCP_NODELAY and without; two specimens send its front and its message one by one, with "
+        "TCP_NODELAY and, as sockets are by default, without.",
+        expectation="Nagle's algorithm holds a small piece back until everything before it has "
+        "been confirmed, and the client, which has nothing to send before it has the whole reply, "
+        "puts that off for 40 ms (Linux). A reply that is sent whole waits for nothing.",
+        source="RFC 896 (Nagle 1984); RFC 1122, section 4.2.3.2, delayed ACK; tcp(7), TCP_NODELAY.",
+        cases=(*whole, *pieces),
+        columns=(
+            Column("messages\n/s", MESSAGES),
+            Column("latency\np50", LATENCY_P50),
+            Column("\np99", LATENCY_P99),
+            Column("cores\nbusy", CPU_CORES),
+        ),
+        ranking=Ranking(
+            "Where do clients wait least for a reply (median)?",
+            LATENCY_P50,
+            names_of((*whole, *pieces)),
+            more_is_better=False,
+        ),
+        hypotheses=(
+            Hypothesis(
+                "two pieces: half of the replies wait for a delayed confirmation, 40 ms",
+                held_back,
+                at_least=0.035,
+                at_most=0.2,
+                lesson="Written in two pieces, half of the replies took {value} or more, while "
+                "nobody did anything: each side waited for the other.",
+                otherwise="Here clients confirm at once, so that two pieces cost no wait "
+                "({value}).",
+            ),
+            Hypothesis(
+                "that is at least 10 times as long as with TCP_NODELAY",
+                held_back / at_once,
+                at_least=10,
+                lesson="That is {value} as long as with TCP_NODELAY.",
+            ),
+            Hypothesis(
+                "one piece: Nagle's algorithm makes no reply wait",
+                Figure(whole[1].name, LATENCY_P50),
+                at_most=0.02,
+                lesson="A reply that is sent whole waits for nothing even without it ({value}).",
+            ),
+        ),
+    )
+
+
 def queue_at_the_door() -> Experiment:
     """Connected is not served."""
     plan = Plan(
