@@ -1,4 +1,9 @@
-"""A coroutine per client: reads like a blocking talk, and lets the others run at each await."""
+"""A coroutine per client: reads like a blocking talk, and lets the others run at each await.
+
+Streams can't receive into memory that one keeps: what `recv` returns is copied into the reader's
+buffer, out of it again by `read`, and then into the talk's. All of that is asked for anew each time
+and given back, so the pieces are kept small enough for the C library to have them at hand.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,6 +34,9 @@ async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
     with leaving:
         reader, writer = await asyncio.open_connection(sock=leaving.client, limit=RECEIVE_SIZE)
+        # What each recv() asks for: 256 KiB else, which the kernel maps and clears every time. The
+        # attribute is not in asyncio's manual, so `asyncio-server` does without.
+        writer.transport.max_size = RECEIVE_SIZE  # type: ignore[attr-defined]
         await converse(leaving, reader, writer)
 
 
@@ -62,7 +70,13 @@ async def exchange(
         if not data:
             leaving.ending = "hung up"
             return
-        writer.write(leaving.talk.detached(leaving.talk.receive(data)))
+        await send(writer, leaving.talk.detached(leaving.talk.receive(data)))
+
+
+async def send(writer: asyncio.StreamWriter, reply: memoryview) -> None:
+    """Send a reply in pieces: of what cannot go out at once, the library makes a copy."""
+    for start in range(0, len(reply), RECEIVE_SIZE):
+        writer.write(reply[start : start + RECEIVE_SIZE])
         await writer.drain()
 
 
