@@ -121,6 +121,13 @@ def make_parser() -> argparse.ArgumentParser:
         " (default: never)",
     )
     add(
+        "--switch-interval",
+        type=seconds(0.000_001),
+        metavar="S",
+        help="how long a thread may keep the GIL while another waits for it, in every process of"
+        " the server, such as 0.0001 (default: Python's own, 0.005)",
+    )
+    add(
         "--grace",
         type=seconds(0.0),
         default=default.grace,
@@ -215,6 +222,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         ),
         max_clients=options.max_clients,
         idle_timeout=options.idle_timeout,
+        switch_interval=options.switch_interval,
         grace=options.grace,
         workers=options.workers,
         verbose=options.verbose,

@@ -200,7 +200,7 @@ class Looks:
             self.lingering
             or self.scratch.owners
             or server.stopping
-            or server.shortage.until
+            or (server.shortage.until and server.shortage)
             or server.settings.idle_timeout is not None
         )
 

@@ -30,7 +30,7 @@ from loadgen.experiments.quantity import Ends, Figure, Look, Quantity, shown, un
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
 from loadgen.fleet.task import Driver
-from loadgen.judge.registry import MESSAGES, figure_of
+from loadgen.judge.registry import CPU_CORES, MESSAGES, figure_of
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
@@ -38,6 +38,8 @@ from loadgen.plan.plan import Plan
 from loadgen.record.files import read_result
 from loadgen.record.result import Claim, Run
 from loadgen.record.tally import Tally
+from loadgen.servers import interpreters
+from loadgen.servers.interpreters import InterpreterError
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
 
@@ -442,6 +444,39 @@ def test_what_an_experiment_needs_is_known_before_it_runs() -> None:
     assert unavailable(Case("x", "selectors", SHORT), QUICK) is None
     assert unavailable(Case("x", "stalling-loop", SHORT), QUICK) is None
     assert "no model" in str(unavailable(Case("x", "nobody", SHORT), QUICK))
+
+
+def test_a_case_without_the_gil_runs_under_such_a_python_or_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case("off", "selectors", SHORT, gil="off")
+    pair = {"on": interpreters.own(), "off": replace(interpreters.own(), version="3.99.0t")}
+    monkeypatch.setattr(interpreters, "with_and_without_gil", lambda: pair)
+    findings = conduct(tiny(case), QUICK, 1, Watcher(), threading.Event())
+    assert findings is not None
+    assert [run.python for run in findings.result.runs] == ["3.99.0t"]
+
+    def none_found() -> None:
+        raise InterpreterError("it takes a Python without the GIL")
+
+    monkeypatch.setattr(interpreters, "with_and_without_gil", none_found)
+    assert unavailable(case, QUICK) == "it takes a Python without the GIL"
+    assert unavailable(replace(case, gil=None), QUICK) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to cores")
+def test_a_case_may_keep_its_server_on_one_core() -> None:
+    """More worker threads than cores, all of which compute: one core is all they get."""
+    plan = Plan((Group(3, work="sha256:512"),), duration_seconds=0.5, warmup_seconds=0.0)
+    findings = conduct(
+        tiny(Case("one", "thread", plan, ("--work",), fixed=True, cores=1)),
+        QUICK,
+        1,
+        Watcher(),
+        threading.Event(),
+    )
+    assert findings is not None
+    assert (findings.look("one", CPU_CORES) or 9) < 1.1
 
 
 # The command

@@ -108,6 +108,11 @@ MODELS: Final[dict[str, Model]] = {
         ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
         Model("thread-pool", "a pool of threads, the others wait", at_once=POOL_THREADS),
+        Model(
+            "executor-threads",
+            "a pool of threads (concurrent.futures.ThreadPoolExecutor)",
+            at_once=POOL_THREADS,
+        ),
         Model("accept-threads", "a pool of threads that each accept", at_once=POOL_THREADS),
         Model(
             "socketserver",
@@ -130,6 +135,11 @@ MODELS: Final[dict[str, Model]] = {
             at_once=POOL_PROCESSES * POOL_THREADS,
         ),
         Model(
+            "executor-processes",
+            "a pool of processes (concurrent.futures.ProcessPoolExecutor)",
+            at_once=POOL_PROCESSES,
+        ),
+        Model(
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),
@@ -146,6 +156,7 @@ MODELS: Final[dict[str, Model]] = {
             "an event loop per core in one process (concurrent.interpreters)",
             python=(3, 14),
         ),
+        Model("asyncio-server", "a coroutine per client (asyncio.start_server)"),
         Model("asyncio-streams", "a coroutine per client (asyncio's streams)"),
         Model(
             "asyncio-protocol",

@@ -25,6 +25,7 @@ from loadgen.judge.rows import Row
 from loadgen.record import environment
 from loadgen.record.result import ExperimentOutcome, Result, Run
 from loadgen.servers import interpreters
+from loadgen.servers.interpreters import Interpreter, InterpreterError
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ def unavailable(case: Case, scale: Scale) -> str | None:
         if case.server in SPECIMENS:
             return descriptor_problem(case.plan_at(scale))
         return f"there is no model {case.server!r} in this version"
-    if reason := model.unavailable():
+    try:
+        python = _python(case)
+    except InterpreterError as error:
+        return str(error)
+    if reason := python.missing[model.name]:
         return f"the model cannot run here: {reason}"
     if case.open_files is not None and not sys.platform.startswith("linux"):
         return "limiting a server's descriptors takes Linux"
@@ -161,9 +166,15 @@ def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
     )
 
 
+def _python(case: Case) -> Interpreter:
+    """The interpreter that a case takes; raises InterpreterError where there is none."""
+    return interpreters.own() if case.gil is None else interpreters.with_and_without_gil()[case.gil]
+
+
 def _server(case: Case) -> Server:
     if case.server in MODELS:
-        return ModelServer(case.server, case.options, open_files=case.open_files)
+        cores = None if case.cores is None else environment.core_numbers()[: case.cores]
+        return ModelServer(case.server, case.options, _python(case), case.open_files, cores)
     command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.server)
     return ProgramServer(case.server, command, interpreters.own(), case.open_files)
 

@@ -4,7 +4,7 @@ Each has a `name`, which is what the record says served; a `python`, its interpr
 known; and `running(plan)`, a context manager that has it run and gives a `Running`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -35,21 +35,24 @@ class Running:
 class ModelServer:
     """A model of ours to start, by its name, with more options for its command line.
 
-    `open_files` is how many descriptors it may have open, None for as many as we may.
+    `open_files` is how many descriptors it may have open, None for as many as we may; `cores` are
+    those that it may run on, None for what the plan leaves.
     """
 
     name: str
     options: tuple[str, ...] = ()
     python: Interpreter = field(default_factory=interpreters.own)
     open_files: int | None = None
+    cores: Sequence[int] | None = None
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
         """Start it where the plan's family wants it, stop it again. Raises TargetError."""
         with place_for(plan.family) as place:
             command = model_command(self.name, (*place, *self.options), self.python.executable)
+            cores = self.cores or server_cores(plan)
             with ServerProcess(
-                self.name, command, server_cores(plan), self.open_files, self.python.library
+                self.name, command, cores, self.open_files, self.python.library
             ) as process:
                 yield Running(process.endpoint, process.pid, process=process)
 

@@ -146,6 +146,19 @@ def size_rows(effort: Effort) -> Iterator[Row]:
             yield replace(row, detail=f"{row.detail}; {faults:.2f} page faults a message")
 
 
+def ceiling_rows(effort: Effort) -> Iterator[Row]:
+    """The engine's own ceiling for messages of all sizes: on a server that does nothing."""
+    server = sides.null_server()
+    for size, text in SIZES.items():
+        yield ratio_row(
+            f"engine's ceiling, {text}, against the C client",
+            0.60,
+            effort,
+            (server, sides.engine_client_of(size, FEW_CLIENTS)),
+            (server, sides.c_client_of(size, FEW_CLIENTS)),
+        )
+
+
 def churn_rows(effort: Effort) -> Iterator[Row]:
     """Short connections: models against their bare loops, under the C client."""
     for name in ("iterative", "process", "thread", "socketserver", "selectors"):
@@ -203,6 +216,7 @@ SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "engine": engine_rows,
     "models": model_rows,
     "sizes": size_rows,
+    "ceiling": ceiling_rows,
     "churn": churn_rows,
     "crowd": crowd_rows,
     "memory": memory_rows,
