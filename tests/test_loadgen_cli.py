@@ -289,6 +289,49 @@ def test_requirements_decide_the_status_and_name_what_failed() -> None:
     )
 
 
+RATE = ("--find-rate", "latency_seconds.p99 < 0.5", "--clients", "4", "--duration", "0.2")
+ROUGHLY = ("--trials", "1", "--precision", "60%", "--no-ceiling")
+
+
+def test_the_highest_rate_within_a_bound_is_searched_for_server_by_server(tmp_path: Path) -> None:
+    slow = ("--work", "sleep:5", "--model", "thread", "--model", "thread-pool")
+    outcome = loadgen(*RATE, *ROUGHLY, *slow, "--json", "out.json", "--max-seconds", "40")
+    assert outcome.status == 0, outcome.err
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert data["rate_search"]["bounds"] == ["response_seconds.p99 < 0.5"]
+    assert {one["name"] for one in data["rates"]} == {"thread", "thread-pool"}
+    for one in data["rates"]:
+        # Four clients and 5 ms each: 800 a second is the most there can be.
+        assert 100 < one["rate"] <= 900
+    first = [run for run in data["runs"] if run["trial"] == 1]
+    assert [run["plan"]["groups"][0]["rate_per_second"] for run in first] == [None, None]
+    assert "Highest rate with response p99 < 500 ms" in outcome.out
+    assert "thread, closed loop" in outcome.err
+    [folder] = (tmp_path / "results").iterdir()
+    assert "## Highest rate" in (folder / "tables.md").read_text()
+
+
+def test_a_server_that_serves_one_client_has_no_rate_for_four() -> None:
+    outcome = loadgen(*RATE, *ROUGHLY, "--model", "iterative", "--no-save", "--max-seconds", "20")
+    assert outcome.status == 1
+    assert "not even at the lowest rate" in " ".join(outcome.out.split())
+
+
+def test_a_search_that_is_stopped_keeps_what_was_found(tmp_path: Path) -> None:
+    words = ("--model", "selectors", "--work", "sleep:5", "--json", "out.json", "--max-seconds")
+    with started(*RATE, *ROUGHLY[2:], *words, "600") as process:
+        assert process.stderr is not None
+        while "/s for" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 130, err
+    assert "cut short" in out
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert data["rates"][0]["sure"] is False
+    assert data["rates"][0]["rate"] or data["rates"][0]["failed"]
+
+
 def test_two_results_are_set_side_by_side(tmp_path: Path) -> None:
     for name, size in (("a", "64"), ("b", "64"), ("c", "128")):
         words = ("--model", "thread", *QUICK, "--size", size, "--results", name)

@@ -9,12 +9,13 @@ import random
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
 from loadgen.command.enough import Enough
 from loadgen.command.plans import endpoint_of, in_turns
+from loadgen.command.rates import RateFinder, search_of
 from loadgen.command.server_options import models_of, server_options, without_request
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
 from loadgen.fleet.cores import server_cores
@@ -26,40 +27,53 @@ from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.plan.rate_search import RateSearch
 from loadgen.plan.validation import PlanError
+from loadgen.record.environment import Environment
 from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
-from loadgen.show import curve_tables
+from loadgen.show import curve_tables, rate_tables
 from loadgen.show.progress import Progress
 
 
 class _Keeper:
-    """A watcher that keeps each run the moment it has ended, before anybody is told of it."""
+    """A watcher that keeps each run the moment it has ended, before anybody is told of it.
 
-    def __init__(self, runs: list[Run], progress: Progress) -> None:
+    `heed` is called with its name and the run after that.
+    """
+
+    def __init__(
+        self, runs: list[Run], progress: Progress, heed: Callable[[str, Run], None] | None = None
+    ) -> None:
         self._runs = runs
         self._progress = progress
+        self._heed = heed
         self.begin, self.turn, self.event = progress.begin, progress.turn, progress.event
 
     def end(self, name: str, run: Run) -> None:
         self._runs.append(run)
         self._progress.end(name, run)
+        if self._heed is not None:
+            self._heed(name, run)
 
 
 class Session:
     """The runs of one command, and what was learned beside them."""
 
-    def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
+    def __init__(
+        self, asked: Namespace, plans: Sequence[Plan], seed: int, here: Environment
+    ) -> None:
         self.runs: list[Run] = []
         self.ceiling: Ceiling | None = None
         self.ceilings: list[Ceiling] = []
         self.cut_short = False
         self.failure: Exception | None = None
+        self.rate_search: RateSearch | None = None
         self.notes: list[str] = []
         self.what = "compare"
-        self._asked, self._plans, self._seed = asked, plans, seed
+        self._asked, self._plans, self._seed, self._here = asked, plans, seed, here
         self._plan = plans[0]
         self._stop = threading.Event()
 
@@ -122,6 +136,9 @@ class Session:
         """Every server under every plan, until it is enough, by the names they are to go by."""
         several = len(servers) > 1
         self.what = "compare" if several else next(iter(servers))
+        if self._asked.find_rate:
+            self._find_rates(servers)
+            return
         plans = [in_turns(plan, self._asked) for plan in self._plans] if several else self._plans
         alone = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
         reason = next((why for why in alone if why), None)
@@ -142,6 +159,46 @@ class Session:
                     self.notes += [why] if why else []
                     break
             self._find_ceiling(progress)
+
+    def _find_rates(self, servers: Mapping[str, Server]) -> None:
+        """Search for the highest rate of each server, until it is found or the time is up."""
+        plan, asked = self._plan, self._asked
+        with (
+            self._keeping(),
+            Progress(
+                dict.fromkeys(servers), quiet=asked.quiet, describe=rate_tables.trial_words
+            ) as progress,
+        ):
+            if not asked.no_ceiling:
+                progress.note("measuring what the load generator can do at most")
+                self.ceiling = measure_ceiling(plan, self._stop)
+            self.rate_search = search_of(asked, plan, self.ceiling)
+            finder = RateFinder(
+                asked, plan, self.rate_search, list(servers), (self.ceiling, self._here)
+            )
+
+            def heed(name: str, run: Run) -> None:
+                finder.take(name, run)
+                progress.know(name, finder.words(name))
+
+            keeper = _Keeper(self.runs, progress, heed)
+            for number in count(1):
+                plans = finder.next_plans()
+                if not plans or self._stop.is_set():
+                    break
+                if number > 1 and (why := finder.time_is_up()):
+                    self.notes.append(why)
+                    break
+                seed = self._seed + number
+                order = random.Random(f"{self._seed} {number}")
+                tasks = [
+                    self._fitted(Task(name, servers[name], replace(plan, seed=seed), number))
+                    for name, plan in order.sample(list(plans.items()), len(plans))
+                ]
+                # Those that cannot all be up have their lives one after the other.
+                lives = [[task] for task in tasks] if whole_trials_because(tasks) else [tasks]
+                for life in lives:
+                    measure_in_turns(life, seed, keeper, self._stop)
 
     def _life(
         self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int

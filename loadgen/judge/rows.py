@@ -21,8 +21,9 @@ from loadgen.judge.speeds import Speeds, two_speeds
 from loadgen.judge.units import COUNT, SECONDS
 from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, Verdict, verdict
 from loadgen.plan.plan import Plan
+from loadgen.record.environment import Environment
 from loadgen.record.histogram import RESOLUTION
-from loadgen.record.result import Result, Run
+from loadgen.record.result import Ceiling, Result, Run
 from loadgen.record.tally import GroupTally, Tally
 
 LOAD: Final = (
@@ -322,6 +323,12 @@ def rows_by_load(result: Result) -> list[list[Row]]:
     return [[_beside(row, same) for row in same] for same in loads.values()]
 
 
+def trial_of(run: Run, ceiling: Ceiling | None, here: Environment) -> Trial:
+    """A run judged by itself; `ceiling` is that of its load, `here` the machine."""
+    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
+    return Trial(run, figures(run), audit(run), found)
+
+
 def load_of(plan: Plan) -> tuple[Any, ...]:
     """What makes two loads the same.
 
@@ -353,9 +360,7 @@ def _judge(run: Run, result: Result) -> Trial:
         (one for one in result.ceilings if one.plan and load_of(one.plan) == load_of(run.plan)),
         result.ceiling,
     )
-    here = result.environment
-    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
-    return Trial(run, figures(run), audit(run), found)
+    return trial_of(run, ceiling, result.environment)
 
 
 def _common_verdict(found: Sequence[Verdict]) -> Verdict:

@@ -20,6 +20,8 @@ The file's shape (--help-figures says what each figure is):
                  (the viewer's ranking, best first), claims (text, as_expected: true, false or
                  null where it could not be checked, numbers) and reading
     p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
+    rate_search  only where the highest rate was searched for: the bounds, and how thoroughly
+    rates        only then: one entry per server and bound, see `judge.rates`
     curves       only where several loads make some: one entry per server, see `curves`
 """
 
@@ -29,6 +31,7 @@ from typing import Any
 
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.plan.rate_search import RateSearch
 from loadgen.record import codec
 from loadgen.record.environment import Environment
 from loadgen.record.monitor import ServerCost
@@ -141,7 +144,8 @@ class Result:
     `version` is the kit's that made it, None where that was not written down yet. `what` is the
     word that names the folder. `seed` gave the order of the runs and every random choice in the
     load. `notes` were written while measuring, a sentence each. `p99_bound_seconds` is up to how
-    long a p99 is good enough on a curve, None where nobody asked for one.
+    long a p99 is good enough on a curve, None where nobody asked for one. `rate_search` says what
+    the highest rate was searched for; each run is then a trial of the search.
     """
 
     version: str | None = None
@@ -158,6 +162,7 @@ class Result:
     runs: tuple[Run, ...]
     experiment: ExperimentOutcome | None = None
     p99_bound_seconds: float | None = None
+    rate_search: RateSearch | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as values that `files.dumps` can write; `from_json` reads it back."""
@@ -169,7 +174,7 @@ class Result:
         for one in _latencies(plain):
             if one["response"] == one["service"]:
                 one["response"] = SAME_AS_SERVICE
-        for absent in ("experiment", "p99_bound_seconds", "ceilings"):
+        for absent in ("experiment", "p99_bound_seconds", "rate_search", "ceilings"):
             if not data[absent]:
                 del data[absent]
         return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **data, "runs": plain}
@@ -195,6 +200,8 @@ class Result:
                     one["response"] = one.get("service")
             data.setdefault("p99_bound_seconds", _bound_of_curves(data))
             result = codec.from_json(cls, data)
+            if result.rate_search is not None:
+                result.rate_search.validate()
             for position, run in enumerate(result.runs):
                 try:
                     run.validate()

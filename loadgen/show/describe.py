@@ -17,6 +17,9 @@ def heading(analysis: Analysis) -> list[str]:
     title += f", {', '.join(clients)} client{'' if clients == ['1'] else 's'}"
     if result.cut_short:
         title += " (cut short: only what was measured until then)"
+    if result.rate_search is not None:
+        lines = [_search_text(analysis), f"Machine: {machine_text(result.environment)}."]
+        return [title, *lines]
     trials = max((len(row.trials) for row in found), default=0)
     lines = [f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."]
     if trials > 1:
@@ -26,6 +29,21 @@ def heading(analysis: Analysis) -> list[str]:
         )
     lines.append(f"Machine: {machine_text(result.environment)}.")
     return [title, *lines]
+
+
+def _search_text(analysis: Analysis) -> str:
+    """How a search went, in a line or two."""
+    search, runs = analysis.result.rate_search, analysis.result.runs
+    assert search is not None
+    windows = [run.plan.duration_seconds or 0.0 for run in runs]
+    group = next(group for group in runs[0].plan.groups if not group.silent)
+    return (
+        f"The highest rate within a bound, an open loop: {group.clients:,} clients, "
+        f"{group.size_bytes:,}-byte messages. {len(runs)} trials, each with a server started "
+        f"afresh, of {min(windows):g} to {max(windows):g} s (seed {analysis.result.seed}); rates "
+        f"of {units.rate(search.lowest)} to {units.rate(search.highest)}/s, to within "
+        f"{search.width:.1%}."
+    )
 
 
 def load_text(plan: Plan) -> str:

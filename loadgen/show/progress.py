@@ -36,6 +36,8 @@ class Subject:
         self.rate: float | None = None
         self.p99: float | None = None
         self.rates: list[float] = []
+        # How far the server is known by now, in words.
+        self.known = ""
 
 
 class Progress:
@@ -130,7 +132,8 @@ class Progress:
         self._turn = ""
         found = figures(run)
         subject.done += 1
-        subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
+        clock = found.response_seconds or found.latency_seconds
+        subject.rate, subject.p99 = found.messages_per_second, clock.p99
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
@@ -146,6 +149,11 @@ class Progress:
             of = "" if self._total is None else f"/{self._total}"
             self.say(f"[{self._finished}{of}] {what}: {said}")
         self.current = None
+        self._draw(at_once=True)
+
+    def know(self, name: str, words: str) -> None:
+        """How far a server is known by now: half its interval, or between which rates it is."""
+        self._subjects[name].known = words
         self._draw(at_once=True)
 
     def note(self, text: str) -> None:
@@ -186,6 +194,8 @@ class Progress:
         table.add_column("server")
         table.add_column("state", min_width=26)
         table.add_column("messages/s", justify="right", min_width=10)
+        if any(subject.known for subject in self._subjects.values()):
+            table.add_column("known", justify="right")
         table.add_column("p99", justify="right", min_width=8)
         if not self._console.options.ascii_only:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
@@ -195,6 +205,7 @@ class Progress:
                 subject.name,
                 subject.state + self._run_of(subject, running),
                 units.rate(subject.rate),
+                *([subject.known] if any(one.known for one in self._subjects.values()) else []),
                 units.seconds(subject.p99),
                 spark(subject.rates),
             ]
