@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from loadgen.command.enough import Enough
+from loadgen.command.enough import Enough, half_intervals
 from loadgen.command.plans import endpoint_of, in_turns
 from loadgen.command.rates import RateFinder, search_of
 from loadgen.command.server_options import models_of, server_options, without_request
@@ -24,6 +24,7 @@ from loadgen.fleet.measure import measure
 from loadgen.fleet.server import FoundServer, ModelServer, Server
 from loadgen.fleet.task import Task, tasks_of
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
+from loadgen.judge import units
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
@@ -47,6 +48,7 @@ class _Keeper:
     def __init__(
         self, runs: list[Run], progress: Progress, heed: Callable[[str, Run], None] | None = None
     ) -> None:
+        self.by_name: dict[str, list[Run]] = {}
         self._runs = runs
         self._progress = progress
         self._heed = heed
@@ -54,6 +56,7 @@ class _Keeper:
 
     def end(self, name: str, run: Run) -> None:
         self._runs.append(run)
+        self.by_name.setdefault(name, []).append(run)
         self._progress.end(name, run)
         if self._heed is not None:
             self._heed(name, run)
@@ -154,6 +157,8 @@ class Session:
                 measure_once(servers, plans, number, keeper)
                 if self._stop.is_set():
                     break
+                for name, known in half_intervals(keeper.by_name).items():
+                    progress.know(name, units.spread(known))
                 over, why = enough.verdict(self.runs)
                 if over:
                     self.notes += [why] if why else []

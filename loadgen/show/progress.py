@@ -45,7 +45,7 @@ class Progress:
 
     `runs` has the servers in the order to list them, and how many runs each will have; None where
     that will turn out. `describe` gives a few words on a run's load where several are put on.
-    Nothing is shown when `quiet`.
+    `known_as` heads the column of what `know` says. Nothing is shown when `quiet`.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Progress:
         *,
         quiet: bool,
         describe: Callable[[Plan], str] | None = None,
+        known_as: str = "+/-",
         stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -64,6 +65,7 @@ class Progress:
         # Which turn is going on, in words, where servers take turns.
         self._turn = ""
         self._describe = describe or (lambda _: "")
+        self._known_as = known_as
         self._finished = 0
         self.current: Subject | None = None
         self._plan: Plan | None = None
@@ -195,7 +197,7 @@ class Progress:
         table.add_column("state", min_width=26)
         table.add_column("messages/s", justify="right", min_width=10)
         if any(subject.known for subject in self._subjects.values()):
-            table.add_column("known", justify="right")
+            table.add_column(self._known_as, justify="right")
         table.add_column("p99", justify="right", min_width=8)
         if not self._console.options.ascii_only:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
