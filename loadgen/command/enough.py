@@ -96,8 +96,8 @@ def half_intervals(by_name: Mapping[str, Sequence[Run]]) -> dict[str, Estimate]:
     for same in _by_load(by_name):
         for name, turns in same.items():
             found = paired.own(turns, [other for one, other in same.items() if one != name])
-            if found is None or found.spread is None:
-                continue
+            if found is None or found.spread is None or len({life for life, _ in turns}) < 2:
+                continue  # rounds of one life do not know how another start would turn out
             if name not in widest or found.spread > (widest[name].spread or 0.0):
                 widest[name] = found
     return widest

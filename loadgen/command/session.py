@@ -171,7 +171,10 @@ class Session:
         with (
             self._keeping(),
             Progress(
-                dict.fromkeys(servers), quiet=asked.quiet, describe=rate_tables.trial_words
+                dict.fromkeys(servers),
+                quiet=asked.quiet,
+                describe=rate_tables.trial_words,
+                known_as="between",
             ) as progress,
         ):
             if not asked.no_ceiling:
