@@ -142,6 +142,29 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
         assert run["audit"]["valid"]
 
 
+def test_a_server_alone_has_lives_and_turns_and_so_an_interval() -> None:
+    words = ("--model", "selectors", "--clients", "4", "--turn", "0.1", "--warmup", "0.05")
+    outcome = as_json(*words, "--no-ceiling", "--lives", "2")
+    assert outcome.status == 0, outcome.err
+    assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [2, 2]
+    [row] = outcome.data["summary"]
+    assert row["estimates"]["messages_per_second"]["low"] is not None
+    assert "over the lives, each a fresh start)" in " ".join(outcome.err.split())
+    sure = as_json(*words, "--no-ceiling", "--precision", "90%", "--max-seconds", "30")
+    assert "every server is known within 90.0%" in " ".join(sure.err.split())
+    whole = as_json(*words, "--no-ceiling", "--duration", "0.3")
+    [run] = whole.data["runs"]
+    assert run["tally"]["turns"] == []
+
+
+def test_lives_of_a_server_that_runs_already_are_no_fresh_starts() -> None:
+    with serving(talk()) as endpoint:
+        words = ("--clients", "2", "--turn", "0.1", "--lives", "2", "--no-ceiling")
+        outcome = as_json(*address(endpoint), *words)
+    assert len(outcome.data["runs"]) == 2
+    assert "fresh connections and not fresh starts" in " ".join(outcome.err.split())
+
+
 def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
     words = ("--model", "thread", "--model", "selectors", *QUICK)
     sure = as_json(*words, "--precision", "1e9%").data

@@ -170,7 +170,8 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         type=number(above=0),
         metavar="S",
         help=f"seconds to measure each server in each life or trial (default: "
-        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g})",
+        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g}); a server alone has "
+        "one window of that length, unless --lives or --precision say more",
     )
     length.add_argument(
         "--messages",
@@ -284,7 +285,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="servers that are compared are all up, and their clients connected, and take turns of "
         "about so many seconds in random order, those that wait holding still "
-        f"({DEFAULT_TURN_SECONDS:g}). Whole trials, one server after the other, are left for "
+        f"({DEFAULT_TURN_SECONDS:g}); one alone has all of them. Whole trials are left for "
         "--messages, for --ramp and --connect-rate, which measure the connecting, and for more "
         f"than {MOST_CONNECTIONS:,} connections over all servers",
     )

@@ -1,7 +1,8 @@
 """The runs of one command: servers that are started, one that is there already, or both.
 
-Several take turns, life after life, until they are known well enough; one alone, and what the
-reasons in `fleet.turns` leave over, is measured in whole trials.
+They take turns, life after life, until they are known well enough. What the reasons in
+`fleet.turns` leave over is measured in whole trials, and so is a server alone that was given a time
+to run.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from dataclasses import replace
 from itertools import count
 
 from loadgen.command.enough import Enough, half_intervals
-from loadgen.command.plans import endpoint_of, in_turns
+from loadgen.command.plans import endpoint_of, in_turns, one_window
 from loadgen.command.rates import RateFinder, search_of
 from loadgen.command.server_options import models_of, server_options, without_request
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
@@ -142,13 +143,20 @@ class Session:
         if self._asked.find_rate:
             self._find_rates(servers)
             return
-        plans = [in_turns(plan, self._asked) for plan in self._plans] if several else self._plans
-        alone = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
-        reason = next((why for why in alone if why), None)
+        plans: Sequence[Plan] = [in_turns(plan, self._asked) for plan in self._plans]
+        keeping = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
+        reason = next((why for why in keeping if why), None)
+        if not several and one_window(self._asked):
+            reason = reason or "one window was asked for"
         if reason:
             plans = self._plans
             if several:
                 self.notes.append(f"the servers took no turns but had whole trials: {reason}")
+        elif old := [name for name, one in servers.items() if isinstance(one, FoundServer)]:
+            self.notes.append(
+                f"{' and '.join(old)} ran already: its lives are fresh connections and not fresh "
+                "starts, so the interval cannot know how another start would turn out"
+            )
         enough = Enough(self._asked, len(servers) * len(plans), in_turns=reason is None)
         measure_once = self._measure_whole if reason else self._measure_in_turns
         with self._keeping(), self._progress(servers, enough.lives) as progress:

@@ -159,6 +159,8 @@ def _spread(row: Row) -> str:
 def _interval_stands_on(found: Sequence[Row]) -> str:
     if not all(row.took_turns for row in found):
         return "Student's t over the trials"
+    if not any(row.others for row in found):
+        return "Student's t over the lives, each a fresh start"
     return (
         "Student's t over the lives, each a fresh start, less what moved the other servers in the "
         "same rounds as well"
