@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -21,7 +21,7 @@ from loadgen.command.server_options import models_of, server_options, without_re
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
 from loadgen.fleet.cores import server_cores
 from loadgen.fleet.limits import port_warning
-from loadgen.fleet.measure import measure
+from loadgen.fleet.measure import Keeper, measure
 from loadgen.fleet.server import FoundServer, ModelServer, Server
 from loadgen.fleet.task import Task, tasks_of
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
@@ -38,29 +38,6 @@ from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
 from loadgen.show import curve_tables, rate_tables
 from loadgen.show.progress import Progress
-
-
-class _Keeper:
-    """A watcher that keeps each run the moment it has ended, before anybody is told of it.
-
-    `heed` is called with its name and the run after that.
-    """
-
-    def __init__(
-        self, runs: list[Run], progress: Progress, heed: Callable[[str, Run], None] | None = None
-    ) -> None:
-        self.by_name: dict[str, list[Run]] = {}
-        self._runs = runs
-        self._progress = progress
-        self._heed = heed
-        self.begin, self.turn, self.event = progress.begin, progress.turn, progress.event
-
-    def end(self, name: str, run: Run) -> None:
-        self._runs.append(run)
-        self.by_name.setdefault(name, []).append(run)
-        self._progress.end(name, run)
-        if self._heed is not None:
-            self._heed(name, run)
 
 
 class Session:
@@ -160,7 +137,7 @@ class Session:
         enough = Enough(self._asked, len(servers) * len(plans), in_turns=reason is None)
         measure_once = self._measure_whole if reason else self._measure_in_turns
         with self._keeping(), self._progress(servers, enough.lives) as progress:
-            keeper = _Keeper(self.runs, progress)
+            keeper = Keeper(progress, self.runs)
             for number in count(1):
                 measure_once(servers, plans, number, keeper)
                 if self._stop.is_set():
@@ -197,7 +174,7 @@ class Session:
                 finder.take(name, run)
                 progress.know(name, finder.words(name))
 
-            keeper = _Keeper(self.runs, progress, heed)
+            keeper = Keeper(progress, self.runs, heed)
             for number in count(1):
                 plans = finder.next_plans()
                 if not plans or self._stop.is_set():
@@ -223,7 +200,7 @@ class Session:
         return [self._fitted(task) for task in tasks_of(servers, plans, number, self._seed)]
 
     def _measure_in_turns(
-        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: Keeper
     ) -> None:
         """A life for each load, in a random order, in which all servers take turns."""
         order = random.Random(f"{self._seed} {number}")
@@ -234,7 +211,7 @@ class Session:
                 return
 
     def _measure_whole(
-        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: Keeper
     ) -> None:
         """A trial of every server under every plan, one after the other."""
         for task in self._life(servers, plans, number):

@@ -18,7 +18,7 @@ The file's shape (--help-figures says what each figure is):
     warnings     sentences about what not to rely on
     experiment   only in an experiment's result: name, question, expectation, source, predictions
                  (the viewer's ranking, best first), claims (text, as_expected: true, false or
-                 null where it could not be checked, numbers) and reading
+                 null where it could not be checked or is not clear, numbers, interval) and reading
     p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
     rate_search  only where the highest rate was searched for: the bounds, and how thoroughly
     rates        only then: one entry per server and bound, see `judge.rates`
@@ -111,13 +111,22 @@ class Run:
 class Claim:
     """What an experiment expected of the figures, and whether they bore it out.
 
-    `as_expected` is False for a surprise and None where it could not be checked; `numbers` are the
-    figures that decided, in words.
+    `as_expected` is False for a surprise and None where it could not be checked, or is not clear;
+    `numbers` are the figures that decided, in words. `interval` has the ends of the 95 % interval
+    of what decided, None where it has none: a claim is not clear where its bound lies within.
     """
 
     text: str
     as_expected: bool | None
     numbers: str = ""
+    interval: tuple[float, float] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in a word or two."""
+        if self.as_expected is None:
+            return "not measured" if self.interval is None else "not clear"
+        return "as expected" if self.as_expected else "surprise"
 
 
 @dataclass(frozen=True, slots=True)
