@@ -94,6 +94,7 @@ def begun(task: Task) -> Run:
         label=task.label,
         python=None if python is None else python.version,
         gil=None if python is None else python.gil,
+        at_once=task.server.at_once,
         began=now(),
     )
 

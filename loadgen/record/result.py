@@ -71,7 +71,9 @@ class Run:
     """One server under one load, once.
 
     `model` names what served: a model of ours, or what was found at the address. `trial` counts
-    from 1. `python` and `gil` describe the server's interpreter where it is known. `began` is the
+    from 1. `python` and `gil` describe the server's interpreter where it is known. `at_once` is how
+    many clients a model of ours serves at a time as it was started, None for as many as come and
+    where it is not known. `began` is the
     wall clock in ISO 8601, for people; every duration comes from the monotonic clock. `kernel`
     holds how far the kernel's counters moved. `connections_by_worker` is how many connections each
     worker of the server got, None for a server that has no workers. `probe` is what a client of an
@@ -85,6 +87,7 @@ class Run:
     label: str | None = None
     python: str | None = None
     gil: str | None = None
+    at_once: Count | None = None
     endpoint: Endpoint | None = None
     began: str = ""
     problem: str | None = None
