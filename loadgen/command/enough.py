@@ -8,7 +8,7 @@ from dataclasses import replace
 from loadgen.judge import paired
 from loadgen.judge.intervals import Estimate
 from loadgen.judge.ranks import headline
-from loadgen.judge.registry import CONNECTIONS, RESPONSE_P99
+from loadgen.judge.registry import CONNECTIONS, MEMORY, RESPONSE_P99
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
 from loadgen.record.tally import Tally, Turn
@@ -110,7 +110,7 @@ def _by_load(by_name: Mapping[str, Sequence[Run]]) -> list[dict[str, paired.Turn
         for run in runs:
             for turn in _turns(run.tally):
                 turns = loads.setdefault(replace(run.plan, seed=0), {}).setdefault(name, {})
-                turns[run.trial, turn.round] = _value(turn, run.plan)
+                turns[run.trial, turn.round] = _value(turn, run)
     return [dict(same) for same in loads.values()]
 
 
@@ -128,9 +128,11 @@ def _turns(tally: Tally | None) -> list[Turn]:
     return [whole]
 
 
-def _value(turn: Turn, plan: Plan) -> float:
+def _value(turn: Turn, run: Run) -> float:
     """What the load is ranked by, in one turn; 0 where nothing was measured."""
-    by = headline(plan).path
+    by = headline(run.plan).path
+    if by == MEMORY:  # a peak, the same for all turns of a life
+        return float(run.server.memory_bytes or 0)
     if by == RESPONSE_P99:
         return turn.response.percentile(99) or 0.0
     counted = turn.connections if by == CONNECTIONS else turn.answered
