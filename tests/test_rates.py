@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from loadgen.command.plans import plans_of
 from loadgen.command.rates import RateFinder, check_search, search_of
 from loadgen.command.status import USAGE_ERROR
 from loadgen.judge.analysis import analyse
+from loadgen.judge.diff import ComparisonError, diff
 from loadgen.judge.document import document
 from loadgen.judge.rates import FoundRate, bound_of, by_generator, rate_of, why_failed
 from loadgen.judge.requirement import RequirementError
@@ -23,7 +25,7 @@ from loadgen.record import environment
 from loadgen.record.files import dumps
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import Ceiling, RecordError, Result, Run
-from loadgen.show import rate_tables
+from loadgen.show import rate_tables, report
 from loadgen.show.result_text import as_markdown, as_text
 from tests import runs
 from tests.runs import cost, group_tally, tally
@@ -254,6 +256,22 @@ def test_a_saved_search_is_judged_again() -> None:
     assert read.rate_search == SEARCH
     assert analyse(read).rates == analysis.rates
     assert "rate_search" not in runs.result(runs.run()).to_json()
+
+
+def test_two_searches_are_not_set_side_by_side_trial_by_trial() -> None:
+    found, plain = analyse(searched(*held_and_failed())), analyse(runs.result(runs.run()))
+    for a, b in ((found, found), (found, plain), (plain, found)):
+        with pytest.raises(ComparisonError, match="chooses the rates"):
+            diff(a, b)
+
+
+def test_a_report_tells_what_was_found_and_not_each_trial(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    report.write_report([analyse(searched(*held_and_failed()))], page)
+    text = page.read_text()
+    assert "The highest rate with response p99 &lt; 10.0 ms" in text
+    assert "up to 1,000 messages/s, not at 1,040" in text
+    assert "Limited by" not in text
 
 
 @pytest.mark.parametrize(

@@ -129,11 +129,8 @@ class Session:
             plans = self._plans
             if several:
                 self.notes.append(f"the servers took no turns but had whole trials: {reason}")
-        elif old := [name for name, one in servers.items() if isinstance(one, FoundServer)]:
-            self.notes.append(
-                f"{' and '.join(old)} ran already: its lives are fresh connections and not fresh "
-                "starts, so the interval cannot know how another start would turn out"
-            )
+        else:
+            self._note_who_ran_already(servers)
         enough = Enough(self._asked, len(servers) * len(plans), in_turns=reason is None)
         measure_once = self._measure_whole if reason else self._measure_in_turns
         with self._keeping(), self._progress(servers, enough.lives) as progress:
@@ -150,9 +147,18 @@ class Session:
                     break
             self._find_ceiling(progress)
 
+    def _note_who_ran_already(self, servers: Mapping[str, Server]) -> None:
+        self.notes += [
+            f"{name} ran already: its lives are fresh connections and not fresh starts, so nothing "
+            "here knows how another start would turn out"
+            for name, server in servers.items()
+            if isinstance(server, FoundServer)
+        ]
+
     def _find_rates(self, servers: Mapping[str, Server]) -> None:
         """Search for the highest rate of each server, until it is found or the time is up."""
         plan, asked = self._plan, self._asked
+        self._note_who_ran_already(servers)
         with (
             self._keeping(),
             Progress(

@@ -38,11 +38,10 @@ def _search_text(analysis: Analysis) -> str:
     windows = [run.plan.duration_seconds or 0.0 for run in runs]
     group = next(group for group in runs[0].plan.groups if not group.silent)
     return (
-        f"The highest rate within a bound, an open loop: {group.clients:,} clients, "
-        f"{group.size_bytes:,}-byte messages. {len(runs)} trials, each with a server started "
-        f"afresh, of {min(windows):g} to {max(windows):g} s (seed {analysis.result.seed}); rates "
-        f"of {units.rate(search.lowest)} to {units.rate(search.highest)}/s, to within "
-        f"{search.width:.1%}."
+        f"The highest rate within a bound, an open loop: {_clients_text(group)}, "
+        f"{_message_text(group, runs[0].plan.talk)}. {len(runs)} trials of {min(windows):g} to "
+        f"{max(windows):g} s (seed {analysis.result.seed}); rates of {units.rate(search.lowest)} "
+        f"to {units.rate(search.highest)}/s, to within {search.width:.1%}."
     )
 
 
@@ -77,19 +76,11 @@ def load_text(plan: Plan) -> str:
 
 def group_text(group: Group, talk: str, alone: bool) -> str:
     """A group of clients in a few words."""
-    clients = f"{group.clients:,} client{'s' if group.clients != 1 else ''}"
+    clients = _clients_text(group)
     said = [clients if alone else f"{group.name}: {clients}"]
     if group.silent:
         return said[0] + " that hold a connection and say nothing"
-    said.append(
-        "a greeting each"
-        if talk == "greet"
-        else f"request {_quoted(group.request)}"
-        if group.request is not None
-        else f"{group.work} each"
-        if group.work is not None
-        else f"{group.size_bytes:,}-byte messages"
-    )
+    said.append(_message_text(group, talk))
     if group.rate_per_second is not None:
         said.append(
             f"open loop at {group.rate_per_second:,.10g} messages/s, {group.arrivals} arrivals"
@@ -105,6 +96,19 @@ def group_text(group: Group, talk: str, alone: bool) -> str:
         each = group.messages_per_connection
         said.append(f"a new connection for every {f'{each:,} messages' if each > 1 else 'message'}")
     return ", ".join(said)
+
+
+def _clients_text(group: Group) -> str:
+    return f"{group.clients:,} client{'s' if group.clients != 1 else ''}"
+
+
+def _message_text(group: Group, talk: str) -> str:
+    """What each of its clients sends."""
+    if talk == "greet":
+        return "a greeting each"
+    if group.request is not None:
+        return f"request {_quoted(group.request)}"
+    return f"{group.work} each" if group.work is not None else f"{group.size_bytes:,}-byte messages"
 
 
 def machine_text(here: Environment) -> str:
