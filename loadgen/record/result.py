@@ -11,8 +11,8 @@ The file's shape (--help-figures says what each figure is):
     ceiling      what the engine reached against a server that does nothing, or null
     ceilings     the same for each load of a curve under which the engine was busy
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
-                 label, python, gil, endpoint, began, problem, notes, connections_by_worker, probe,
-                 figures, audit, verdict, server, kernel, tally
+                 label, python, gil, at_once, endpoint, began, problem, notes,
+                 connections_by_worker, probe, figures, audit, verdict, server, kernel, tally
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
