@@ -199,6 +199,9 @@ class WorkerPool:
 
     def __enter__(self) -> Self:
         self._lifeline.__enter__()
+        signal.signal(
+            signal.SIGALRM, lambda *_: None
+        )  # then it is written to the wake-up descriptor
         self._events.register(self._server.self_pipe, selectors.EVENT_READ)
         self._supervise_until(lambda: all(self.ledger.ready))
         return self
@@ -222,14 +225,14 @@ class WorkerPool:
 
     def _supervise_until(self, reached: Callable[[], bool]) -> None:
         while not self._server.stopping:
-            complete = self.fill()
+            self.fill()
             if reached():
                 return
-            self._events.select(None if complete else RESTART_SECONDS / 10)
+            self._events.select()
             self._server.self_pipe.clear()
 
-    def fill(self) -> bool:
-        """Start the workers that are not there; return whether all of them are now."""
+    def fill(self) -> None:
+        """Start the workers that are not there; for those that are not due, have us woken later."""
         for worker in self.workers:
             if worker.process is not None and not worker.process.is_alive():
                 self._server.warn(f"{how_it_ended(worker.process)}; another takes its place")
@@ -239,7 +242,8 @@ class WorkerPool:
             due = time.monotonic() - worker.started >= RESTART_SECONDS
             if worker.process is None and due and not self._server.shortage:
                 self._start(worker)
-        return all(worker.process for worker in self.workers)
+        if not all(worker.process for worker in self.workers):
+            signal.setitimer(signal.ITIMER_REAL, RESTART_SECONDS / 10)
 
     def _count_out(self, number: int) -> None:
         """Count out the clients that a worker took with it."""
@@ -287,6 +291,9 @@ def run_worker(
     # The kernel may give the signal to any of our threads, and the one that handles it may sleep.
     signal.set_wakeup_fd(server.self_pipe.writer.fileno(), warn_on_full_buffer=False)
     parent.close_listener()  # or what our siblings listen to would stay open as long as we live
+    for client in parent.clients:  # who came when we had to be started, and goes to one of us
+        assert isinstance(client, socket.socket)
+        client.close()
     serve(server)
 
 

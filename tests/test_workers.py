@@ -68,6 +68,25 @@ def test_a_pool_of_executors_that_broke_is_replaced() -> None:
         server.out.wait_for("served 5 clients")
 
 
+def test_a_worker_that_dies_early_is_replaced_though_nobody_comes() -> None:
+    """It has to wait for its turn to start, and nothing else happens meanwhile."""
+    with serving("--model", "fd-passing", "--workers", "1", warns=True) as server:
+        for _ in range(2):
+            (victim,) = workers_of(server)
+            victim.kill()
+            eventually(lambda: workers_of(server) not in ([], [victim]), "it is not replaced")
+
+
+def test_a_worker_that_takes_another_ones_place_holds_no_client_but_its_own() -> None:
+    with serving("--model", "fd-passing", "--workers", "1", warns=True) as server:
+        (victim,) = workers_of(server)
+        victim.kill()
+        with Client(server.address) as client:  # waits for the worker, in the parent's hands
+            assert client.ask(b"here I am") == answer(b"here I am")
+            client.hang_up()
+            assert client.read_to_end() == b""  # held twice, the connection would stay open
+
+
 def test_a_shared_port_is_not_shared_with_another_server() -> None:
     with serving("--model", "reuseport") as server:
         port = str(server.address[1])
