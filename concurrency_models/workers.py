@@ -199,9 +199,8 @@ class WorkerPool:
 
     def __enter__(self) -> Self:
         self._lifeline.__enter__()
-        signal.signal(
-            signal.SIGALRM, lambda *_: None
-        )  # then it is written to the wake-up descriptor
+        # A handler, though an empty one: only then does the alarm wake us.
+        signal.signal(signal.SIGALRM, lambda *_: None)
         self._events.register(self._server.self_pipe, selectors.EVENT_READ)
         self._supervise_until(lambda: all(self.ledger.ready))
         return self
