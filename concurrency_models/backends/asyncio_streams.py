@@ -71,6 +71,9 @@ async def exchange(
             leaving.ending = "hung up"
             return
         await send(writer, leaving.talk.detached(leaving.talk.receive(data)))
+        while leaving.talk.more:
+            await asyncio.sleep(0)  # it is the turn of others
+            await send(writer, leaving.talk.detached(leaving.talk.go_on()))
 
 
 async def send(writer: asyncio.StreamWriter, reply: memoryview) -> None:

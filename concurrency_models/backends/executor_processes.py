@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
 from concurrency_models.lifeline import Lifeline
 from concurrency_models.server import Server
@@ -23,11 +24,12 @@ def serve(server: Server) -> None:
     """Serve each client in a process of the pool, once one is free, until the server stops."""
     size = pool_size(server.settings, POOL_PROCESSES)
     server.limit_clients(size)  # without a free process, clients wait where the kernel queues them
+    incoming = Incoming(server)
     with Lifeline(server) as lifeline:
         pool = Pool(server, lifeline, size)
         server.in_service = lambda: len(pool.talks)
-        for client in server.incoming():
-            server.begin(client, partial(pool.hand_over, client))
+        for client in incoming:
+            incoming.begin(client, partial(pool.hand_over, client))
             server.release(client)  # a worker has a copy
         pool.executor.shutdown(wait=False)  # the lifeline waits, and not longer than the grace
 

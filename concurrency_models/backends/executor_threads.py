@@ -6,6 +6,7 @@ its threads, whatever they are at: only the end of the grace cuts one off that i
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
 from concurrency_models.server import Server
 from concurrency_models.settings import POOL_THREADS
@@ -16,7 +17,7 @@ def serve(server: Server) -> None:
     size = server.settings.workers or POOL_THREADS
     server.limit_clients(size)  # without a free thread, clients wait where the kernel queues them
     with ThreadPoolExecutor(size) as pool:
-        for client in server.incoming():
+        for client in Incoming(server):
             try:
                 pool.submit(talk, server, client).add_done_callback(Future.result)
             except RuntimeError as error:  # no further thread to be had: one of the others does it

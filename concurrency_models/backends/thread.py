@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from concurrency_models.accepting import Incoming, IncomingDatagrams
 from concurrency_models.blocking import talk
 from concurrency_models.datagrams import answer
 from concurrency_models.server import Server
@@ -11,14 +12,16 @@ from concurrency_models.server import Server
 
 def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
-    for client in server.incoming():
-        server.begin(client, partial(start_thread, partial(talk, server, client)))
+    incoming = Incoming(server)
+    for client in incoming:
+        incoming.begin(client, partial(start_thread, partial(talk, server, client)))
 
 
 def serve_datagrams(server: Server) -> None:
     """Answer every datagram in a thread of its own until the server stops."""
-    for datagram in server.datagrams():
-        server.begin(datagram, partial(start_thread, partial(answer, server, datagram)))
+    incoming = IncomingDatagrams(server)
+    for datagram in incoming:
+        incoming.begin(datagram, partial(start_thread, partial(answer, server, datagram)))
 
 
 def start_thread(target: Callable[[], None]) -> None:
