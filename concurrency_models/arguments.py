@@ -128,6 +128,13 @@ def make_parser() -> argparse.ArgumentParser:
         " the server, such as 0.0001 (default: Python's own, 0.005)",
     )
     add(
+        "--message-timeout",
+        type=seconds(0.001),
+        metavar="S",
+        help="part with a client that takes longer over one message, however steadily it sends"
+        " (default: never)",
+    )
+    add(
         "--grace",
         type=seconds(0.0),
         default=default.grace,
@@ -222,6 +229,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         ),
         max_clients=options.max_clients,
         idle_timeout=options.idle_timeout,
+        message_timeout=options.message_timeout,
         switch_interval=options.switch_interval,
         grace=options.grace,
         workers=options.workers,

@@ -161,7 +161,7 @@ class Server:
 
     def _count_out(self, client: socket.socket | Datagram) -> None:
         self.clients.pop(client, None)
-        if self.settings.max_clients or self.shortage.until:
+        if self.settings.max_clients or (self.shortage.until and self.shortage):
             self.self_pipe.wake()
 
     # Stopping

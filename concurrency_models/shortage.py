@@ -42,8 +42,8 @@ class Shortage:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self.until = 0.0
-        """When new clients may come in again, on the monotonic clock; 0.0 until something is short.
-        Asked before every client, so it costs no call."""
+        """Until when new clients wait, on the monotonic clock; 0.0 where nothing was ever short,
+        which is asked before every client and costs no call."""
 
     def __bool__(self) -> bool:
         return self.seconds_left() > 0

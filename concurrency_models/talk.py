@@ -231,8 +231,8 @@ class Talk:
     def _make_front(self, size: int) -> None:
         """Make what goes before the answer to a frame of `size` bytes, in place of its header."""
         self._front_size = size
-        size += self._headroom - self._before - len(self._framing.trailer)
-        self._front = self._framing.header(size) + self._terms.reply_prefix
+        growth = self._headroom - self._before - len(self._framing.trailer)
+        self._front = self._framing.header(size + growth) + self._terms.reply_prefix
 
     def _pieces(self, frames: list[tuple[int, int]]) -> Iterator[bytes | memoryview]:
         """Yield the answers to several whole messages, as pieces that lie where they are."""

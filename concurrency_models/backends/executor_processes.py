@@ -24,10 +24,10 @@ def serve(server: Server) -> None:
     """Serve each client in a process of the pool, once one is free, until the server stops."""
     size = pool_size(server.settings, POOL_PROCESSES)
     server.limit_clients(size)  # without a free process, clients wait where the kernel queues them
-    incoming = Incoming(server)
     with Lifeline(server) as lifeline:
         pool = Pool(server, lifeline, size)
         server.in_service = lambda: len(pool.talks)
+        incoming = Incoming(server)
         for client in incoming:
             incoming.begin(client, partial(pool.hand_over, client))
             server.release(client)  # a worker has a copy

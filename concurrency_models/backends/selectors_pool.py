@@ -5,6 +5,7 @@ its talk, and its answers keep their order.
 """
 
 import socket
+import time
 from collections import deque
 from functools import partial
 
@@ -72,6 +73,8 @@ class PoolConnection(Connection):
         self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = False
         if self in self.loop.connections:
             self.answer(reply)
+            if self.leaving.is_over(time.monotonic()):  # a look may find it in the pool every time
+                self.close()
 
     def say_goodbye(self) -> None:
         if not self.in_pool:

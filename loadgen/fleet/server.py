@@ -4,10 +4,13 @@ Each has a `name`, which is what the record says served; a `python`, its interpr
 known; and `running(plan)`, a context manager that has it run and gives a `Running`.
 """
 
+import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
+from concurrency_models.backends import MODELS
 from loadgen.fleet.cores import server_cores
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
@@ -15,6 +18,11 @@ from loadgen.servers import interpreters
 from loadgen.servers.found import Found
 from loadgen.servers.interpreters import Interpreter
 from loadgen.servers.started import ServerProcess, model_command, place_for
+
+# What of a model's options says how many it serves at a time; the server reads the rest as well.
+_SIZES: Final = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_SIZES.add_argument("--workers")
+_SIZES.add_argument("--max-clients")
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,16 @@ class ModelServer:
     open_files: int | None = None
     cores: Sequence[int] | None = None
 
+    @property
+    def at_once(self) -> int | None:
+        """How many clients it serves at a time with its options; None for as many as come."""
+        told, _ = _SIZES.parse_known_args(self.options)
+        sizes = (
+            int(size) if size is not None and size.isdecimal() else None
+            for size in (told.workers, told.max_clients)
+        )
+        return MODELS[self.name].serves(*sizes) if self.name in MODELS else None
+
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
         """Start it where the plan's family wants it, stop it again. Raises TargetError."""
@@ -69,6 +87,10 @@ class ProgramServer:
     python: Interpreter | None = None
     open_files: int | None = None
 
+    @property
+    def at_once(self) -> None:
+        """Nothing is known of how many clients it serves at a time."""
+
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
         """Start it on the cores that the plan leaves, stop it again. Raises TargetError."""
@@ -90,6 +112,10 @@ class FoundServer:
     @property
     def python(self) -> None:
         """Nothing is known of the interpreter that runs it, if one does."""
+
+    @property
+    def at_once(self) -> None:
+        """Nor of how many clients it serves at a time."""
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:  # noqa: ARG002 - it is as it is
