@@ -74,5 +74,6 @@ def complain(server: Server, loop: asyncio.AbstractEventLoop, context: dict[str,
     error = context.get("exception")
     if isinstance(error, OSError):
         server.shortage.pause_after_accept(error)
-    else:
+    # A pause that outlasts the listener ends in trying to watch it.
+    elif not (server.stopping and isinstance(error, ValueError)):
         loop.default_exception_handler(context)

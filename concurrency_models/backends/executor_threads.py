@@ -1,6 +1,10 @@
-"""A pool of threads, as the standard library has it: `concurrent.futures.ThreadPoolExecutor`."""
+"""A pool of threads, as the standard library has it: `concurrent.futures.ThreadPoolExecutor`.
 
-from concurrent.futures import ThreadPoolExecutor
+It keeps what goes wrong in a thread to itself, so every future is asked. At its end it waits for
+its threads, whatever they are at: only the end of the grace cuts one off that is deep in work.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
@@ -15,6 +19,6 @@ def serve(server: Server) -> None:
     with ThreadPoolExecutor(size) as pool:
         for client in Incoming(server):
             try:
-                pool.submit(talk, server, client)
+                pool.submit(talk, server, client).add_done_callback(Future.result)
             except RuntimeError as error:  # no further thread to be had: one of the others does it
                 server.shortage.pause_after(error)

@@ -5,11 +5,13 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import (
     CONCURRENT,
@@ -86,6 +88,24 @@ def test_more_clients_than_descriptors(subject: Subject) -> None:
     few = ("sh", "-c", 'ulimit -n 32; exec "$@"', "sh")
     with serving(*subject.arguments, "--workers", "2", warns=True, wrapper=few) as server:
         check_shortage(server, subject, "out of file descriptors")
+
+
+def test_a_stop_while_asyncio_pauses_for_descriptors() -> None:
+    """It comes back after a second to a listener that is closed by then."""
+    few = ("sh", "-c", 'ulimit -n 20; exec "$@"', "sh")
+    with (
+        serving("--model", "asyncio-server", "--grace", "20", warns=True, wrapper=few) as server,
+        crowd(server.address, 20) as clients,
+    ):
+        assert clients[0].ask(b"here I am") == answer(b"here I am")
+        server.err.wait_for("out of file descriptors")
+        clients[0].socket.sendall(frame("length", b"x" * 75)[:4])
+        server.process.terminate()
+        for _ in range(75):  # longer than that second
+            clients[0].socket.sendall(b"x")
+            time.sleep(0.02)
+        clients[0].check_last_words(answer(b"x" * 75))
+        assert server.exit_status() == 0
 
 
 @EVERY
