@@ -45,6 +45,16 @@ class Narration:
             who = f"process {os.getpid()}, {threading.current_thread().name}"
             say(f"[{who}] {name} {text}")
 
+    def begin(self, model: str) -> None:
+        """The server of that model is about to serve. Raises OSError where it cannot be told of."""
+
+    def finish(self, accepted: int) -> None:
+        """It has served, so many clients in all."""
+
+    def connected(self, client: socket.socket) -> None:
+        """A client was accepted."""
+        self.tell(client, "connected")
+
     def forget(self, client: socket.socket) -> None:
         """Keep nothing of a client that has left."""
         self._names.pop(client, None)

@@ -47,6 +47,15 @@ class StoppedError(Exception):
     """Raised in a signal handler, to end the accept() that it has interrupted."""
 
 
+def narration_of(settings: Settings) -> Narration:
+    """Return who is told what clients do: prints it, writes a trace of it, or does nothing."""
+    if not settings.trace:
+        return Narration(settings.verbose)
+    from concurrency_models.trace import Tracing  # noqa: PLC0415 - forked children need not map it
+
+    return Tracing(settings.trace)
+
+
 class Server:
     """The part of a server that does not depend on its model of concurrency.
 
@@ -61,7 +70,7 @@ class Server:
         self._twins: list[socket.socket] = []
         self.self_pipe = SelfPipe()
         """Readable when a loop should look up: the server stops, or there may be room again."""
-        self.narration = Narration(settings.verbose)
+        self.narration = narration_of(settings)
         self.shortage = Shortage(self.warn)
         self.clients: dict[socket.socket | Datagram, Interrupt | None] = {}
         """The clients that this process has admitted and not released, and how to wake whoever is
@@ -227,7 +236,7 @@ class Server:
             self.shortage.pause_after_accept(error)
             return None
         self.admit(client)
-        self.narration.tell(client, "connected")
+        self.narration.connected(client)
         return client
 
     def receive(self) -> Datagram | None:

@@ -27,7 +27,8 @@ class Settings:
     nodelay: send at once what could wait for more to go with it (TCP_NODELAY).
     idle_timeout: how long a client may stay silent, or leave its answers unread.
     grace: how long stopping may take. workers: the size of a pool, None for the model's own.
-    verbose: print a line for each connection and message.
+    verbose: print a line for each connection and message. trace: the file to write a trace to, ""
+    for none.
     """
 
     family: str = "inet"
@@ -43,3 +44,4 @@ class Settings:
     grace: float = 5.0
     workers: int | None = None
     verbose: bool = False
+    trace: str = ""
