@@ -51,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="loadgen",
         usage="python -m loadgen [options]\n       python -m loadgen experiment NAME...\n"
+        "       python -m loadgen lanes [--model NAME]...\n"
         "       python -m loadgen diff A B\n       python -m loadgen report RESULT...",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
             "is\nnone, starts the five models of the course in turn and compares them.\n\n"
             "other commands, each with a --help of its own:\n"
             "  experiment NAME...    measure what a lesson is about, and check what is expected\n"
+            "  lanes                 draw who ran when: a lane for each client, of each model\n"
             "  diff A B              two saved results side by side\n"
             "  report RESULT...      saved results as one HTML page with charts"
         ),
