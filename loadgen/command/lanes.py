@@ -74,10 +74,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--work",
-        default="fib:24",
+        default="fib:26",
         metavar="KIND:N",
         help="what is asked for: fib:N computes in Python and holds the GIL, sha256:KIB computes "
-        "and releases it, sleep:MS blocks (fib:24)",
+        "and releases it, sleep:MS blocks (fib:26)",
     )
     add(
         "--think",

@@ -25,7 +25,7 @@ from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
 from loadgen.judge.ranks import headline, rank_words
 from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import Row
-from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
 from loadgen.record.result import ExperimentOutcome
 from loadgen.show import sentences as reading
@@ -326,6 +326,7 @@ def _figure(row: Row) -> str:
 
 _BOUNDS = {
     SERVER: "Limited by the server",
+    GIL: "Limited by the server's GIL, for which its threads wait",
     GENERATOR: "Limited by the load generator: the server can do more",
     MACHINE: "Limited by the machine, whose cores both share",
     WAITING: "Limited by waiting, not by work",
