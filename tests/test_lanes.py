@@ -1,73 +1,19 @@
 """Who ran when, from traces made by hand, and as the command draws it of servers that run."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from loadgen.command.main import main
 from loadgen.judge.lanes import At, Lanes, lanes_of, seconds_to_show
 from loadgen.plan.group import Group
-from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
-from loadgen.record.trace import KEPT, ClientTrace, Handling, Piece, ServerTrace, Stay
+from loadgen.record.trace import KEPT, ClientTrace
 from loadgen.show.lanes import ANSWERED, picture, sentence
 from tests import runs
-
-START = 100_500_000_000
-"""Where the window of a run made by hand opens, in ns."""
-
-
-def ms(at: float) -> int:
-    return START + round(at * 1e6)
-
-
-def handled(start: float, end: float, *pieces: tuple[float, float]) -> Handling:
-    worked: list[Piece] = [(ms(one), ms(other)) for one, other in pieces]
-    return ms(start), ms(end), ms(end), 1, 7, worked
-
-
-def traced(sides: Sequence[tuple[Group, ClientTrace, Stay | None]], window: float = 0.1) -> Run:
-    """A run of those clients, each with a stay at the server or none."""
-    tallies = []
-    for group, client, _ in sides:
-        tallies.append(runs.group_tally(1, name=group.name))
-        tallies[-1].traces = [client]
-    plan = Plan(tuple(group for group, _, _ in sides), trace_clients=1)
-    stays = tuple(stay for _, _, stay in sides if stay)
-    return replace(
-        runs.run(plan=plan),
-        tally=runs.tally(*tallies, window=window),
-        trace=ServerTrace(1, ms(-50), stays=stays),
-    )
-
-
-def client(name: str, *exchanges: tuple[float, float | None]) -> ClientTrace:
-    return ClientTrace(
-        0,
-        [name],
-        [(ms(-20), ms(-19))],
-        [(ms(sent), ms(sent), None if reply is None else ms(reply)) for sent, reply in exchanges],
-    )
-
-
-def stay(name: str, *messages: Handling, begun: float = -10) -> Stay:
-    return Stay(name, 1, ms(200), begun=ms(begun), messages=messages)
-
-
-WORK = Group(1, "A", work="fib:24")
-
-
-def two_in_turn() -> Run:
-    """A runs for 10 ms, then B, while the quick client waits for both."""
-    return traced(
-        [
-            (WORK, client("a", (0, 10)), stay("a", handled(0, 10, (0, 10)))),
-            (replace(WORK, name="B"), client("b", (0, 20)), stay("b", handled(10, 20, (10, 20)))),
-            (Group(1, "quick"), client("q", (5, 21)), stay("q", handled(20.5, 20.6))),
-        ]
-    )
+from tests.traces import WORK, client, handled, ms, stay, traced, two_in_turn
 
 
 def lanes(run: Run, seconds: float = 0.05) -> Lanes:
@@ -215,3 +161,11 @@ def test_a_picture_of_too_many_is_refused(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["lanes", "--clients", "30"])
     assert "from 1 to 20 clients" in capsys.readouterr().err
+
+
+def test_the_picture_is_a_page_as_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "lanes.html"
+    drawn(capsys, "--model", "thread", "--work", "fib:18", "--report", str(file))
+    page = file.read_text()
+    assert "<title>Who ran when</title>" in page
+    assert 'id="verdict"' not in page  # a quarter of a second proves no rate

@@ -11,23 +11,29 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from concurrency_models import __version__
 from concurrency_models.talk import FRAMINGS
 from loadgen.command.parser import Parser
 from loadgen.command.server_options import models_of, server_options
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole
 from loadgen.fleet.events import Event
-from loadgen.fleet.measure import measure
+from loadgen.fleet.measure import measure, now
 from loadgen.fleet.server import ModelServer
 from loadgen.fleet.task import Task
+from loadgen.judge.analysis import analyse
 from loadgen.judge.lanes import lanes_of, seconds_to_show
 from loadgen.plan.endpoint import FAMILIES
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record.result import Run
+from loadgen.record import environment
+from loadgen.record.files import check_file
+from loadgen.record.result import RecordError, Result, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.problem import TargetError
+from loadgen.show import report
 from loadgen.show.lanes import picture
 from loadgen.show.wrapping import WIDTH
 
@@ -43,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Draw who ran when: each model serves some clients that ask for work and some "
         "quick ones that do not, for a moment, and each client has a lane. Nothing is measured "
-        "that could be compared, and nothing is saved.",
+        "that could be compared.",
     )
     add = parser.add_argument
     add(
@@ -108,20 +114,31 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="'OPTIONS'",
         help="more options for each server, such as '--workers 2'",
     )
+    add(
+        "--report",
+        metavar="FILE",
+        help="write the picture as an HTML page as well (needs the extra 'report')",
+    )
     return parser
 
 
 def main(words: Sequence[str]) -> int:
     """Run the command line `words`, which come after "lanes"; return the exit status.
 
-    Raises PlanError, or TargetError when no server can be started.
+    Raises PlanError, TargetError when no server can be started, or RecordError when a page cannot
+    be written.
     """
     parser = make_parser()
     asked = parser.parse_args(words)
     if not 1 <= asked.clients + asked.quick <= MOST_CLIENTS:
         parser.error(f"a picture has from 1 to {MOST_CLIENTS} clients")
+    if asked.report and (problem := report.missing()):
+        raise RecordError(problem)
+    if asked.report:
+        check_file(Path(asked.report))
     plan = plan_of(asked)
     plan.validate()
+    began = now()
     names = asked.model or ["core"]
     pythons = [interpreters.own()]
     said: list[str] = []
@@ -147,6 +164,18 @@ def main(words: Sequence[str]) -> int:
     found = {
         name: lanes for name, run in runs.items() if shown and (lanes := lanes_of(run, max(shown)))
     }
+    if found and asked.report:
+        result = Result(
+            version=__version__,
+            what="lanes",
+            command=("python", "-m", "loadgen", "lanes", *words),
+            began=began,
+            finished=now(),
+            seed=plan.seed,
+            environment=environment.describe(),
+            runs=tuple(runs.values()),
+        )
+        report.write_report([analyse(result)], Path(asked.report), only="running")
     if found:
         print(picture(found, min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)))
     if stop.is_set():
