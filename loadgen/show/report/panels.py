@@ -16,7 +16,7 @@ from loadgen.show.table import Table
 
 CONNECTING: Final = "connecting"
 WAITING: Final = "connected, no reply yet"
-SERVED: Final = "served"
+SERVED: Final = "has had a reply"
 SILENT: Final = "silent on purpose"
 STATES: Final = {
     CONNECTING: Style("#9A9A9A", "square"),
