@@ -47,7 +47,7 @@ def client(name: str, *exchanges: tuple[float, float | None]) -> ClientTrace:
 
 
 def stay(name: str, *messages: Handling, begun: float = -10) -> Stay:
-    return Stay(name, 1, ms(200), begun=ms(begun), messages=messages)
+    return Stay(name, 1, ms(200), begun=ms(begun), threads={"7": "MainThread"}, messages=messages)
 
 
 WORK = Group(1, "A", work="fib:24")

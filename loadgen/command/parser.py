@@ -358,6 +358,20 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="write the result as JSON as well; '-' for standard output, tables then go to stderr",
     )
     add(
+        "--trace-clients",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="trace the first N clients of each group: servers that are started write down what "
+        "they do for them, which costs some time; saved as trace.json, and drawn in a report (0)",
+    )
+    add(
+        "--export-trace",
+        metavar="FILE",
+        help="write the traces to FILE as well, in the Trace Event format: Perfetto and Chromium's "
+        "about:tracing open it",
+    )
+    add(
         "--export-hdr",
         metavar="FILE",
         help="write the latencies as an HdrHistogram log (needs the extra 'hdr')",
