@@ -8,7 +8,8 @@ The first line has the "version" of the format, the "model", the "python" and wh
 "gil", the "process" and when it "began"; the last one, in a file that is whole, when the server
 "ended" and how many "clients" it had. Each line between them has, of one stay:
 
-- the "client", by its address, and the "process";
+- the "client", by its address, the "process", and a number that tells its "interpreter" from
+  others of the process;
 - when it was "accepted", and by which thread (the "acceptor"); null where another process did;
 - when its conversation was "begun"; null where there was none, since it was handed over to others;
 - when it "ended", or was handed over;
@@ -127,6 +128,7 @@ class Stay:
         return {
             "client": self.client,
             "process": os.getpid(),
+            "interpreter": id(sys.modules),
             "accepted": self.accepted,
             "acceptor": self.acceptor,
             "begun": self.begun,

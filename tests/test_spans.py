@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.judge.spans import Span, both, crowded, length, union, without
+from loadgen.judge.spans import Span, both, crowded, length, union, within, without
 
 spans = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 10)).map(lambda one: (one[0], one[0] + one[1]))
@@ -38,6 +38,12 @@ def test_both_and_without_share_out_a_set(some: list[Span], others: list[Span]) 
     assert is_a_set(common)
     assert is_a_set(rest)
     assert length(common) + length(rest) == length(first)
+
+
+@given(spans, st.tuples(st.integers(0, 40), st.integers(0, 20)))
+def test_within_is_both_with_one_stretch(some: list[Span], place: tuple[int, int]) -> None:
+    frame = place[0], place[0] + place[1]
+    assert within(union(some), frame) == both(union(some), union([frame]))
 
 
 @given(st.lists(spans, max_size=4))

@@ -67,6 +67,7 @@ class Stay:
     client: str
     process: Count
     ended: Count
+    interpreter: Count = 0
     accepted: Count | None = None
     acceptor: str | None = None
     begun: Count | None = None

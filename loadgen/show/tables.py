@@ -37,6 +37,7 @@ from loadgen.judge.units import NOT_MEASURED
 from loadgen.judge.verdict import GENERATOR
 from loadgen.record.kernel import MEANINGS
 from loadgen.show.table import Table
+from loadgen.show.where_table import where_table
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def tables(found: Sequence[Row]) -> list[Table]:
         _outcomes(found),
         _cost(found),
         _budget(found),
+        where_table(found),
     ]
     return [table for table in made if table is not None]
 
