@@ -21,7 +21,7 @@ from loadgen.record.result import Run
 from loadgen.record.trace import ServerTrace
 
 MOST_MESSAGES: Final = 5000
-"""Messages of a group that are looked at, as many of each client, from its first on."""
+"""Messages of a group that are looked at, as many of each client, from the window's opening on."""
 
 TOLERANCE: Final = 0.01
 """The share of all latency by which the parts may miss it."""
@@ -60,6 +60,7 @@ def where(run: Run) -> dict[str, Where]:
     if tally is None or trace is None:
         return {}
     server = _Server(trace)
+    opened = round((tally.window_started or 0.0) * 1e9)
     found = {}
     for group, planned in zip(tally.groups, run.plan.groups, strict=True):
         sleeps = (planned.work or "").startswith("sleep")
@@ -72,7 +73,7 @@ def where(run: Run) -> dict[str, Where]:
                 for stay in trace.of([address])
                 if stay.begun is not None
             ]
-            each = handled(client, trace)
+            each = (one for one in handled(client, trace) if one[0][1] >= opened)
             for exchange, stay, message in islice(each, MOST_MESSAGES // len(group.traces)):
                 _, sent, reply = exchange
                 assert reply is not None  # it was handled
