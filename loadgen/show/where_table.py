@@ -9,11 +9,11 @@ from loadgen.judge.where import Part, Where, where
 from loadgen.show.table import Table
 
 NOTE: Final = (
-    "Means of traced messages, from the window's beginning on; the parts add up to the latency. Each "
-    "moment belongs to the first part that applies: in the talk, its message was worked on; behind "
-    "others, its thread was at other traced messages; for the GIL, another thread of its interpreter "
-    "ran; for a core, none did, and it was not done; way in and back: the kernel, waking up, waiting "
-    "to be read."
+    "Means of traced messages, from the window's beginning on; the parts add up to the latency. "
+    "Each moment belongs to the first part that applies: in the talk, its message was worked on; "
+    "behind others, its thread was at other traced messages; for the GIL, another thread of its "
+    "interpreter ran; for a core, none did, and it was not done; way in and back: the kernel, "
+    "waking up, waiting to be read."
 )
 
 
