@@ -15,8 +15,8 @@ The first line has the "version" of the format, the "model", the "python" and wh
 - when it "ended", or was handed over;
 - the names of the "threads" that served it, by their numbers;
 - of each of its "messages": when it was received, answered and sent, the CPU time of the thread
-  when it was answered, the number of the thread, and a list of when it was worked on, from when
-  to when: empty for a message that asked for no work;
+  when it was answered (null where that took hardly any), the number of the thread, and a list of
+  when it was worked on, from when to when: empty for a message that asked for no work;
 - how many messages were "left_out" between the first and the last.
 
 All times are nanoseconds of the monotonic clock, which the processes of a machine share. Memory is
@@ -31,8 +31,10 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
 from time import monotonic_ns, thread_time_ns
 from typing import Any, Final
 
@@ -55,6 +57,9 @@ MOST_STRETCHES: Final = 200
 
 LARGEST_FILE: Final = 64 << 20
 """Bytes of the file beyond which nothing is added but the last line."""
+
+LONG_NS: Final = 50_000
+"""An answer that took longer is worth half a microsecond for the thread's CPU time."""
 
 PAUSE_NS: Final = 200_000
 """A thread that did not run for so long, between two signs of its work, was at a pause."""
@@ -113,18 +118,15 @@ class Stay:
         self.threads[number] = threading.current_thread().name
         return number
 
-    def keep(self, message: tuple[Any, ...]) -> None:
-        """Note a message, as the line has it."""
-        if len(self.first) < KEPT:
-            self.first.append(message)
-            return
+    def keep_last(self, message: tuple[Any, ...]) -> None:
+        """Note a message that is none of the first."""
         self.left_out += len(self.last) == KEPT
         self.last.append(message)
 
     def line(self, ended: int) -> dict[str, object]:
         """Return what is written of a stay that ended at that time."""
         if self.talk:
-            self.talk.note()
+            _ = self.talk.over  # notes what was sent last
         return {
             "client": self.client,
             "process": os.getpid(),
@@ -144,32 +146,41 @@ class TracedTalk(Talk):
 
     A driver asks whether the talk is over once it has sent a reply, whichever model it drives for:
     that is when the reply counts as sent. An event loop may only have taken it to send it soon.
+    It is all in few steps: each costs every message something.
     """
 
     __slots__ = (
-        "_answered",
         "_cpu",
+        "_first",
         "_over",
-        "_received",
         "_stay",
         "_stretches",
         "_thread",
         "_thread_id",
+        "_times",
     )
 
     def __init__(self, terms: Terms, scratch: Scratch | None, stay: Stay) -> None:
-        self._answered = self._cpu = self._received = 0
         self._over = False
         self._stay = stay
-        self._stretches: list[Stretch] = []
-        self._thread_id, self._thread = threading.get_ident(), stay.name_thread()
+        self._first = stay.first
+        self._times: tuple[int, int] | None = None  # of a message that was answered, and not sent
+        self._cpu: int | None = None
+        self._stretches: Sequence[Stretch] = ()
+        self._thread_id, self._thread = get_ident(), stay.name_thread()
         super().__init__(terms, scratch)
 
     @property
     def over(self) -> bool:
         """As the talk has it."""
-        if self._answered:
-            self.note()
+        times = self._times
+        if times is not None:
+            self._times = None
+            message = (*times, monotonic_ns(), self._cpu, self._thread, self._stretches)
+            if len(self._first) < KEPT:
+                self._first.append(message)
+            else:
+                self._stay.keep_last(message)
         return self._over
 
     @over.setter
@@ -178,12 +189,14 @@ class TracedTalk(Talk):
 
     def received(self, size: int) -> bytes | memoryview:
         received = monotonic_ns()
-        self._stretches = []
+        self._stretches = ()  # and no list: the garbage collector would look at each of them
         reply = Talk.received(self, size)
         if reply:
-            if threading.get_ident() != self._thread_id:  # of a pool of threads
-                self._thread_id, self._thread = threading.get_ident(), self._stay.name_thread()
-            self._received, self._cpu, self._answered = received, thread_time_ns(), monotonic_ns()
+            answered = monotonic_ns()
+            self._times = received, answered
+            self._cpu = thread_time_ns() if answered - received > LONG_NS else None
+            if get_ident() != self._thread_id:  # of a pool of threads
+                self._thread_id, self._thread = get_ident(), self._stay.name_thread()
         return reply
 
     def answer(self, message: bytes) -> bytes:
@@ -192,17 +205,8 @@ class TracedTalk(Talk):
         stretches = Stretches()
         result = work.perform(message, stretches.sign)
         stretches.sign()
-        self._stretches += stretches.found
+        self._stretches = [*self._stretches, *stretches.found]
         return self._prefix + result
-
-    def note(self) -> None:
-        """Note the message that was answered last, if that is not done: it is sent by now."""
-        if not self._answered:
-            return
-        answered, self._answered = self._answered, 0
-        self._stay.keep(
-            (self._received, answered, monotonic_ns(), self._cpu, self._thread, self._stretches)
-        )
 
 
 class Tracing(Narration):

@@ -25,9 +25,10 @@ Exchange = tuple[Count, Count, Count | None]
 Piece = tuple[Count, Count]
 """From when to when something ran."""
 
-Handling = tuple[Count, Count, Count, Count, Count, list[Piece]]
+Handling = tuple[Count, Count, Count, Count | None, Count, list[Piece]]
 """A message at the server: received, answered, sent, the CPU time of its thread when it was
-answered, the number of the thread, and when the thread worked on it, if it asked for work."""
+answered (None if that took hardly any), the number of the thread, and when the thread worked on
+it, if it asked for work."""
 
 _VERSION = 1
 
