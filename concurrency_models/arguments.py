@@ -6,14 +6,11 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
+from concurrency_models.systems import LONGEST_PATH
 from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALK_KINDS, Terms
-
-LONGEST_PATH: Final = 107
-"""Bytes that fit into `sun_path` of unix(7), less the zero at its end."""
 
 
 def make_parser() -> argparse.ArgumentParser:

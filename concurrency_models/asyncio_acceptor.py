@@ -5,8 +5,9 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from concurrency_models.accepting import accept_waiting
 from concurrency_models.leaving import Looks
-from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.server import Server
 
 
 class Acceptor:
@@ -25,11 +26,8 @@ class Acceptor:
     async def accept(self, start: Callable[[socket.socket], object]) -> None:
         """Call `start` with each client until the server stops."""
 
-        def accept_waiting() -> None:
-            for _ in range(AT_ONCE):
-                client = self._server.accept()
-                if client is None:
-                    break
+        def start_waiting() -> None:
+            for client in accept_waiting(self._server):
                 start(client)
             if not self._server.may_accept():
                 self._woken.set()
@@ -37,7 +35,7 @@ class Acceptor:
         self._server.ready()
         while not self._server.stopping:
             if self._server.may_accept():
-                self._loop.add_reader(self._server.listener, accept_waiting)
+                self._loop.add_reader(self._server.listener, start_waiting)
             else:  # one left waiting would make us spin
                 self._loop.remove_reader(self._server.listener)
             await self._wake_up(self._server.shortage.seconds_left() or None)

@@ -13,9 +13,10 @@ from contextlib import suppress
 from functools import partial
 
 from concurrency_models.inbox import RECEIVE_SIZE
-from concurrency_models.leaving import LOOK_SECONDS, Leaving, is_readable, unconfirmed_size
+from concurrency_models.leaving import LOOK_SECONDS, Leaving, is_readable
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
+from concurrency_models.systems import shut_rd_discards, unconfirmed_size
 from concurrency_models.talk import Talk
 
 
@@ -79,9 +80,7 @@ def interrupt(leaving: Leaving) -> bool:
     how = socket.SHUT_RD
     if time.monotonic() >= leaving.server.deadline:
         how = socket.SHUT_RDWR
-    elif client.family == socket.AF_UNIX and (talk.mid_message or is_readable(client)):
-        # Over TCP nothing is taken away: the rest of a message still arrives. Here its sender
-        # would fail.
+    elif shut_rd_discards(client.family) and (talk.mid_message or is_readable(client)):
         return False
     with suppress(OSError):
         client.shutdown(how)

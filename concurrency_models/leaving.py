@@ -15,10 +15,7 @@ the idle timeout; at the server's deadline everything is over. Nobody who was to
 for longer than it takes to confirm all we said: it may keep its end open for as long as it likes.
 """
 
-import fcntl
 import socket
-import sys
-import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +25,7 @@ from typing import Final, Self
 from concurrency_models.inbox import Scratch
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
+from concurrency_models.systems import unconfirmed_size
 
 DRAIN_SECONDS: Final = 1.0
 """How long a client that was told goodbye has to hang up."""
@@ -43,27 +41,30 @@ class Leaving:
     conversation, and is no error to anybody else.
     """
 
+    # What has not changed yet is the class's: a client that comes and goes costs few assignments.
+
+    ending = "ran out of time"
+    """How the conversation ended, in words for `-v`."""
+    moves = 0
+    """How often bytes went either way: drivers that `Looks` looks after count it up."""
+    listening = False
+    """Whether a coroutine waits for a message at the moment, see `listen` and `heard`."""
+    waits_for_us = False
+    """Whether its messages are being answered elsewhere, so that its silence is no fault."""
+    half_closed = False
+    """Whether goodbye was said: what still comes in is discarded."""
+    _half_closed_until = 0.0
+    _seen: tuple[int, int] | None = None
+    _moved_at = 0.0
+    _quiet_at = -1
+
     def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
         self.server = server
         self.client = client
         self.talk = server.new_talk(client, looks.scratch if looks else None)
-        self.ending = "ran out of time"
-        """How the conversation ended, in words for `-v`."""
-        self.moves = 0
-        """How often bytes went either way: drivers that `Looks` looks after count it up."""
-        self.listening = False
-        """Whether a coroutine waits for a message at the moment, see `listen` and `heard`."""
-        self.break_off: Callable[[], object] = lambda: None
+        self.break_off: Callable[[], object] = nothing_to_break_off
         """Set by drivers that are looked after: ends the wait that is under way."""
-        self.waits_for_us = False
-        """Whether its messages are being answered elsewhere, so that its silence is no fault."""
-        self.half_closed = False
-        """Whether goodbye was said: what still comes in is discarded."""
         self._looks = looks
-        self._half_closed_until = 0.0
-        self._seen: tuple[int, int] = (0, 0)
-        self._moved_at = time.monotonic()
-        self._quiet_at = -1
         if looks:
             looks.active.add(self)
 
@@ -76,7 +77,10 @@ class Leaving:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        cause = error if isinstance(error, OSError) else error and error.__cause__
+        if error is None:
+            self.release()
+            return False
+        cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, TimeoutError | BlockingIOError):
             self.ending = "ran out of time"
         elif isinstance(cause, OSError):
@@ -87,7 +91,10 @@ class Leaving:
     def release(self, ending: str | None = None) -> None:
         """Let the client go, and say how it ended."""
         self.ending = ending or self.ending
-        if self._looks:
+        if self._looks is None:
+            self.talk.inbox.retire()
+        else:
+            self.break_off = nothing_to_break_off  # else a cycle is left to the collector
             self._looks.active.discard(self)
             self._looks.lingering.discard(self)
             self._looks.scratch.owners.discard(self.talk.inbox)
@@ -165,6 +172,10 @@ class Leaving:
         return still
 
 
+def nothing_to_break_off() -> None:
+    """No wait is under way."""
+
+
 class Looks:
     """Looks after all conversations of an event loop: breaks off the waits of those who are over.
 
@@ -180,10 +191,18 @@ class Looks:
         self._paired = False
 
     def needed(self) -> bool:
-        """Whether anybody's time can run out, or anybody's memory be given back."""
-        idle_timeout = self._server.settings.idle_timeout
-        is_empty = not (self.lingering or self.scratch.owners)
-        return self._server.stopping or not is_empty or idle_timeout is not None
+        """Whether something may have to be done that no client's bytes tell of.
+
+        Somebody's time can run out, memory be given back, a shortage be over.
+        """
+        server = self._server
+        return bool(
+            self.lingering
+            or self.scratch.owners
+            or server.stopping
+            or server.shortage.until
+            or server.settings.idle_timeout is not None
+        )
 
     def pause_seconds(self) -> float:
         """Return in how many seconds to look; twice in a row while stopping, see `is_quiet`."""
@@ -209,13 +228,3 @@ def is_readable(client: socket.socket) -> bool:
         return bool(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except OSError:
         return False
-
-
-def unconfirmed_size(client: socket.socket) -> int:
-    """Return how many bytes we sent that the other end's kernel has not confirmed."""
-    queued = bytearray(4)
-    try:
-        fcntl.ioctl(client, termios.TIOCOUTQ, queued)  # SIOCOUTQ of tcp(7): the same number
-    except (OSError, ValueError):  # it is lost, or an event loop has closed it
-        return 0
-    return int.from_bytes(queued, sys.byteorder)

@@ -120,7 +120,8 @@ class Lifeline:
 
     def _wait_for_end(self) -> None:
         self._reader.poll(None)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To the thread that is to be woken: of a whole process, the kernel may choose any.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def count_children(self) -> int:
         """Reap the children that have ended and return how many have not."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from concurrency_models.settings import Settings
+from concurrency_models.systems import TELL_WHO_WAS_ASKED
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str
 """An address as the `socket` module has it: inet, inet6, or a path."""
@@ -36,6 +37,8 @@ def open_listener(settings: Settings, *, share_port: bool = False) -> socket.soc
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind == socket.SOCK_STREAM:
             set_nodelay(listener, settings)  # what it accepts inherits that
+        else:
+            listener.setsockopt(*TELL_WHO_WAS_ASKED[family], 1)  # it may listen at all addresses
         listener.bind(address)
         if kind == socket.SOCK_STREAM:
             listener.listen(settings.backlog)

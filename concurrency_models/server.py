@@ -6,45 +6,38 @@ releases its client.
 """
 
 import math
-import select
-import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
 
-from concurrency_models.inbox import RECEIVE_SIZE, Scratch
+from concurrency_models.inbox import Scratch
 from concurrency_models.listener import SocketAddress, open_listener
 from concurrency_models.narration import Narration
 from concurrency_models.self_pipe import POLL_SECONDS, SelfPipe
 from concurrency_models.settings import Settings
-from concurrency_models.shortage import PAUSE_SECONDS, Shortage
+from concurrency_models.shortage import Shortage
 from concurrency_models.talk import Talk
-
-AT_ONCE: Final = 64
-"""How many clients are let in at a time before we look what else there is to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Datagram:
-    """A message that came over UDP, as it came, and the address to answer it to."""
+    """A message that came over UDP, as it came.
+
+    address: whom to answer. asked: ancillary data that says which of our addresses was asked, for
+    the answer to leave from it.
+    """
 
     data: bytes
     address: SocketAddress
+    asked: tuple[tuple[int, int, bytes], ...] = ()
 
-
-Arrival = TypeVar("Arrival", socket.socket, Datagram)
 
 Interrupt = Callable[[], bool]
 """Wakes a thread that is blocked in a conversation; returns False to be called again."""
-
-
-class StoppedError(Exception):
-    """Raised in a signal handler, to end the accept() that it has interrupted."""
 
 
 def narration_of(settings: Settings) -> Narration:
@@ -59,9 +52,10 @@ def narration_of(settings: Settings) -> Narration:
 class Server:
     """The part of a server that does not depend on its model of concurrency.
 
-    Blocking models iterate over `incoming` and have `talk`, of the module `blocking`, hold each
-    conversation. Event loops watch `listener` and `self_pipe`, call `accept` and drive a `new_talk`
-    for each client. `stop` may be called from a signal handler or from any thread.
+    Clients come in by the module `accepting`. Blocking models iterate over its `Incoming` and have
+    `talk`, of the module `blocking`, hold each conversation. Event loops watch `listener` and
+    `self_pipe`, call `accept` and drive a `new_talk` for each client. `stop` may be called from a
+    signal handler or from any thread.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
@@ -87,14 +81,11 @@ class Server:
         """When, on the monotonic clock, conversations must be over; infinite until we stop."""
         self.kill_time = math.inf
         """When child processes that are still there should be killed, on the same clock."""
+        self.when_stopped: Callable[[], None] = lambda: None
+        """What to do, besides, where `stop` was called: in a signal handler, it may be."""
         self.end_at_once: Callable[[], None] = lambda: None
         """What to do, besides, when the program is to end at once: ends the children."""
         self._when_ready: list[Callable[[], None]] = []
-        self._not_begun: set[socket.socket | Datagram] = set()
-        self._taking = threading.Lock()  # several threads may iterate over `incoming`
-        self._iterating = 0
-        self._blocks_in_accept = False
-        self._in_accept = False
         self._last_warning = -math.inf
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -132,126 +123,7 @@ class Server:
             while True:
                 self._when_ready.pop()()
 
-    # Accepting
-
-    def incoming(self) -> Iterator[socket.socket]:
-        """Accept one client after another, until the server stops.
-
-        Yields connected, blocking sockets; whoever takes one releases it. Leaves clients to wait in
-        the kernel's queue while something is short or the server is full. Once it stops, waits for
-        the conversations of this process to end, to the deadline. Several threads and processes may
-        iterate at a time: each client goes to one of them.
-        """
-        return self._arrivals(self.accept, self.release)
-
-    def datagrams(self) -> Iterator[Datagram]:
-        """Receive one datagram after another, as `incoming` accepts clients; see `answer`."""
-        return self._arrivals(self.receive, self.answered)
-
-    def _arrivals(
-        self, take: Callable[[], Arrival | None], drop: Callable[[Arrival], None]
-    ) -> Iterator[Arrival]:
-        if threading.current_thread() is not threading.main_thread():
-            # Handlers run in the main thread, which may be blocked where only a signal of its own
-            # wakes it: in join(), say. So none may be delivered here.
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        arrivals = select.poll()  # needs no descriptor: there may be none left
-        with self._taking:
-            if self.stopping:
-                return
-            self._iterating += 1
-            arrivals.register(self.self_pipe, select.POLLIN)
-            arrivals.register(self.listener, select.POLLIN)
-        self.ready()
-        while not self.stopping:
-            if not self.may_accept():
-                self._wait_for_room(self.shortage.seconds_left() or PAUSE_SECONDS)
-            elif self._blocks_in_accept or not self._is_woken(arrivals.poll()):
-                for _ in range(AT_ONCE):
-                    with self._taking:
-                        arrived = take()
-                    if arrived is None:
-                        break
-                    yield arrived
-                    if arrived in self._not_begun:
-                        drop(arrived)
-        self.self_pipe.wake()  # another thread may wait, and have missed it
-        with self._taking:
-            self._iterating -= 1
-            last = not self._iterating  # the others may be about to accept
-        if last and self.settings.transport == "tcp":
-            self.close_listener()
-        while self.clients and time.monotonic() < self.deadline:
-            time.sleep(POLL_SECONDS)
-        if last:  # over UDP, the answers leave by it
-            self.close_listener()
-
-    def _is_woken(self, events: list[tuple[int, int]]) -> bool:
-        """Whether the self-pipe ended a wait, and not a client."""
-        if all(descriptor != self.self_pipe.fileno() for descriptor, _ in events):
-            return False
-        if not self.stopping:  # then it is for all who wait
-            self.self_pipe.clear()
-        self.in_service()
-        return True
-
-    def _wait_for_room(self, seconds: float) -> None:
-        """Wait until a client has left, or for so long: not every child ends with a signal."""
-        departures = select.poll()
-        departures.register(self.self_pipe, select.POLLIN)
-        if not self._is_woken(departures.poll(seconds * 1000)):
-            self.in_service()
-
-    def block_in_accept(self) -> None:
-        """Let `accept` block until a client comes.
-
-        For a process whose one thread has nothing else to wait for. Where several processes wait in
-        accept(2), the kernel wakes one of them for each client; where they wait for the listener to
-        become readable, it wakes all, and all but one in vain: the thundering herd.
-        """
-        self._blocks_in_accept = True
-        self.listener.setblocking(True)
-
-    def accept(self) -> socket.socket | None:
-        """Accept the next client, without blocking; None where none waits or may come in.
-
-        The client is admitted; whoever takes it releases it.
-        """
-        self._in_accept = self._blocks_in_accept  # from here on, `stop` raises StoppedError
-        try:
-            return self._accept()
-        except StoppedError:
-            return None
-        finally:
-            self._in_accept = False
-
-    def _accept(self) -> socket.socket | None:
-        if not self.may_accept():
-            return None
-        try:
-            client, _ = self.listener.accept()
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            self.shortage.pause_after_accept(error)
-            return None
-        self.admit(client)
-        self.narration.connected(client)
-        return client
-
-    def receive(self) -> Datagram | None:
-        """Receive a datagram that waits, without blocking; None where none waits or may come in.
-
-        Whoever takes it calls `answered`.
-        """
-        if not self.may_accept():
-            return None
-        try:
-            datagram = Datagram(*self.listener.recvfrom(RECEIVE_SIZE))
-        except BlockingIOError:
-            return None
-        self.admit(datagram)
-        return datagram
+    # Clients
 
     def admit(self, client: socket.socket | Datagram) -> None:
         """Count a client, or a datagram, in; `release` and `answered` count it out."""
@@ -260,24 +132,17 @@ class Server:
 
     def may_accept(self) -> bool:
         """Whether to watch the listener: False while stopping, full, or short of something."""
-        if self.stopping or self.shortage:
+        if self.stopping or (self.shortage.until and self.shortage):
             return False
         most = self.settings.max_clients
         return not most or self.in_service() < most
 
-    def begin(self, client: socket.socket | Datagram, start: Callable[[], object]) -> None:
-        """Call `start`, which begins a conversation, as soon as a thread or process can be had.
+    def reserve_place(self) -> bool:
+        """Reserve a place for the next client, before it is accepted; False where none is free."""
+        return self.may_accept()
 
-        If the server stops before, `incoming` and `datagrams` let the client go.
-        """
-        while not self.stopping:
-            try:
-                start()
-                return
-            except (OSError, RuntimeError) as error:
-                self.shortage.pause_after(error)
-                self._wait_for_room(self.shortage.seconds_left())
-        self._not_begun.add(client)
+    def give_place_back(self) -> None:
+        """Take back a reservation: nobody came."""
 
     def limit_clients(self, most: int) -> None:
         """Serve no more than `most` clients at a time, and still no more than was asked for."""
@@ -291,7 +156,8 @@ class Server:
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
-        self.narration.forget(client)
+        if self.narration.remembers:
+            self.narration.forget(client)
         self._count_out(client)
 
     def answered(self, datagram: Datagram) -> None:
@@ -300,7 +166,7 @@ class Server:
 
     def _count_out(self, client: socket.socket | Datagram) -> None:
         self.clients.pop(client, None)
-        if self.settings.max_clients or self.shortage:
+        if self.settings.max_clients or self.shortage.until:
             self.self_pipe.wake()
 
     # Stopping
@@ -323,8 +189,7 @@ class Server:
             except RuntimeError:  # no thread to be had, so no time to be given
                 self.deadline = now
                 self._interrupt([])
-        if self._in_accept:
-            raise StoppedError  # otherwise accept() would go on: it only tries again after a signal
+        self.when_stopped()
 
     def _interrupt(self, pending: list[Interrupt]) -> None:
         """Interrupt those that could not be at once and, at the deadline, whoever is left."""

@@ -41,24 +41,26 @@ class Shortage:
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
-        self._until = 0.0
+        self.until = 0.0
+        """When new clients may come in again, on the monotonic clock; 0.0 while nothing is short.
+        Asked before every client, so it costs no call."""
 
     def __bool__(self) -> bool:
         return self.seconds_left() > 0
 
     def seconds_left(self) -> float:
         """Return how long from now new clients should be left waiting; 0.0 when they need not."""
-        if not self._until:
+        if not self.until:
             return 0.0
-        left = self._until - time.monotonic()
+        left = self.until - time.monotonic()
         if left <= 0:
-            self._until = 0.0
+            self.until = 0.0
             return 0.0
         return left
 
     def pause(self) -> None:
         """Leave new clients waiting for `PAUSE_SECONDS`."""
-        self._until = time.monotonic() + PAUSE_SECONDS
+        self.until = time.monotonic() + PAUSE_SECONDS
 
     def pause_after_accept(self, error: OSError) -> None:
         """Judge an error in accepting: a client that is gone costs no pause; see `pause_after`."""

@@ -6,6 +6,7 @@ answered where it was received: the reply's front is written before it, and it i
 """
 
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -27,6 +28,10 @@ LARGEST_DATAGRAM: Final = 65_507
 TALK_KINDS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
+
+AT_ONCE: Final = 256
+"""How many messages are answered in one go where others wait meanwhile; of those that may ask for
+work, one."""
 
 GREETING: Final = b"hello, and goodbye"
 
@@ -85,17 +90,18 @@ class Framing:
 
     frame_end: where in `data` the frame that begins at `start` ends, as far as can be told from the
     bytes up to `end`, those before `looked` having been searched; one that is not whole yet ends
-    beyond `end`. header: returns what goes before a message of so many bytes. trailer: what goes
-    behind it.
+    beyond `end`. header: returns what goes before a message of so many bytes, `header_size` bytes
+    in all. trailer: what goes behind it.
     """
 
     frame_end: Callable[[Bytes, int, int, int], int]
     header: Callable[[int], bytes] = no_header
+    header_size: int = 0
     trailer: bytes = b""
 
 
 FRAMINGS: Final[dict[str, Framing]] = {
-    "length": Framing(length_frame_end, header=HEADER.pack),
+    "length": Framing(length_frame_end, header=HEADER.pack, header_size=HEADER_SIZE),
     "line": Framing(line_frame_end, trailer=b"\n"),
     "raw": Framing(raw_frame_end),
 }
@@ -114,12 +120,15 @@ class Talk:
     closes the connection once `over` is true and all of that is sent. A reply may lie in memory
     that is received into next: have it sent before, or `detached`.
 
-    scratch: memory that it shares with other talks, see `scratch_for`; None if it does not.
+    scratch: memory that it shares with other talks; None if it does not. Talks that share memory
+    share a thread as well: there, a client that sends many messages at a time is answered some of
+    them, and `go_on` has the next ones once others had their turn.
     """
 
     __slots__ = (
-        "_before", "_behind", "_frame_end", "_front", "_front_size", "_growth", "_header",
-        "_headroom", "_largest_frame", "_once", "_plain", "_prefix", "_terms", "inbox", "over",
+        "_before", "_frame_end", "_framing", "_front", "_front_size", "_headroom",
+        "_largest_frame", "_most", "_plain", "_terms", "answered_in_batches", "inbox", "more",
+        "over",
     )  # fmt: skip
 
     in_place: ClassVar[bool] = True
@@ -127,25 +136,28 @@ class Talk:
 
     def __init__(self, terms: Terms, scratch: Scratch | None = None) -> None:
         self._terms = terms
-        framing = FRAMINGS[terms.framing]
+        self._framing = framing = FRAMINGS[terms.framing]
         # Looked up for every message, so each is one step away.
-        self._prefix = terms.reply_prefix
-        self._headroom = len(terms.reply_prefix)
-        self._once = terms.kind == "once"
-        self._plain = self.in_place and not terms.work and not self._once
+        self._plain = self.in_place and not terms.work and terms.kind != "once"
         self._frame_end = framing.frame_end
-        self._header = framing.header
-        self._before = len(framing.header(0))
-        self._behind = len(framing.trailer)
-        self._growth = self._headroom - self._before - self._behind
+        self._headroom = len(terms.reply_prefix)
+        self._before = framing.header_size
         self._front_size = -1
         self._front = b""
-        self._largest_frame = self._before + terms.max_message + self._behind
+        self._largest_frame = self._before + terms.max_message + len(framing.trailer)
         # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
         first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
-        self.inbox = Inbox(len(terms.reply_prefix), first_size, scratch)
+        self.inbox = Inbox(self._headroom, first_size, scratch)
+        self._most = sys.maxsize
+        if scratch and scratch.memory:
+            self._most = 1 if terms.work else AT_ONCE
         self.over = False
         """True once there is nothing more to say: close when all is sent."""
+        self.more = False
+        """Whether whole messages are left to be answered: call `go_on` before receiving."""
+        self.answered_in_batches = 0
+        """How many messages were answered that had not come alone and whole. A message that has
+        begun is still the same one for as long as this stays the same."""
 
     def room(self) -> memoryview:
         """Return memory to receive into, a byte at the least; `received` is to be told how much."""
@@ -182,6 +194,10 @@ class Talk:
                 return self._answer_in_place(start, end)
         return self._answers(start, looked, end)
 
+    def go_on(self) -> bytes | memoryview:
+        """Return what is to be sent next while there is `more` to answer."""
+        return self._answers(self.inbox.start, self.inbox.start, self.inbox.end)
+
     def receive(self, data: bytes) -> bytes | memoryview:
         """Do as `received` for bytes that something else has received."""
         room = self.room()
@@ -206,7 +222,8 @@ class Talk:
         """Write before a whole message what makes it an answer; the message stays where it is."""
         if end - start != self._front_size:
             self._front_size = end - start
-            self._front = self._header(self._front_size + self._growth) + self._prefix
+            size = end - start - self._before - len(self._framing.trailer) + self._headroom
+            self._front = self._framing.header(size) + self._terms.reply_prefix
         view = self.inbox.view
         begin = start - self._headroom
         view[begin : start + self._before] = self._front
@@ -215,20 +232,25 @@ class Talk:
     def _answers(self, start: int, looked: int, end: int) -> bytes | memoryview:
         """Answer all whole messages; refuse one that is too long, and look at nothing behind it."""
         inbox = self.inbox
-        frames = []
+        frames: list[tuple[int, int]] = []
         last_word = b""
+        self.more = False
         while start < end and not self.over:
             frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
             if frame_end - start > self._largest_frame:
                 self.over = True
-                size = frame_end - start - self._before - self._behind
+                size = frame_end - start - self._before - len(self._framing.trailer)
                 last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
             elif frame_end <= end:
+                if len(frames) == self._most:
+                    self.more = True
+                    break
                 frames.append((start, frame_end))
                 start = frame_end
-                self.over = self._once
+                self.over = self._terms.kind == "once"
             else:
                 break
+        self.answered_in_batches += len(frames)
         reply: bytes | memoryview
         if len(frames) == 1 and self._plain and not last_word:
             reply = self._answer_in_place(*frames[0])
@@ -238,7 +260,7 @@ class Talk:
         return reply
 
     def _answer_apart(self, start: int, frame_end: int) -> bytes:
-        message = self.inbox.view[start + self._before : frame_end - self._behind]
+        message = self.inbox.view[start + self._before : frame_end - len(self._framing.trailer)]
         return frame(self._terms.framing, self.answer(bytes(message)))
 
     def receive_datagram(self, message: bytes) -> bytes:
@@ -247,14 +269,14 @@ class Talk:
             return refusal(len(message), self._terms.max_message)
         answer = self.answer(message)
         if len(answer) > LARGEST_DATAGRAM:
-            return refusal(len(message), LARGEST_DATAGRAM - len(self._prefix))
+            return refusal(len(message), LARGEST_DATAGRAM - self._headroom)
         return answer
 
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
         if self._terms.work:
             message = work.perform(message)
-        return self._prefix + message
+        return self._terms.reply_prefix + message
 
 
 def refusal(size: int, limit: int) -> bytes:

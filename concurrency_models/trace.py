@@ -192,12 +192,23 @@ class TracedTalk(Talk):
         self._stretches = ()  # and no list: the garbage collector would look at each of them
         reply = Talk.received(self, size)
         if reply:
-            answered = monotonic_ns()
-            self._times = received, answered
-            self._cpu = thread_time_ns() if answered - received > LONG_NS else None
-            if get_ident() != self._thread_id:  # of a pool of threads
-                self._thread_id, self._thread = get_ident(), self._stay.name_thread()
+            self._note_answer(received)
         return reply
+
+    def go_on(self) -> bytes | memoryview:
+        _ = self.over  # what was answered before is sent
+        received = monotonic_ns()
+        self._stretches = ()
+        reply = Talk.go_on(self)
+        self._note_answer(received)
+        return reply
+
+    def _note_answer(self, received: int) -> None:
+        answered = monotonic_ns()
+        self._times = received, answered
+        self._cpu = thread_time_ns() if answered - received > LONG_NS else None
+        if get_ident() != self._thread_id:  # of a pool of threads
+            self._thread_id, self._thread = get_ident(), self._stay.name_thread()
 
     def answer(self, message: bytes) -> bytes:
         if not self._terms.work:
@@ -206,7 +217,7 @@ class TracedTalk(Talk):
         result = work.perform(message, stretches.sign)
         stretches.sign()
         self._stretches = [*self._stretches, *stretches.found]
-        return self._prefix + result
+        return self._terms.reply_prefix + result
 
 
 class Tracing(Narration):
@@ -214,6 +225,7 @@ class Tracing(Narration):
 
     def __init__(self, path: str) -> None:
         super().__init__(verbose=False)
+        self.remembers = True
         self._path = path
         self._stays: dict[socket.socket, Stay] = {}
         self._talks = 0

@@ -117,16 +117,19 @@ class WorkerServer(Server):
         with suppress(OSError):  # full: the parent is awake; or gone: we shall be told
             self._to_parent.send(b"\0")
 
-    def accept(self) -> socket.socket | None:
+    def reserve_place(self) -> bool:
+        if not self.may_accept():
+            return False
         room = self._ledger.room
         if room and not room.take():
             # Whoever makes room again is another process and cannot wake us.
             self.shortage.pause()
-            return None
-        client = super().accept()
-        if room and client is None:
-            room.give_back()
-        return client
+            return False
+        return True
+
+    def give_place_back(self) -> None:
+        if self._ledger.room:
+            self._ledger.room.give_back()
 
     def admit(self, client: socket.socket | Datagram) -> None:
         self._ledger.accepted[self._number] += 1
@@ -135,8 +138,7 @@ class WorkerServer(Server):
     def release(self, client: socket.socket) -> None:
         super().release(client)
         self._ledger.released[self._number] += 1
-        if self._ledger.room:
-            self._ledger.room.give_back()
+        self.give_place_back()
         if self._tell_of_releases:
             self._wake_parent()
 
@@ -279,6 +281,8 @@ def run_worker(
     own.setblocking(False)
     server = WorkerServer(settings, own, number, ledger, wake_parent, tell_of_releases)
     lifeline.hold(server)
+    # The kernel may give the signal to any of our threads, and the one that handles it may sleep.
+    signal.set_wakeup_fd(server.self_pipe.writer.fileno(), warn_on_full_buffer=False)
     parent.close_listener()  # or what our siblings listen to would stay open as long as we live
     serve(server)
 

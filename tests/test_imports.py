@@ -21,7 +21,12 @@ ROOMS: Final = (
 """The rooms of loadgen from the ground up: each is built on those before it."""
 
 CHAINS: Final = [
-    ["concurrency_models.talk", "concurrency_models.server", "concurrency_models.run"],
+    [
+        "concurrency_models.talk",
+        "concurrency_models.server",
+        "concurrency_models.accepting",
+        "concurrency_models.run",
+    ],
     [
         "loadgen.experiments.quantity",
         "loadgen.experiments.judge",

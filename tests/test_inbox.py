@@ -1,10 +1,18 @@
 """Memory that a talk keeps: how it grows, and who gives it back when."""
 
+import gc
 import mmap
+import socket
+import weakref
+from unittest.mock import create_autospec
 
 import pytest
 
 from concurrency_models.inbox import FIRST_SIZE, PATIENCE, RECEIVE_SIZE, SPARED_SIZE, Scratch
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.narration import Narration
+from concurrency_models.server import Server
+from concurrency_models.settings import Settings
 from concurrency_models.talk import Talk, Terms, frame
 
 PREFIX = b"re: "
@@ -163,3 +171,31 @@ def test_a_reply_in_memory_of_its_own_is_not_copied_to_be_detached() -> None:
 
 def test_raw_takes_whatever_one_recv_returns() -> None:
     assert len(talk("raw").room()) == RECEIVE_SIZE
+
+
+def test_memory_of_a_talk_that_is_over_serves_the_next_of_its_kind() -> None:
+    first = talk()
+    memory = memory_of(ask(first, b"hello"))
+    first.inbox.retire()
+    assert memory_of(ask(talk(), b"anew")) is memory
+
+
+def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
+    """Cycles cost an event loop a tenth of what a client costs it that comes, asks and goes."""
+    server = create_autospec(Server, instance=True)
+    server.settings = Settings()
+    server.narration = Narration(verbose=False)
+    server.new_talk.return_value = talk()
+    looks = Looks(server)
+    with socket.socket() as client:
+        leaving = Leaving(server, client, looks)
+        leaving.break_off = leaving.release
+        gone = weakref.ref(leaving)
+        gc.disable()
+        try:
+            leaving.release()
+            server.reset_mock(return_value=True)  # it remembers its arguments
+            del leaving
+            assert gone() is None
+        finally:
+            gc.enable()

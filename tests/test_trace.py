@@ -5,6 +5,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from concurrency_models.inbox import Scratch
 from concurrency_models.talk import Talk, Terms, frame
 from concurrency_models.trace import KEPT, MOST_TALKS, Stay, Stretches, TracedTalk, Tracing
 
@@ -101,3 +102,16 @@ def test_a_file_that_cannot_be_written_to_is_no_reason_not_to_serve(tmp_path: Pa
         (tmp_path / "trace").unlink()
         tracing.forget(client)
     assert not (tmp_path / "trace").exists()
+
+
+def test_messages_that_are_answered_one_by_one_are_noted_so() -> None:
+    stay = Stay("client", None)
+    terms = Terms(work=True)
+    talk = TracedTalk(terms, Scratch(len(terms.reply_prefix)), stay)
+    talk.receive(frame("length", b"fib 1") * 3)
+    while talk.more:
+        talk.go_on()
+    assert not talk.over
+    times = [at for message in stay.first for at in message[:3]]
+    assert len(times) == 9
+    assert times == sorted(times)

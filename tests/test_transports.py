@@ -25,9 +25,10 @@ from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
 from loadgen.servers.started import parse_ready_line
 from loadgen.show.describe import heading
+from tests.clients import answer
 from tests.known_servers import answering_datagrams
 from tests.runs import result
-from tests.servers import ServerProcess, serving
+from tests.servers import WAIT_SECONDS, ServerProcess, serving
 from tests.test_measure import Notes
 
 PLAN = Plan((Group(3),), duration_seconds=None, messages_per_client=4, timeout_seconds=20.0)
@@ -78,6 +79,17 @@ def test_datagrams(model: str, family: str) -> None:
     assert run.tally is not None
     group = run.tally.groups[0]
     assert (group.lost, group.late, group.duplicated, group.served) == (0, 0, 0, 3)
+
+
+@pytest.mark.parametrize("model", DATAGRAMS)
+def test_an_answer_leaves_from_the_address_that_was_asked(model: str) -> None:
+    """A client that asked one of many addresses takes answers from that one alone."""
+    arguments = ("--model", model, "--transport", "udp", "--host", "0.0.0.0")
+    with serving(*arguments) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(WAIT_SECONDS)
+        client.connect(("127.0.0.2", server.address[1]))
+        client.send(b"hello")
+        assert client.recv(100) == answer(b"hello")
 
 
 @pytest.mark.parametrize("work", ["fib:12", "sha256:3", "sleep:1"])

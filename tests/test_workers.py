@@ -1,5 +1,6 @@
 """Worker processes: one that dies is replaced, and what it had counted and was allowed stays."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -92,3 +93,20 @@ def test_how_a_worker_ended_is_said_for_every_signal(number: int) -> None:
 
 def kill_itself(number: int) -> None:
     os.kill(os.getpid(), number)
+
+
+def test_a_worker_stops_whichever_of_its_threads_the_signal_goes_to() -> None:
+    """One that is blocked, and whose signal another thread has taken, is woken all the same."""
+    arguments = ("--model", "process-threads", "--workers", "1")
+    with serving(*arguments, warns=True) as server, Client(server.address) as client:
+        assert client.ask(b"here I am") == answer(b"here I am")
+        (worker,) = workers_of(server)
+        (other,) = (thread.id for thread in worker.threads() if thread.id != worker.pid)
+        libc = ctypes.CDLL(None)
+        if not hasattr(libc, "tgkill"):
+            pytest.skip("this C library cannot signal a thread of another process")
+        assert libc.tgkill(worker.pid, other, signal.SIGTERM) == 0
+        client.check_last_words()
+        client.socket.close()
+        eventually(lambda: workers_of(server) != [worker], "it has not ended")
+        server.err.wait_for("another takes its place")

@@ -8,8 +8,8 @@ import importlib
 import importlib.util
 import platform
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -27,9 +27,10 @@ class Model:
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
     transports, families: which it serves; UDP means something only to some. at_once: how many
     clients it serves at a time, as it is by default; None for as many as come. share_port: whether
-    it has several listeners at its port. python: the oldest version that it runs under. file: its
-    file's name, where the model's own name would hide a module of that name from whatever runs in
-    this folder.
+    it has several listeners at its port. python: the oldest version that it runs under. lacking:
+    what a system, as `sys.platform` names it, does not give that the model needs. file: its file's
+    name, where the model's own name would hide a module of that name from whatever runs in this
+    folder.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Model:
     at_once: int | None = None
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
+    lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
     file: str | None = None
 
     @property
@@ -53,6 +55,8 @@ class Model:
         if sys.version_info < self.python:
             here = platform.python_version()
             return f"needs Python {'.'.join(map(str, self.python))} or later, and this is {here}"
+        if sys.platform in self.lacking:
+            return f"not on {platform.system()}: {self.lacking[sys.platform]}"
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         return f"pip install {' '.join(missing)}" if missing else None
 
@@ -130,8 +134,13 @@ MODELS: Final[dict[str, Model]] = {
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),
             share_port=True,
+            lacking={"darwin": "its SO_REUSEPORT gives all clients to one of the listeners"},
         ),
-        Model("fd-passing", "one process accepts, others get the sockets (socket.send_fds)"),
+        Model(
+            "fd-passing",
+            "one process accepts, others get the sockets (socket.send_fds)",
+            lacking={"darwin": "a socket that is sent and closed at once may be lost on its way"},
+        ),
         Model(
             "subinterpreters",
             "an event loop per core in one process (concurrent.interpreters)",

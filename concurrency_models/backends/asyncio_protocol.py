@@ -5,11 +5,12 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from concurrency_models.accepting import receive_waiting
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.listener import set_nodelay
-from concurrency_models.server import Datagram, Server
+from concurrency_models.server import Server
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -45,24 +46,16 @@ async def serve_clients(server: Server) -> None:
 
 async def answer_datagrams(server: Server) -> None:
     """Answer until the server stops."""
+
+    def answer_waiting() -> None:
+        for datagram in receive_waiting(server):
+            answer(server, datagram)
+
+    # An `asyncio.DatagramProtocol` is not told which of our addresses was asked.
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: DatagramProtocol(server), sock=server.listener
-    )
+    loop.add_reader(server.listener, answer_waiting)
     await Acceptor(server).wait_for_stop()
-    transport.close()
-
-
-class DatagramProtocol(asyncio.DatagramProtocol):
-    """Answers each datagram by itself."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        datagram = Datagram(data, address)
-        self.server.admit(datagram)
-        answer(self.server, datagram)
+    loop.remove_reader(server.listener)
 
 
 class TalkProtocol(asyncio.BufferedProtocol):
@@ -103,7 +96,17 @@ class TalkProtocol(asyncio.BufferedProtocol):
     def send(self, reply: bytes | memoryview) -> None:
         if reply:
             self.transport.write(self.talk.detached(reply))  # the loop keeps what it cannot send
+        if self.talk.more and not self.paused:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self.go_on)
         self.say_goodbye_if_done()
+
+    def go_on(self) -> None:
+        """Send the next replies, now that others had their turn; then read on."""
+        if self.talk.more:
+            self.send(self.talk.go_on())
+        if not (self.talk.more or self.paused):
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -111,7 +114,7 @@ class TalkProtocol(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        self.transport.resume_reading()
+        self.go_on()
         self.say_goodbye_if_done()
 
     def say_goodbye_if_done(self) -> None:

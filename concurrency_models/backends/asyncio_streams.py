@@ -57,6 +57,10 @@ async def exchange(
             return
         writer.write(leaving.talk.detached(leaving.talk.receive(data)))
         await writer.drain()
+        while leaving.talk.more:
+            await asyncio.sleep(0)  # it is the turn of others
+            writer.write(leaving.talk.detached(leaving.talk.go_on()))
+            await writer.drain()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.backends import selectors_loop
 from concurrency_models.server import Server
 from concurrency_models.workers import WorkerPool, count_cores, pool_size
@@ -60,6 +61,7 @@ def serve(server: Server) -> None:
             return sum(map(clients_of, range(size)))
 
         server.in_service = in_service
-        for client in server.incoming():
-            server.begin(client, partial(hand_over, client))
+        incoming = Incoming(server)
+        for client in incoming:
+            incoming.begin(client, partial(hand_over, client))
             server.release(client)

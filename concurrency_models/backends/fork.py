@@ -6,6 +6,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.backends.socketserver_threads import SharedListener
 from concurrency_models.lifeline import Lifeline
 from concurrency_models.server import Server
@@ -35,7 +36,8 @@ class ForkingServer(SharedListener, socketserver.ForkingTCPServer):
 
 def serve(server: Server) -> None:
     """Serve every client in a process of its own until the server stops."""
+    incoming = Incoming(server)
     with ForkingServer(server) as processes, processes.lifeline:
-        for client in server.incoming():
-            server.begin(client, partial(processes.process_request, client, None))
+        for client in incoming:
+            incoming.begin(client, partial(processes.process_request, client, None))
             server.release(client)  # the child has a copy

@@ -12,9 +12,10 @@ import gevent.pool
 import gevent.select
 import gevent.socket
 
+from concurrency_models.accepting import accept_waiting
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
-from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
@@ -28,10 +29,7 @@ def serve(server: Server) -> None:
         watched = [server.self_pipe, server.listener] if server.may_accept() else [server.self_pipe]
         gevent.select.select(watched, [], [], server.shortage.seconds_left() or None)
         server.self_pipe.clear()
-        for _ in range(AT_ONCE):
-            client = server.accept()
-            if client is None:
-                break
+        for client in accept_waiting(server):
             greenlets.spawn(talk, Leaving(server, client, looks))
     server.close_listener()
     greenlets.join()
@@ -61,6 +59,9 @@ def exchange(leaving: Leaving, stream: gevent.socket.socket) -> None:
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         stream.sendall(leaving.talk.detached(leaving.talk.received(size)))
+        while leaving.talk.more:
+            gevent.sleep(0)  # it is the turn of others
+            stream.sendall(leaving.talk.detached(leaving.talk.go_on()))
 
 
 def receive(leaving: Leaving) -> int:

@@ -4,6 +4,7 @@ import multiprocessing
 import socket
 from functools import partial
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
 from concurrency_models.lifeline import Lifeline
 from concurrency_models.server import Server
@@ -11,11 +12,12 @@ from concurrency_models.server import Server
 
 def serve(server: Server) -> None:
     """Serve every client in a process of its own until the server stops."""
+    incoming = Incoming(server)
     with Lifeline(server) as lifeline:
-        for client in server.incoming():
+        for client in incoming:
             arguments = server, client, lifeline
             process = multiprocessing.Process(target=talk_in_child, args=arguments)
-            server.begin(client, partial(lifeline.start, process))
+            incoming.begin(client, partial(lifeline.start, process))
             # The child has a copy; as long as ours is open, the connection stays open too.
             server.release(client)
             del process  # or its descriptors would stay until the next client comes

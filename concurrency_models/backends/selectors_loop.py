@@ -5,9 +5,10 @@ import socket
 import time
 from selectors import EVENT_READ, EVENT_WRITE
 
+from concurrency_models.accepting import accept_waiting, receive_waiting
 from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
-from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
@@ -37,17 +38,12 @@ class Loop:
             self.server.ready()
             while not self.server.stopping or self.connections:
                 self.watch_listener()
-                for key, _ in self.selector.select(self.seconds_to_wait()):
+                pause = self.looks.pause_seconds() if self.looks.needed() else None
+                for key, _ in self.selector.select(pause):
                     key.data()
-                if self.looks.needed() and time.monotonic() >= self.next_look:
+                if pause is not None and time.monotonic() >= self.next_look:
                     self.looks.look()
                     self.next_look = time.monotonic() + self.looks.pause_seconds()
-
-    def seconds_to_wait(self) -> float | None:
-        """Return how long to wait at the most; None for as long as nothing happens."""
-        if self.looks.needed():
-            return self.looks.pause_seconds()
-        return self.server.shortage.seconds_left() or None
 
     def watch_listener(self) -> None:
         """Watch for clients only while they may come in; one left waiting would make us spin."""
@@ -59,10 +55,7 @@ class Loop:
                 self.selector.unregister(self.server.listener)
 
     def accept(self) -> None:
-        for _ in range(AT_ONCE):
-            client = self.server.accept()
-            if client is None:
-                return
+        for client in accept_waiting(self.server):
             self.connect(client)
 
     def connect(self, client: socket.socket) -> None:
@@ -101,6 +94,9 @@ class Connection:
 
     def receive(self) -> None:
         """Answer what has arrived."""
+        if self.talk.more:
+            self.answer(self.talk.go_on())
+            return
         try:
             size = self.client.recv_into(self.talk.room())
         except BlockingIOError:
@@ -136,15 +132,23 @@ class Connection:
             except OSError as error:
                 self.close(f"was lost: {error.strerror}")
                 return
-        wanted = EVENT_WRITE if self.unsent else EVENT_READ
+        # While there is more to answer, the socket is ready at the next turn, as all others are.
+        wanted = EVENT_WRITE if self.unsent or self.talk.more else EVENT_READ
         if wanted != self.watched:
             self.watch(wanted)
         if self.talk.over or self.server.stopping:
             self.say_goodbye()
 
+    def go_on(self) -> None:
+        """Send the rest of a reply or, once that is done, the next one."""
+        if self.unsent:
+            self.send()
+        else:
+            self.receive()
+
     def watch(self, events: int) -> None:
         """Wait for `events` of the socket from now on; 0 is for none."""
-        act = self.send if events == EVENT_WRITE else self.receive
+        act = self.go_on if events == EVENT_WRITE else self.receive
         if not self.watched:
             self.loop.selector.register(self.client, events, act)
         elif events:
@@ -176,8 +180,5 @@ class DatagramLoop(Loop):
     """The same loop over the one socket that takes all datagrams."""
 
     def accept(self) -> None:
-        for _ in range(AT_ONCE):
-            datagram = self.server.receive()
-            if datagram is None:
-                return
+        for datagram in receive_waiting(self.server):
             answer(self.server, datagram)

@@ -4,6 +4,7 @@ import socketserver
 from functools import partial
 from typing import Any
 
+from concurrency_models.accepting import Incoming, IncomingDatagrams
 from concurrency_models.blocking import talk
 from concurrency_models.datagrams import answer
 from concurrency_models.server import Server
@@ -51,15 +52,17 @@ class DatagramServer(SharedListener, socketserver.ThreadingUDPServer):
 
 def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
+    incoming = Incoming(server)
     with StreamServer(server) as threads:
         # In place of serve_forever(), which tries again at once when descriptors run out, in
         # silence and with all of a core, and looks for its end only twice a second.
-        for client in server.incoming():
-            server.begin(client, partial(threads.process_request, client, None))
+        for client in incoming:
+            incoming.begin(client, partial(threads.process_request, client, None))
 
 
 def serve_datagrams(server: Server) -> None:
     """Answer every datagram in a thread of its own until the server stops."""
+    incoming = IncomingDatagrams(server)
     with DatagramServer(server) as threads:
-        for datagram in server.datagrams():
-            server.begin(datagram, partial(threads.process_request, datagram, None))  # type: ignore[arg-type]
+        for datagram in incoming:
+            incoming.begin(datagram, partial(threads.process_request, datagram, None))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.backends import selectors_loop
 from concurrency_models.server import Server
 from concurrency_models.settings import Settings
@@ -61,8 +62,9 @@ def serve(server: Server) -> None:
         return sum(handed) - released
 
     server.in_service = in_service
-    for client in server.incoming():
-        server.begin(client, partial(hand_over, client))
+    incoming = Incoming(server)
+    for client in incoming:
+        incoming.begin(client, partial(hand_over, client))
     for outlet in outlets:
         os.close(outlet)  # the workers see the end of their pipe, and stop
     for worker, thread in workers:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
 from concurrency_models.pool import ThreadPool
 from concurrency_models.server import Server
@@ -17,5 +18,6 @@ def serve_in_threads(server: Server, size: int) -> None:
     """Serve in so many threads."""
     pool = ThreadPool(size)
     server.limit_clients(size)  # without a free thread, clients wait where the kernel queues them
-    for client in server.incoming():
-        server.begin(client, partial(pool.submit, partial(talk, server, client)))
+    incoming = Incoming(server)
+    for client in incoming:
+        incoming.begin(client, partial(pool.submit, partial(talk, server, client)))

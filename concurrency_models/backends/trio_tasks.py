@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 import trio
 
+from concurrency_models.accepting import accept_waiting
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.listener import set_nodelay
-from concurrency_models.server import AT_ONCE, Server
+from concurrency_models.server import Server
 
 
 def serve(server: Server) -> None:
@@ -35,10 +36,7 @@ async def serve_clients(server: Server) -> None:
                             await trio.lowlevel.wait_readable(server.listener)
                         else:
                             await trio.sleep(server.shortage.seconds_left() or math.inf)
-                    for _ in range(AT_ONCE):
-                        client = server.accept()
-                        if client is None:
-                            break
+                    for client in accept_waiting(server):
                         nursery.start_soon(talk, Leaving(server, client, looks))
 
             acceptor.start_soon(accept)
@@ -77,6 +75,8 @@ async def exchange(leaving: Leaving, stream: trio.SocketStream) -> None:
             return
         # In no variable: while we wait, nothing holds on to the memory that it lies in.
         await stream.send_all(leaving.talk.detached(leaving.talk.received(size)))
+        while leaving.talk.more:
+            await stream.send_all(leaving.talk.detached(leaving.talk.go_on()))
 
 
 async def receive(leaving: Leaving) -> int:

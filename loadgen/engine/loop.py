@@ -58,6 +58,8 @@ LONGEST_DRAIN_NS = 5 * SECOND
 DRAIN_CHECK_NS = 5 * MILLISECOND
 # A poll cannot be told to wait for ever and for so long in the same words.
 LONGEST_WAIT_NS = 3600 * SECOND
+# Saves a system call for each connection, where there is such a thing: not on macOS.
+NONBLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
 # linux/in.h; the socket module has no name for it.
 IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -124,8 +126,10 @@ class Engine:
     def open_socket(self) -> socket.socket:
         """A non-blocking socket for one connection, bound to a source address if there are any."""
         kind = socket.SOCK_DGRAM if self._datagrams else socket.SOCK_STREAM
-        sock = socket.socket(self._family, kind | socket.SOCK_NONBLOCK)
+        sock = socket.socket(self._family, kind | NONBLOCKING)
         try:
+            if not NONBLOCKING:
+                sock.setblocking(False)
             if self._family != socket.AF_UNIX and not self._datagrams:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sources = self._share.source_addresses

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.talk import frame
+from concurrency_models.work import perform
 from tests.clients import Client, answer, check_served, crowd, never_read, readable
 from tests.servers import (
     CONCURRENT,
@@ -140,3 +141,20 @@ def test_what_a_large_message_took_is_given_back(subject: Subject) -> None:
             lambda: server.memory_bytes() - before < len(clients) * (1 << 19),
             "silent clients keep the memory of their messages",
         )
+
+
+@AT_ONCE
+def test_a_client_that_asks_for_much_at_a_time_leaves_others_their_turn(subject: Subject) -> None:
+    many = [b"sleep 5"] * 100
+    with serving(*subject.arguments, "--work") as server, crowd(server.address, 2) as clients:
+        greedy, modest = clients
+        for client in clients:
+            assert client.ask(b"sleep 0") == answer(perform(b"sleep 0"))
+        with server.frozen():  # it finds both at once, and first whoever came first
+            greedy.send(*many)
+            modest.send(b"sleep 0")
+        assert modest.receive() == answer(perform(b"sleep 0"))
+        here = greedy.socket.recv(1 << 20, socket.MSG_PEEK) if readable([greedy], 0) else b""
+        greedy.hang_up()
+        greedy.check_last_words(*[answer(perform(message)) for message in many])
+        assert len(here) < len(frame("length", answer(perform(many[0])))) * len(many)
