@@ -10,7 +10,7 @@ The first line has the "version" of the format, the "model", the "python" and wh
 
 - the "client", by its address, the "process", and a number that tells its "interpreter" from
   others of the process;
-- when it was "accepted", and by which thread (the "acceptor"); null where another process did;
+- when it was "accepted", and by which thread (the "acceptor"); null where that is not known here;
 - when its conversation was "begun"; null where there was none, since it was handed over to others;
 - when it "ended", or was handed over;
 - the names of the "threads" that served it, by their numbers;
@@ -51,6 +51,9 @@ KEPT: Final = 500
 
 MOST_TALKS: Final = 200
 """Conversations that a process notes the messages of, at a time; of others it notes none."""
+
+MOST_STAYS: Final = 10_000
+"""Clients that are waited for at a time; of others it is not noted when they were accepted."""
 
 MOST_STRETCHES: Final = 200
 """Stretches that a message's work is told in; the last one then reaches to its end."""
@@ -243,7 +246,7 @@ class Tracing(Narration):
         Path(self._path).write_text(text_of(line), encoding="utf-8")
 
     def connected(self, client: socket.socket) -> None:
-        if len(self._stays) < 10 * MOST_TALKS:
+        if len(self._stays) < MOST_STAYS:
             self._stays[client] = Stay(peer_name(client), monotonic_ns())
 
     def new_talk(

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 
 from loadgen.command.server_options import server_options
-from loadgen.fleet.events import Event
-from loadgen.fleet.measure import measure
+from loadgen.fleet.measure import Silent, measure
 from loadgen.fleet.server import ModelServer
 from loadgen.fleet.task import Task
 from loadgen.judge.audit import audit
@@ -85,18 +84,6 @@ def test_the_table_has_the_parts_that_there_are() -> None:
         "server", "group", "latency", "in the\ntalk", "behind\nothers", "way\nin", "way\nback",
     )  # fmt: skip
     assert table.rows[1] == ("thread", "B", "20.0 ms", "10.0 ms", "10.0 ms", "0 s", "0 s")
-
-
-class Silent:
-    """A watcher that tells nobody."""
-
-    def begin(self, name: str, plan: Plan) -> None: ...
-
-    def turn(self, name: str, life: int, number: int) -> None: ...
-
-    def event(self, event: Event) -> None: ...
-
-    def end(self, name: str, run: Run) -> None: ...
 
 
 def served(model: str, *groups: Group) -> dict[str, Where]:

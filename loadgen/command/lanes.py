@@ -19,8 +19,7 @@ from loadgen.command.parser import Parser
 from loadgen.command.server_options import models_of, server_options
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole
-from loadgen.fleet.events import Event
-from loadgen.fleet.measure import measure, now
+from loadgen.fleet.measure import Silent, measure, now
 from loadgen.fleet.server import ModelServer
 from loadgen.fleet.task import Task
 from loadgen.judge.analysis import analyse
@@ -154,7 +153,7 @@ def main(words: Sequence[str]) -> int:
     for one in able:
         options = tuple(server_options(plan, asked.server_options))
         server = ModelServer(one.model, options, one.python)
-        run = measure(Task(one.name, server, plan), _Silent(), stop)
+        run = measure(Task(one.name, server, plan), Silent(), stop)
         if stop.is_set():
             break
         if run.problem:
@@ -201,15 +200,3 @@ def plan_of(asked: argparse.Namespace) -> Plan:
         warmup_seconds=WARMUP_SECONDS,
         trace_clients=1,
     )
-
-
-class _Silent:
-    """A watcher that tells nobody."""
-
-    def begin(self, name: str, plan: Plan) -> None: ...
-
-    def turn(self, name: str, life: int, number: int) -> None: ...
-
-    def event(self, event: Event) -> None: ...
-
-    def end(self, name: str, run: Run) -> None: ...

@@ -112,6 +112,7 @@ class Monitor:
         self._waited: _Spent | None = None
         self._turns: list[TurnCost] = []
         self._waiters: list[int] = []
+        self._pids: list[int] = []
         self._locks_stop = threading.Event()
         self._peak_memory: int | None = None
         self._cpu_used = 0.0
@@ -202,7 +203,7 @@ class Monitor:
 
     def _watch_locks(self) -> None:
         """Look, until the window closes, how many threads wait for a lock."""
-        pids = effort.threaded(self._tree.pids()) if self._tree else []
+        pids = effort.threaded(self._pids)
         if not pids:
             return
         self._locks_stop = stop = threading.Event()
@@ -257,7 +258,8 @@ class Monitor:
     def _reading(self) -> "_Reading":
         look = self._tree.look() if self._tree else None
         busy, stolen = machine_cpu_seconds()
-        counts = effort.read(self._tree.pids()) if self._tree and look else None
+        self._pids = self._tree.pids() if self._tree and look else []
+        counts = effort.read(self._pids)
         cpu = look.cpu_seconds if look else None
         return _Reading(time.monotonic(), cpu, busy, stolen, counts)
 
