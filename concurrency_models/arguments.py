@@ -122,6 +122,20 @@ def make_parser() -> argparse.ArgumentParser:
         " (default: never)",
     )
     add(
+        "--switch-interval",
+        type=seconds(0.000_001),
+        metavar="S",
+        help="how long a thread may keep the GIL while another waits for it, in every process of"
+        " the server, such as 0.0001 (default: Python's own, 0.005)",
+    )
+    add(
+        "--message-timeout",
+        type=seconds(0.001),
+        metavar="S",
+        help="part with a client that takes longer over one message, however steadily it sends"
+        " (default: never)",
+    )
+    add(
         "--grace",
         type=seconds(0.0),
         default=default.grace,
@@ -227,6 +241,8 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         ),
         max_clients=options.max_clients,
         idle_timeout=options.idle_timeout,
+        message_timeout=options.message_timeout,
+        switch_interval=options.switch_interval,
         grace=options.grace,
         workers=options.workers,
         verbose=options.verbose,

@@ -5,6 +5,7 @@ not in it, so that a message costs two system calls and nothing else: the kernel
 time, and a thread that is blocked in `recv` learns of the stop by the end of its stream.
 """
 
+import math
 import select
 import socket
 import struct
@@ -20,7 +21,7 @@ from concurrency_models.systems import shut_rd_discards, unconfirmed_size
 from concurrency_models.talk import Talk
 
 
-def exchange(client: socket.socket, talk: Talk) -> None:
+def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
     """Answer every message until the talk is over or the client hangs up."""
     if greeting := talk.open():
         client.sendall(greeting)
@@ -41,7 +42,8 @@ def talk(server: Server, client: socket.socket) -> None:
         server.clients[client] = partial(interrupt, leaving)
         limit_silence(client, server.settings.idle_timeout)
         if not server.stopping:
-            exchange(client, leaving.talk)
+            limited = server.settings.message_timeout is not None
+            exchange(InTime(leaving) if limited else client, leaving.talk)
             leaving.ending = "hung up"
         if server.stopping:
             finish(leaving)
@@ -49,10 +51,31 @@ def talk(server: Server, client: socket.socket) -> None:
             linger(leaving)
 
 
-def is_silent(client: socket.socket, seconds: float) -> bool:
+class InTime:
+    """A client whose messages have to be whole in time: `recv_into` waits no longer for the rest.
+
+    It costs a system call for each part of a message after the first.
+    """
+
+    def __init__(self, leaving: Leaving) -> None:
+        self._leaving = leaving
+        self.sendall = leaving.client.sendall
+        self.fileno = leaving.client.fileno
+
+    def recv_into(self, room: memoryview) -> int:
+        """Receive; raises TimeoutError when the time for a message that has begun is over."""
+        left = self._leaving.seconds_for_message(time.monotonic())
+        if left < math.inf:
+            idle_timeout = self._leaving.server.settings.idle_timeout
+            if is_silent(self, max(0.0, min(left, idle_timeout or left))):
+                raise TimeoutError
+        return self._leaving.client.recv_into(room)
+
+
+def is_silent(client: socket.socket | InTime, seconds: float) -> bool:
     """Whether a client sends nothing for so long, nor hangs up; returns as soon as it does.
 
-    A system call, so it is for those whose messages are large.
+    A system call, so it is for those whose messages are large, or have to be whole in time.
     """
     signs = select.poll()
     signs.register(client, select.POLLIN)

@@ -3,6 +3,9 @@
 Silence: with `--idle-timeout`, a client between whom and us nothing has moved for so long is left.
 Slow is not silent: a byte that was sent, or that the client's kernel has confirmed, is a move.
 
+Dribbling: with `--message-timeout`, a client that takes longer over one message is left, though it
+sends all the time. What waits in the kernel for us to read it is no fault of the client's.
+
 Last words: when the talk is over, or the server stops and the client has been answered all that had
 arrived, we half-close: our side of the connection ends, with everything we said before it.
 
@@ -15,6 +18,7 @@ the idle timeout; at the server's deadline everything is over. Nobody who was to
 for longer than it takes to confirm all we said: it may keep its end open for as long as it likes.
 """
 
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -56,6 +60,8 @@ class Leaving:
     _half_closed_until = 0.0
     _seen: tuple[int, int] | None = None
     _moved_at = 0.0
+    _message: tuple[int, float] | None = None
+    """The message that has begun: how many were answered before, and since when it is known."""
     _quiet_at = -1
 
     def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
@@ -140,7 +146,28 @@ class Leaving:
             return True
         if self.half_closed:
             return now >= self._half_closed_until or self.is_drained()
-        return not self.server.stopping and self._is_idle(now)
+        if self.server.stopping:
+            return False
+        return self._is_idle(now) or (
+            self.seconds_for_message(now) <= 0 and not is_readable(self.client)
+        )
+
+    def seconds_for_message(self, now: float) -> float:
+        """Return how long a message that has begun may still take; infinite where there is none.
+
+        To be asked whenever a part of one has come, or several times a second: it notes when a
+        message is first seen.
+        """
+        timeout = self.server.settings.message_timeout
+        if timeout is None or self.waits_for_us:
+            return math.inf
+        if not self.talk.mid_message:
+            self._message = None
+            return math.inf
+        number = self.talk.answered_in_batches
+        if self._message is None or self._message[0] != number:
+            self._message = number, now
+        return self._message[1] + timeout - now
 
     def _is_idle(self, now: float) -> bool:
         timeout = self.server.settings.idle_timeout
@@ -185,6 +212,9 @@ class Looks:
     def __init__(self, server: Server) -> None:
         self._server = server
         self.scratch = Scratch(len(server.settings.terms.reply_prefix))
+        settings = server.settings
+        self.minds_time = (settings.idle_timeout, settings.message_timeout) != (None, None)
+        """Whether anybody's time can run out before goodbye was said."""
         self.active: set[Leaving] = set()
         self.lingering: set[Leaving] = set()
         """Those of them that have half-closed."""
@@ -200,8 +230,8 @@ class Looks:
             self.lingering
             or self.scratch.owners
             or server.stopping
-            or server.shortage.until
-            or server.settings.idle_timeout is not None
+            or (server.shortage.until and server.shortage)
+            or self.minds_time
         )
 
     def pause_seconds(self) -> float:
@@ -216,7 +246,7 @@ class Looks:
         now = time.monotonic()
         stopping = self._server.stopping
         self._paired = stopping and not self._paired
-        every = stopping or self._server.settings.idle_timeout is not None
+        every = stopping or self.minds_time
         for leaving in list(self.active if every else self.lingering):
             if leaving.is_over(now) or (stopping and leaving.is_quiet()):
                 leaving.break_off()

@@ -88,7 +88,8 @@ def peer_name(client: socket.socket) -> str:
 def say(text: str) -> None:
     """Print a line; where nobody reads on, as after `| head`, that is no reason to stop serving."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")  # print() writes the end by itself: others would come between
+        sys.stdout.flush()
     except BrokenPipeError:
         with suppress(OSError):  # what was not written would be tried again, and fail, at the end
             nowhere = os.open(os.devnull, os.O_WRONLY)

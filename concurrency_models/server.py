@@ -60,6 +60,9 @@ class Server:
 
     def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
         self.settings = settings
+        if settings.switch_interval is not None:
+            # Whatever serves, be it a worker or another interpreter, makes a server of its own.
+            sys.setswitchinterval(settings.switch_interval)
         self._listener = listener
         self._twins: list[socket.socket] = []
         self.self_pipe = SelfPipe()
@@ -87,6 +90,7 @@ class Server:
         """What to do, besides, when the program is to end at once: ends the children."""
         self._when_ready: list[Callable[[], None]] = []
         self._last_warning = -math.inf
+        self._warning = threading.Lock()  # several threads may be short of something
 
     def __reduce__(self) -> tuple[object, ...]:
         # A process that does not inherit our memory needs the settings and nothing else.
@@ -166,7 +170,7 @@ class Server:
 
     def _count_out(self, client: socket.socket | Datagram) -> None:
         self.clients.pop(client, None)
-        if self.settings.max_clients or self.shortage.until:
+        if self.settings.max_clients or (self.shortage.until and self.shortage):
             self.self_pipe.wake()
 
     # Stopping
@@ -204,7 +208,10 @@ class Server:
 
     def warn(self, text: str) -> None:
         """Print a line for whoever runs the server, on standard error, once a second at most."""
-        now = time.monotonic()
-        if now - self._last_warning >= 1:
+        with self._warning:
+            now = time.monotonic()
+            if now - self._last_warning < 1:
+                return
             self._last_warning = now
-            print(f"concurrency_models: {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"concurrency_models: {text}\n")  # at once: threads print between writes
+        sys.stderr.flush()

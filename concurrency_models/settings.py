@@ -26,6 +26,8 @@ class Settings:
     backlog: connections that the kernel completes and queues before anyone accepts them.
     nodelay: send at once what could wait for more to go with it (TCP_NODELAY).
     idle_timeout: how long a client may stay silent, or leave its answers unread.
+    message_timeout: how long it may take over one message, from its first bytes to its last.
+    switch_interval: how long a thread may keep the GIL from another, None for Python's own 5 ms.
     grace: how long stopping may take. workers: the size of a pool, None for the model's own.
     verbose: print a line for each connection and message. trace: the file to write a trace to, ""
     for none.
@@ -41,6 +43,8 @@ class Settings:
     terms: Terms = field(default_factory=Terms)
     max_clients: int | None = None
     idle_timeout: float | None = None
+    message_timeout: float | None = None
+    switch_interval: float | None = None
     grace: float = 5.0
     workers: int | None = None
     verbose: bool = False

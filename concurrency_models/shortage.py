@@ -42,8 +42,8 @@ class Shortage:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self.until = 0.0
-        """When new clients may come in again, on the monotonic clock; 0.0 while nothing is short.
-        Asked before every client, so it costs no call."""
+        """Until when new clients wait, on the monotonic clock; 0.0 where nothing was ever short,
+        which is asked before every client and costs no call."""
 
     def __bool__(self) -> bool:
         return self.seconds_left() > 0
@@ -52,11 +52,7 @@ class Shortage:
         """Return how long from now new clients should be left waiting; 0.0 when they need not."""
         if not self.until:
             return 0.0
-        left = self.until - time.monotonic()
-        if left <= 0:
-            self.until = 0.0
-            return 0.0
-        return left
+        return max(0.0, self.until - time.monotonic())
 
     def pause(self) -> None:
         """Leave new clients waiting for `PAUSE_SECONDS`."""

@@ -2,12 +2,13 @@
 
 A `Talk` frames, bounds and answers the messages of one client. It never does I/O, so that blocking
 loops and event loops drive the very same object, and a test needs nothing but bytes. A message is
-answered where it was received: the reply's front is written before it, and it is never copied.
+answered where it was received: the reply's front is written before it, and it is never copied; of
+several that came at once, once.
 """
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -221,13 +222,26 @@ class Talk:
     def _answer_in_place(self, start: int, end: int) -> memoryview:
         """Write before a whole message what makes it an answer; the message stays where it is."""
         if end - start != self._front_size:
-            self._front_size = end - start
-            size = end - start - self._before - len(self._framing.trailer) + self._headroom
-            self._front = self._framing.header(size) + self._terms.reply_prefix
+            self._make_front(end - start)
         view = self.inbox.view
         begin = start - self._headroom
         view[begin : start + self._before] = self._front
         return view[begin:end]
+
+    def _make_front(self, size: int) -> None:
+        """Make what goes before the answer to a frame of `size` bytes, in place of its header."""
+        self._front_size = size
+        growth = self._headroom - self._before - len(self._framing.trailer)
+        self._front = self._framing.header(size + growth) + self._terms.reply_prefix
+
+    def _pieces(self, frames: list[tuple[int, int]]) -> Iterator[bytes | memoryview]:
+        """Yield the answers to several whole messages, as pieces that lie where they are."""
+        view = self.inbox.view
+        for start, end in frames:
+            if end - start != self._front_size:
+                self._make_front(end - start)
+            yield self._front
+            yield view[start + self._before : end]
 
     def _answers(self, start: int, looked: int, end: int) -> bytes | memoryview:
         """Answer all whole messages; refuse one that is too long, and look at nothing behind it."""
@@ -254,6 +268,8 @@ class Talk:
         reply: bytes | memoryview
         if len(frames) == 1 and self._plain and not last_word:
             reply = self._answer_in_place(*frames[0])
+        elif self._plain:
+            reply = b"".join([*self._pieces(frames), last_word])
         else:
             reply = b"".join([*(self._answer_apart(*one) for one in frames), last_word])
         inbox.hold(end if self.over else start, end)

@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -108,6 +109,7 @@ class WorkerServer(Server):
         self._ledger = ledger
         self._to_parent = wake_parent
         self._tell_of_releases = tell_of_releases
+        self._counting = threading.Lock()  # a pool of threads releases clients
 
     def _report_ready(self) -> None:
         self._ledger.ready[self._number] = True
@@ -137,7 +139,8 @@ class WorkerServer(Server):
 
     def release(self, client: socket.socket) -> None:
         super().release(client)
-        self._ledger.released[self._number] += 1
+        with self._counting:
+            self._ledger.released[self._number] += 1
         self.give_place_back()
         if self._tell_of_releases:
             self._wake_parent()

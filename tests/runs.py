@@ -53,6 +53,7 @@ def group_tally(
         bytes_received=answered * 78,
         expected_bytes_received=answered * 78,
         payload_bytes_in_window=answered * 138,
+        sent_agreed=clients,
         answered_per_client=[per_client] * served + [0] * (clients - served),
         timeline=[answered // 20] * 20,
     )

@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +20,19 @@ from typing import IO, Final
 import psutil
 
 from concurrency_models.backends import MODELS, Model
+from loadgen.servers import interpreters
 
 WAIT_SECONDS: Final = 20.0
 """How long a test waits for what should come at once; only a test that fails waits so long."""
 
 ROOT: Final = Path(__file__).parent.parent
+
+PYTHON: Final = (
+    interpreters.ask(os.environ["SERVER_PYTHON"])
+    if "SERVER_PYTHON" in os.environ
+    else interpreters.own()
+)
+"""The interpreter that servers run under: ours, or the one that this variable names."""
 
 Address = tuple[str, int] | str
 
@@ -50,8 +57,8 @@ class Subject:
         return ("--model", self.model.name, *self.options)
 
 
-SUBJECTS: Final = [Subject(model) for model in MODELS.values() if not model.unavailable()]
-"""Every model that can run here: one is tested the moment it is registered."""
+SUBJECTS: Final = [Subject(model) for name, model in MODELS.items() if not PYTHON.missing[name]]
+"""Every model that can run there: one is tested the moment it is registered."""
 
 CONCURRENT: Final = [subject for subject in SUBJECTS if subject.model.at_once is None]
 """Those of them that serve as many clients at a time as come."""
@@ -185,14 +192,19 @@ class ServerProcess:
 
 @contextmanager
 def serving(
-    *arguments: str, expect: int = 0, warns: bool = False, wrapper: Sequence[str] = ()
+    *arguments: str,
+    expect: int = 0,
+    warns: bool = False,
+    wrapper: Sequence[str] = (),
+    python: str = PYTHON.executable,
 ) -> Iterator[ServerProcess]:
     """Run a server for the length of a block, on a free port, and judge how it ended.
 
     arguments: of the command line. expect: its exit status; it is asked to stop where the block has
     left it running. warns: whether it may print warnings. wrapper: a command to run it under.
+    python: the interpreter.
     """
-    command = [sys.executable, "-m", "concurrency_models.run", "--port", "0", *arguments]
+    command = [python, "-m", "concurrency_models.run", "--port", "0", *arguments]
     process = subprocess.Popen(
         [*wrapper, *command],
         stdin=subprocess.DEVNULL,

@@ -30,7 +30,7 @@ def changed(change: Callable[[GroupTally, Tally], None]) -> Run:
 def test_a_sound_run_passes_every_check() -> None:
     found = audit(replace(run(), connections_by_worker=(6, 4)))
     assert found.valid
-    assert [check.passed for check in found.checks] == [True] * 6
+    assert [check.passed for check in found.checks] == [True] * 7
 
 
 def test_a_starving_run_is_sound_too() -> None:
@@ -56,6 +56,20 @@ def test_bytes_too_few_are_found() -> None:
         group.bytes_received -= 1
 
     assert failed(changed(lose_bytes)) == ["bytes agree"]
+
+
+def test_bytes_sent_that_the_kernel_counts_otherwise_are_found() -> None:
+    def one_more(group: GroupTally, _: Tally) -> None:
+        group.sent_disagreed += 1
+
+    name = "bytes sent agree with the kernel's count"
+    assert failed(changed(one_more)) == [name]
+
+    def none_counted(group: GroupTally, _: Tally) -> None:
+        group.sent_agreed = 0
+
+    assert name in unchecked(changed(none_counted))
+    assert failed(changed(none_counted)) == []
 
 
 @pytest.mark.parametrize("spread", [(6, 3), (6, 5)])

@@ -33,6 +33,13 @@ def test_servers_talk_with_the_c_client_at_any_size(name: str, size: int) -> Non
             assert sides.c_run(running, 0.05, clients=3, size=size).messages > 0
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the benchmarks' limit is written in C")
+def test_the_ceiling_is_measured_with_either_client() -> None:
+    with sides.null_server().running() as running:
+        for client in sides.engine_client_of(10_000, 3), sides.c_client_of(10_000, 3):
+            assert client(running, 0.5) > 0
+
+
 def test_without_a_compiler_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from loadgen.engine.share import Share
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record import kernel
 from tests.servers import WAIT_SECONDS
 
 
@@ -85,6 +87,23 @@ def test_a_client_connects_talks_and_ends(listener: socket.socket) -> None:
         reply_to(client, peer)
     assert loop.asked[3:] == ["unregister", "ended"]
     assert (client.state, client.answered, client.group.tally.served) == (ENDED, 2, 1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux counts them")
+@pytest.mark.parametrize(("off", "agreed"), [(0, 1), (1, 0), (-1, 0)])
+def test_what_it_sent_is_held_against_the_kernels_count(
+    off: int, agreed: int, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = kernel.bytes_sent
+    monkeypatch.setattr("loadgen.engine.client.bytes_sent", lambda sock: (counted(sock) or 0) + off)
+    client, _ = client_of(Group(1), listener.getsockname(), messages=2)
+    client.connect()
+    with listener.accept()[0] as peer:
+        peer.settimeout(WAIT_SECONDS)
+        reply_to(client, peer)
+        reply_to(client, peer)
+    tally = client.group.tally
+    assert (tally.sent_agreed, tally.sent_disagreed) == (agreed, 1 - agreed)
 
 
 def test_without_a_limit_it_is_left_to_the_hot_loop(listener: socket.socket) -> None:

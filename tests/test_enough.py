@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.command.enough import DEFAULT_MAX_SECONDS, DEFAULT_TRIALS, Enough, unsure
+from loadgen.command.enough import (
+    DEFAULT_MAX_SECONDS,
+    DEFAULT_TRIALS,
+    Enough,
+    half_intervals,
+    unsure,
+)
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
@@ -58,6 +64,24 @@ def test_each_load_is_judged_by_what_it_is_ranked_by() -> None:
     by_messages = [run(life, turn(1, life, 500)) for life in numbers]
     assert unsure([*by_connections, *by_response], 0.05) == []
     assert unsure(by_messages, 0.05) == ["thread"]
+
+
+def test_half_of_each_interval_is_known_on_the_way_and_shrinks() -> None:
+    first = {"a": lives(1000), "b": lives(1100, model="b")}
+    assert half_intervals(first) == {}
+    second = {"a": lives(1000, 1100), "b": lives(1100, 1050, model="b")}
+    later = {"a": lives(1000, 1100, 1050, 1060), "b": lives(1100, 1050, 1080, 1080, model="b")}
+    wide, narrow = half_intervals(second), half_intervals(later)
+    for name in ("a", "b"):
+        assert (narrow[name].spread or 1.0) < (wide[name].spread or 0.0)
+
+
+def test_of_several_loads_the_widest_interval_is_told() -> None:
+    other = replace(PLAN, groups=(Group(20),))
+    steady = [run(life, turn(1, 1000 + life), turn(2, 1000), plan=other) for life in (1, 2, 3)]
+    uneven = lives(1000, 1300, 900)
+    [both] = half_intervals({"a": [*steady, *uneven]}).values()
+    assert both == half_intervals({"a": uneven})["a"]
 
 
 def test_a_server_of_which_nothing_was_measured_holds_nobody_up() -> None:

@@ -24,13 +24,21 @@ from loadgen.command.status import INTERRUPTED
 from loadgen.experiments import judge, predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.clients import BackToBack, Holders, NeverReads
-from loadgen.experiments.conduct import conduct, unavailable
-from loadgen.experiments.experiment import FULL, QUICK, Case, Experiment, Hypothesis, Ranking
+from loadgen.experiments.conduct import conduct, side_by_side, unavailable
+from loadgen.experiments.experiment import (
+    FULL,
+    QUICK,
+    Case,
+    Experiment,
+    Hypothesis,
+    Ranking,
+    Scale,
+)
 from loadgen.experiments.quantity import Ends, Figure, Look, Quantity, shown, unit_of
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
 from loadgen.fleet.task import Driver
-from loadgen.judge.registry import MESSAGES, figure_of
+from loadgen.judge.registry import CPU_CORES, MESSAGES, figure_of
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
@@ -38,6 +46,8 @@ from loadgen.plan.plan import Plan
 from loadgen.record.files import read_result
 from loadgen.record.result import Claim, Run
 from loadgen.record.tally import Tally
+from loadgen.servers import interpreters
+from loadgen.servers.interpreters import InterpreterError
 from tests.known_servers import serving, talk
 from tests.servers import ROOT
 
@@ -172,7 +182,29 @@ def test_a_claim_must_hold_all_over_the_interval(
     look = look_at({(case, MESSAGES): math.sqrt(low * high) for case, (low, high) in ends.items()})
     claim = judge.check(TWICE, look, {}, 2, lambda case, _: ends[case])
     assert claim.as_expected is expected
-    assert ("too close to tell, it may be" in claim.numbers) == (expected is None)
+    assert ("too close to tell" in claim.numbers) == (expected is None)
+    assert "95 % interval" in claim.numbers
+    assert claim.interval is not None
+    words = {True: "as expected", False: "surprise", None: "not clear"}
+    assert claim.verdict == words[expected]
+
+
+def test_a_ratio_of_cases_that_took_turns_has_the_interval_of_their_pairs() -> None:
+    look, wide = look_at(RATES), {"a": (500.0, 1600.0), "b": (150.0, 600.0)}
+
+    def pairs(case: str, other: str, path: str) -> Ends | None:
+        assert (case, other, path) == ("a", "b", MESSAGES)
+        return 2.9, 3.1
+
+    def reach(case: str, _path: str) -> Ends:
+        return wide[case]
+
+    assert judge.check(TWICE, look, {}, 2, reach).as_expected is None
+    paired = judge.check(TWICE, look, {}, 2, reach, pairs)
+    assert (paired.as_expected, paired.interval) == (True, (2.9, 3.1))
+    unlike = Figure("a", MESSAGES) / Figure("b", "served")
+    values = look_at({**RATES, ("b", "served"): 300.0})
+    assert unlike.ends(values, reach, pairs) == unlike.ends(values, reach)
 
 
 def test_intervals_add_up_as_squares_do() -> None:
@@ -413,6 +445,50 @@ def test_a_missing_model_is_named_and_the_rest_is_measured() -> None:
     assert "no-such-model" in show.closing(findings, [], list(findings.result.notes))
 
 
+BRIEF = Scale(seconds=1.0, warmup_seconds=0.05, trials=2)
+
+
+def test_servers_under_one_load_take_turns_and_are_compared_within_them() -> None:
+    plan = Plan((Group(2, work="sleep:5"),))
+    one = Case("thread", "thread", plan, ("--work",))
+    other = Case("selectors", "selectors", plan, ("--work",))
+    twice = Figure("thread", MESSAGES) / Figure("selectors", MESSAGES)
+    claim = Hypothesis("threads wait side by side", twice, at_least=1.3)
+    experiment = replace(tiny(one, other), hypotheses=(claim,))
+    findings = conduct(experiment, BRIEF, 1, Watcher(), threading.Event())
+    assert findings is not None
+    assert len(findings.result.runs) == 4
+    for run in findings.result.runs:
+        assert run.tally is not None
+        assert len(run.tally.turns) == 2
+    [found] = findings.outcome.claims
+    assert found.interval is not None
+    low, high = found.interval
+    one_rate, other_rate = (
+        findings.look(case, MESSAGES) or 0.0 for case in ("thread", "selectors")
+    )
+    assert 0 < low <= 1.001 * one_rate / other_rate <= 1.002 * high
+    assert "95 % interval" in " ".join(show.closing(findings, [], []).split())
+
+
+def test_what_keeps_whole_trials_is_in_one_place() -> None:
+    plan = replace(SHORT, duration_seconds=2.0, messages_per_client=None)
+    thread, selectors = Case("a", "thread", plan), Case("b", "selectors", plan)
+    assert side_by_side([thread, selectors], FULL) == [[thread, selectors]]
+    apart = [[thread], [selectors]]
+    assert side_by_side([thread, selectors], QUICK) == apart
+    for other in (
+        replace(selectors, fixed=True),
+        replace(selectors, open_files=100),
+        replace(selectors, driver=Holders(1)),
+    ):
+        assert side_by_side([thread, other], FULL) == [[thread], [other]]
+    counted = [replace(case, plan=SHORT) for case in (thread, selectors)]
+    assert side_by_side(counted, FULL) == [[case] for case in counted]
+    elsewhere = replace(selectors, plan=replace(plan, framing="raw"))
+    assert side_by_side([thread, elsewhere], FULL) == [[thread], [elsewhere]]
+
+
 def test_a_limit_of_descriptors_reaches_the_server() -> None:
     plan = Plan(
         (Group(40, messages_per_connection=2),), duration_seconds=None, messages_per_client=4
@@ -442,6 +518,39 @@ def test_what_an_experiment_needs_is_known_before_it_runs() -> None:
     assert unavailable(Case("x", "selectors", SHORT), QUICK) is None
     assert unavailable(Case("x", "stalling-loop", SHORT), QUICK) is None
     assert "no model" in str(unavailable(Case("x", "nobody", SHORT), QUICK))
+
+
+def test_a_case_without_the_gil_runs_under_such_a_python_or_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case("off", "selectors", SHORT, gil="off")
+    pair = {"on": interpreters.own(), "off": replace(interpreters.own(), version="3.99.0t")}
+    monkeypatch.setattr(interpreters, "with_and_without_gil", lambda: pair)
+    findings = conduct(tiny(case), QUICK, 1, Watcher(), threading.Event())
+    assert findings is not None
+    assert [run.python for run in findings.result.runs] == ["3.99.0t"]
+
+    def none_found() -> None:
+        raise InterpreterError("it takes a Python without the GIL")
+
+    monkeypatch.setattr(interpreters, "with_and_without_gil", none_found)
+    assert unavailable(case, QUICK) == "it takes a Python without the GIL"
+    assert unavailable(replace(case, gil=None), QUICK) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to cores")
+def test_a_case_may_keep_its_server_on_one_core() -> None:
+    """More worker threads than cores, all of which compute: one core is all they get."""
+    plan = Plan((Group(3, work="sha256:512"),), duration_seconds=0.5, warmup_seconds=0.0)
+    findings = conduct(
+        tiny(Case("one", "thread", plan, ("--work",), fixed=True, cores=1)),
+        QUICK,
+        1,
+        Watcher(),
+        threading.Event(),
+    )
+    assert findings is not None
+    assert (findings.look("one", CPU_CORES) or 9) < 1.1
 
 
 # The command

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loadgen.command import present
-from loadgen.command.main import main
+from loadgen.command.main import COMMANDS, main
 from loadgen.command.status import INTERRUPTED
 from loadgen.judge.analysis import analyse
 
@@ -51,6 +51,15 @@ def test_whichever_phase_is_interrupted_the_result_is_saved_and_shown(
     assert "Throughput" in out
     assert "Ctrl-C once more gives that up" in err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("command", ["report", "diff"])
+def test_a_command_that_measures_nothing_says_so_as_well(
+    command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(COMMANDS, command, interrupted(lambda _: 0))
+    assert main([command, "A", "B"]) == INTERRUPTED
+    assert capfd.readouterr().err == "loadgen: stopped before anything was written\n"
 
 
 def test_the_second_one_ends_it_and_says_so(

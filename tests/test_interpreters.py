@@ -1,6 +1,7 @@
 """Interpreters are asked what they are, and one that cannot serve is a line and not the end."""
 
 import os
+import re
 import shutil
 import sys
 import threading
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from concurrency_models.backends import MODELS, Model
+from concurrency_models.talk import frame
 from loadgen.fleet.measure import measure
 from loadgen.fleet.server import ModelServer
 from loadgen.fleet.task import Task
@@ -17,6 +20,8 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.servers import interpreters
 from loadgen.servers.interpreters import Interpreter, InterpreterError
+from tests.clients import answer, crowd
+from tests.servers import serving
 from tests.test_measure import Notes
 
 PLAN = Plan((Group(4),), duration_seconds=None, messages_per_client=5, timeout_seconds=20.0)
@@ -34,6 +39,20 @@ def installed() -> list[Interpreter]:
 INSTALLED = installed()
 # An environment is built from an interpreter and is not another one.
 PROGRAMS = {Path(one.executable).resolve() for one in INSTALLED}
+
+
+# The others of each version and build, the newest of them; our own has the scenarios.
+OTHERS = {
+    (one.version.rpartition(".")[0], one.version.endswith("t")): one
+    for one in sorted(INSTALLED, key=lambda one: [int(n) for n in re.findall(r"\d+", one.version)])
+    if one.version.rpartition(".")[0] != interpreters.own().version.rpartition(".")[0]
+}
+PAIRS = [
+    pytest.param(python, model, id=f"{python.version}-{model.name}")
+    for python in OTHERS.values()
+    for model in MODELS.values()
+    if model.group != "extra" and not python.missing[model.name]
+]
 
 
 def program(folder: Path, text: str) -> str:
@@ -120,6 +139,28 @@ def test_two_of_one_version_are_told_apart(tmp_path: Path) -> None:
     assert found[1].missing["trio"] == "pip install trio"  # that one has nothing installed
 
 
+def test_the_newest_version_that_is_there_with_and_without_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(word: str) -> Interpreter:
+        if word not in there:
+            raise InterpreterError(word)
+        version = word.removeprefix("python")
+        return Interpreter(word, version, "off" if word in without else "on", {})
+
+    find = interpreters.with_and_without_gil.__wrapped__
+    monkeypatch.setattr(interpreters, "ask", ask)
+    there = {"python3.15t", "python3.14", "python3.14t", "python3.13", "python3.13t"}
+    without = {"python3.15t", "python3.13t"}  # 3.14t has it as well: PYTHON_GIL=1
+    found = find()
+    assert (found["on"].version, found["off"].version) == ("3.13", "3.13t")
+    without = {"python3.14t", "python3.13t"}
+    assert find()["off"].version == "3.14t"
+    there = {"python3.13", "python3.14t"}
+    with pytest.raises(InterpreterError, match="a Python without the GIL on the PATH"):
+        find()
+
+
 @pytest.mark.skipif(len(PROGRAMS) < 2, reason="this machine has one Python of 3.11 or later alone")
 @pytest.mark.parametrize("python", INSTALLED, ids=lambda one: one.version)
 @pytest.mark.parametrize("model", ["thread", "process", "asyncio-streams"])
@@ -131,3 +172,27 @@ def test_models_run_under_every_interpreter_there_is(python: Interpreter, model:
     assert audit.audit(run).valid
     assert run.tally is not None
     assert run.tally.groups[0].answered == 20
+
+
+@pytest.mark.parametrize(("python", "model"), PAIRS)
+def test_what_every_model_must_do_it_does_under_other_interpreters(
+    python: Interpreter, model: Model
+) -> None:
+    """The scenarios in short, with one server; SERVER_PYTHON=... runs all of them."""
+    with (
+        serving("--model", model.name, "--grace", "20", python=python.executable) as server,
+        crowd(server.address, min(8, model.at_once or 8)) as clients,
+    ):
+        for client in clients:
+            client.send(*(b"%d" % number for number in range(200)))
+        for client in clients:
+            assert [client.receive() for _ in range(200)] == [answer(b"%d" % n) for n in range(200)]
+        large = bytes(1 << 20)
+        assert clients[0].ask(large) == answer(large)
+        for client in clients:
+            client.socket.sendall(frame("length", b"half")[:6])
+        server.process.terminate()
+        for client in clients:
+            client.socket.sendall(b"lf")
+            client.check_last_words(answer(b"half"))
+        assert server.exit_status() == 0

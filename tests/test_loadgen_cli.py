@@ -142,6 +142,29 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
         assert run["audit"]["valid"]
 
 
+def test_a_server_alone_has_lives_and_turns_and_so_an_interval() -> None:
+    words = ("--model", "selectors", "--clients", "4", "--turn", "0.1", "--warmup", "0.05")
+    outcome = as_json(*words, "--no-ceiling", "--lives", "2")
+    assert outcome.status == 0, outcome.err
+    assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [2, 2]
+    [row] = outcome.data["summary"]
+    assert row["estimates"]["messages_per_second"]["low"] is not None
+    assert "over the lives, each a fresh start)" in " ".join(outcome.err.split())
+    sure = as_json(*words, "--no-ceiling", "--precision", "90%", "--max-seconds", "30")
+    assert "every server is known within 90.0%" in " ".join(sure.err.split())
+    whole = as_json(*words, "--no-ceiling", "--duration", "0.3")
+    [run] = whole.data["runs"]
+    assert run["tally"]["turns"] == []
+
+
+def test_lives_of_a_server_that_runs_already_are_no_fresh_starts() -> None:
+    with serving(talk()) as endpoint:
+        words = ("--clients", "2", "--turn", "0.1", "--lives", "2", "--no-ceiling")
+        outcome = as_json(*address(endpoint), *words)
+    assert len(outcome.data["runs"]) == 2
+    assert "fresh connections and not fresh starts" in " ".join(outcome.err.split())
+
+
 def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
     words = ("--model", "thread", "--model", "selectors", *QUICK)
     sure = as_json(*words, "--precision", "1e9%").data
@@ -287,6 +310,49 @@ def test_requirements_decide_the_status_and_name_what_failed() -> None:
     assert missed.err.splitlines()[-1].startswith(
         "loadgen: thread: latency_seconds.p99 < 1e-09 is not met, latency_seconds.p99 is "
     )
+
+
+RATE = ("--find-rate", "latency_seconds.p99 < 0.5", "--clients", "4", "--duration", "0.2")
+ROUGHLY = ("--trials", "1", "--precision", "60%", "--no-ceiling")
+
+
+def test_the_highest_rate_within_a_bound_is_searched_for_server_by_server(tmp_path: Path) -> None:
+    slow = ("--work", "sleep:5", "--model", "thread", "--model", "thread-pool")
+    outcome = loadgen(*RATE, *ROUGHLY, *slow, "--json", "out.json", "--max-seconds", "40")
+    assert outcome.status == 0, outcome.err
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert data["rate_search"]["bounds"] == ["response_seconds.p99 < 0.5"]
+    assert {one["name"] for one in data["rates"]} == {"thread", "thread-pool"}
+    for one in data["rates"]:
+        # Four clients and 5 ms each: 800 a second is the most there can be.
+        assert 100 < one["rate"] <= 900
+    first = [run for run in data["runs"] if run["trial"] == 1]
+    assert [run["plan"]["groups"][0]["rate_per_second"] for run in first] == [None, None]
+    assert "Highest rate with response p99 < 500 ms" in outcome.out
+    assert "thread, closed loop" in outcome.err
+    [folder] = (tmp_path / "results").iterdir()
+    assert "## Highest rate" in (folder / "tables.md").read_text()
+
+
+def test_a_server_that_serves_one_client_has_no_rate_for_four() -> None:
+    outcome = loadgen(*RATE, *ROUGHLY, "--model", "iterative", "--no-save", "--max-seconds", "20")
+    assert outcome.status == 1
+    assert "not even at the lowest rate" in " ".join(outcome.out.split())
+
+
+def test_a_search_that_is_stopped_keeps_what_was_found(tmp_path: Path) -> None:
+    words = ("--model", "selectors", "--work", "sleep:5", "--json", "out.json", "--max-seconds")
+    with started(*RATE, *ROUGHLY[2:], *words, "600") as process:
+        assert process.stderr is not None
+        while "/s for" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 130, err
+    assert "cut short" in out
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert data["rates"][0]["sure"] is False
+    assert data["rates"][0]["rate"] or data["rates"][0]["failed"]
 
 
 def test_two_results_are_set_side_by_side(tmp_path: Path) -> None:

@@ -60,6 +60,18 @@ def test_a_terminal_gets_a_table_that_is_gone_at_the_end() -> None:
     assert out.getvalue().endswith(("\x1b[2K", "\x1b[?25h"))  # erased, and the cursor shown again
 
 
+def test_how_narrowly_a_server_is_known_stands_beside_its_rate() -> None:
+    out = Terminal()
+    with Progress({"thread": None, "process": None}, quiet=False, stream=out) as progress:
+        one_run(progress, run())
+        assert "+/-" not in out.getvalue()
+        progress.know("thread", "12%")
+        assert "+/-" in out.getvalue()
+        assert "12%" in out.getvalue()
+        progress.know("thread", "4.1%")
+        assert "4.1%" in out.getvalue()
+
+
 def test_it_redraws_no_more_than_four_times_a_second() -> None:
     out = Terminal()
     with Progress({"thread": 1}, quiet=False, stream=out) as progress:

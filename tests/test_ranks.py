@@ -13,7 +13,20 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
-from tests.runs import PLAN, group_tally, in_turns, result, rows, run, starving, tally, trials
+from loadgen.record.tally import GroupTally
+from loadgen.show.result_text import as_text
+from tests.runs import (
+    PLAN,
+    cost,
+    group_tally,
+    in_turns,
+    result,
+    rows,
+    run,
+    starving,
+    tally,
+    trials,
+)
 
 
 def ranks(found: Sequence[Row]) -> dict[str, int | None]:
@@ -266,12 +279,32 @@ def test_only_loads_that_are_alike_are_ranked_against_each_other() -> None:
     [
         (Group(10), "messages_per_second"),
         (Group(10, messages_per_connection=1), "connections_per_second"),
-        (Group(10, silent=True), "connections_per_second"),
+        (Group(10, silent=True), "server.memory_bytes"),
         (Group(10, rate_per_second=5.0), "response_seconds.p99"),
     ],
 )
 def test_what_a_load_is_ranked_by(group: Group, path: str) -> None:
     assert headline(Plan((group,))).path == path
+
+
+def test_silent_connections_are_ranked_by_what_they_cost() -> None:
+    silent = replace(PLAN, groups=(Group(10, silent=True),))
+
+    def held(model: str, trial: int, memory: int) -> Run:
+        counts = GroupTally(
+            "all", clients=10, connected=10, connections=10, held=10, answered_per_client=[0] * 10
+        )
+        server = replace(cost(0.1), memory_bytes=memory * 1024**2 + trial)
+        return replace(run(model, trial, plan=silent), tally=tally(counts), server=server)
+
+    both = [held("process", trial, 90) for trial in (1, 2, 3)]
+    both += [held("selectors", trial, 10) for trial in (1, 2, 3)]
+    analysis = analyse(result(*both))
+    assert [(row.name, row.rank) for row in analysis.rows] == [("selectors", 1), ("process", 2)]
+    text = as_text(analysis)
+    assert "Holding" in text
+    assert "least memory" in text
+    assert text.count("times") == 2, "said once of each"
 
 
 def open_loop(model: str, response_ms: Sequence[float]) -> list[Run]:

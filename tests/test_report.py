@@ -92,7 +92,7 @@ def test_an_experiment_comes_first_with_its_claims(html: str) -> None:
     text = re.sub(r"\s+", " ", Page(html).text)
     told = outcome()
     assert html.index('<section id="experiment">') < html.index('<section id="verdict">')
-    for word in ("✓ as expected", "! surprise", "? not checked", told.question, told.reading):
+    for word in ("✓ as expected", "! surprise", "? not measured", told.question, told.reading):
         assert word in text
 
 

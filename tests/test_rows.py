@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 
 from loadgen.judge.intervals import estimate
+from loadgen.judge.registry import CPU_PER_MESSAGE
 from loadgen.judge.rows import load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.monitor import TurnCost
+from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, in_turns, result, rows, run, tally, trials
 
@@ -159,6 +162,57 @@ def test_servers_that_took_turns_are_compared_within_their_rounds() -> None:
     cost = one.ratio("server.cpu_seconds_per_message", other)
     assert cost is not None
     assert cost.high == pytest.approx(1 / 1.5, rel=0.01)
+
+
+def timed(model: str, times: float, missing: int = 0) -> list[Run]:
+    """Lives whose latencies and CPU are so many times those of the machine, which drifts.
+
+    Of the last life, that many rounds have no message.
+    """
+    machine = [[1.0, 1.5], [3.0, 3.6], [2.0, 1.9]]
+    found = []
+    for one, rounds in zip(in_turns(model, [[1000, 1000]] * 3), machine, strict=True):
+        assert one.tally is not None
+        spent = []
+        for turn, slow in zip(one.tally.turns, rounds, strict=True):
+            turn.service.record(round(times * slow * 1e6), 100)
+            one.tally.groups[0].service.record(round(times * slow * 1e6), 1000)
+            spent.append(TurnCost(turn.round, 1.0, 0.1 * times * slow, 0.0, None))
+        total = sum(cost.cpu_seconds or 0.0 for cost in spent)
+        server = replace(one.server, cpu_seconds=total, measured_seconds=2.0, turns=tuple(spent))
+        found.append(replace(one, server=server))
+    last = found[-1].tally
+    assert last is not None
+    for turn in last.turns[:missing]:
+        turn.service.clear()
+    return found
+
+
+@pytest.mark.parametrize("path", ["latency_seconds.p50", CPU_PER_MESSAGE])
+def test_latencies_and_cpu_are_compared_within_rounds_as_well(path: str) -> None:
+    found = {row.name: row for row in rows(result(*timed("slow", 1.4), *timed("quick", 1.0)))}
+    ratio = found["slow"].ratio(path, found["quick"])
+    assert ratio is not None
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low == pytest.approx(1.4, rel=0.02)
+    assert ratio.high == pytest.approx(1.4, rel=0.02)
+    across = found["slow"].ratio_across(path, found["quick"])
+    assert across is not None
+    assert across.low is not None
+    assert across.low < 1
+
+
+def test_a_round_without_a_message_pairs_nothing() -> None:
+    runs = [*timed("slow", 1.4, missing=1), *timed("quick", 1.0)]
+    found = {row.name: row for row in rows(result(*runs))}
+    ratio = found["slow"].ratio("latency_seconds.p99", found["quick"])
+    assert ratio is not None
+    assert ratio.trials == 3
+    # The longest of all is a matter of the whole life.
+    longest = found["slow"].ratio("latency_seconds.max", found["quick"])
+    assert longest is not None
+    assert longest.trials == 3
 
 
 def test_of_one_life_the_turns_give_the_interval() -> None:

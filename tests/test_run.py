@@ -77,6 +77,7 @@ def test_help_names_the_defaults() -> None:
         (("--max-clients", "0"), "argument --max-clients: '0' is not a whole number from 1"),
         (("--idle-timeout", "0"), "'0' is not a number of seconds from 0.001 to 86400"),
         (("--idle-timeout", "nan"), "'nan' is not a number of seconds"),
+        (("--switch-interval", "0"), "'0' is not a number of seconds from 1e-06 to 86400"),
         (("--grace", "-1"), "'-1' is not a number of seconds"),
         (("--grace", "inf"), "'inf' is not a number of seconds"),
         (("--framing", "lines"), "invalid choice: 'lines'"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from loadgen.fleet.server import ModelServer
 from loadgen.judge.rows import Row
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
@@ -41,6 +42,34 @@ def test_only_those_beyond_what_a_model_serves_at_a_time_may_starve(
 ) -> None:
     found = row(served(model, clients, served_clients))
     assert found.trials[0].starved_unduly == unduly
+
+
+def test_a_pool_of_another_size_serves_so_many() -> None:
+    ten = replace(served("thread-pool", 20, 10), at_once=10)
+    assert row(ten).trials[0].starved_unduly == 0
+    assert row(replace(ten, at_once=12)).trials[0].starved_unduly == 2
+    assert row(replace(ten, at_once=None)).trials[0].starved_unduly == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "at_once"),
+    [
+        ("thread-pool", (), 16),
+        ("thread-pool", ("--workers", "4"), 4),
+        ("thread-pool", ("--workers=32", "--backlog", "5"), 32),
+        ("prefork", ("--workers", "3"), 3),
+        ("process-threads", ("--workers", "2"), 32),
+        ("accept-threads", ("--workers", "4", "--max-clients", "2"), 2),
+        ("iterative", ("--workers", "4"), 1),
+        ("thread", ("--workers", "4"), None),
+        ("thread", ("--max-clients", "7"), 7),
+        ("thread-pool", ("--workers", "many"), 16),
+    ],
+)
+def test_how_many_a_server_serves_follows_from_its_options(
+    name: str, options: tuple[str, ...], at_once: int | None
+) -> None:
+    assert ModelServer(name, options).at_once == at_once
 
 
 def test_a_silent_client_takes_its_place_as_well() -> None:

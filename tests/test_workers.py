@@ -47,6 +47,27 @@ def test_a_worker_that_dies_is_replaced(subject: Subject) -> None:
         assert sum(map(int, by_worker)) == 4
 
 
+def test_a_pool_of_executors_that_broke_is_replaced() -> None:
+    """The library gives up the pool; whoever comes next is served all the same, and each once."""
+    arguments = ("--model", "executor-processes", "--workers", "2")
+    with serving(*arguments, warns=True) as server, crowd(server.address, 2) as clients:
+        victims = workers_of(server)
+        assert len(victims) == 2
+        for client in clients:
+            assert client.ask(b"here I am") == answer(b"here I am")
+        victims[0].kill()
+        for client in clients:
+            assert client.read_to_end() == b""
+        with crowd(server.address, 2) as others:
+            for client in others:
+                assert client.ask(b"here I am") == answer(b"here I am")
+        check_served(server.address)
+        server.err.wait_for("a worker process was ended, and its pool with it; a new pool starts")
+        eventually(lambda: len(workers_of(server)) == 2, "a worker is left, or missing")
+        assert server.stop() == 0
+        server.out.wait_for("served 5 clients")
+
+
 def test_a_shared_port_is_not_shared_with_another_server() -> None:
     with serving("--model", "reuseport") as server:
         port = str(server.address[1])

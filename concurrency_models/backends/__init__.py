@@ -26,11 +26,12 @@ class Model:
     name: as `--model` takes it. summary: how it serves, in a few words. group: `core` (the course),
     `stdlib` (the rest that needs nothing installed) or `extra`. requires: packages to install.
     transports, families: which it serves; UDP means something only to some. at_once: how many
-    clients it serves at a time, as it is by default; None for as many as come. share_port: whether
-    it has several listeners at its port. python: the oldest version that it runs under. lacking:
-    what a system, as `sys.platform` names it, does not give that the model needs. file: its file's
-    name, where the model's own name would hide a module of that name from whatever runs in this
-    folder.
+    clients it serves at a time, as it is by default; None for as many as come. pool: how many
+    workers serve those, unless `--workers` says otherwise; None where that changes nothing.
+    share_port: whether it has several listeners at its port. python: the oldest version that it
+    runs under. lacking: what a system, as `sys.platform` names it, does not give that the model
+    needs. file: its file's name, where the model's own name would hide a module of that name from
+    whatever runs in this folder.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Model:
     transports: tuple[str, ...] = ("tcp",)
     families: tuple[str, ...] = tuple(FAMILIES)
     at_once: int | None = None
+    pool: int | None = None
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
     lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -49,6 +51,13 @@ class Model:
     def module(self) -> str:
         """The name of the module that serves this way, within this package."""
         return self.file or self.name.replace("-", "_")
+
+    def serves(self, workers: int | None = None, max_clients: int | None = None) -> int | None:
+        """How many clients it serves at a time with those settings; None for as many as come."""
+        most = self.at_once
+        if most is not None and self.pool is not None and workers is not None:
+            most = most * workers // self.pool
+        return min((one for one in (most, max_clients) if one is not None), default=None)
 
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
@@ -105,10 +114,27 @@ MODELS: Final[dict[str, Model]] = {
             "prefork",
             "a pool of processes that accept on one listener",
             at_once=POOL_PROCESSES,
+            pool=POOL_PROCESSES,
         ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
-        Model("thread-pool", "a pool of threads, the others wait", at_once=POOL_THREADS),
-        Model("accept-threads", "a pool of threads that each accept", at_once=POOL_THREADS),
+        Model(
+            "thread-pool",
+            "a pool of threads, the others wait",
+            at_once=POOL_THREADS,
+            pool=POOL_THREADS,
+        ),
+        Model(
+            "executor-threads",
+            "a pool of threads (concurrent.futures.ThreadPoolExecutor)",
+            at_once=POOL_THREADS,
+            pool=POOL_THREADS,
+        ),
+        Model(
+            "accept-threads",
+            "a pool of threads that each accept",
+            at_once=POOL_THREADS,
+            pool=POOL_THREADS,
+        ),
         Model(
             "socketserver",
             "a thread per client (socketserver.ThreadingTCPServer)",
@@ -128,6 +154,13 @@ MODELS: Final[dict[str, Model]] = {
             "process-threads",
             "a pool of processes, each with a pool of threads (gunicorn's gthread)",
             at_once=POOL_PROCESSES * POOL_THREADS,
+            pool=POOL_PROCESSES,
+        ),
+        Model(
+            "executor-processes",
+            "a pool of processes (concurrent.futures.ProcessPoolExecutor)",
+            at_once=POOL_PROCESSES,
+            pool=POOL_PROCESSES,
         ),
         Model(
             "reuseport",
@@ -146,6 +179,7 @@ MODELS: Final[dict[str, Model]] = {
             "an event loop per core in one process (concurrent.interpreters)",
             python=(3, 14),
         ),
+        Model("asyncio-server", "a coroutine per client (asyncio.start_server)"),
         Model("asyncio-streams", "a coroutine per client (asyncio's streams)"),
         Model(
             "asyncio-protocol",

@@ -1,4 +1,9 @@
-"""A coroutine per client: reads like a blocking talk, and lets the others run at each await."""
+"""A coroutine per client: reads like a blocking talk, and lets the others run at each await.
+
+Streams can't receive into memory that one keeps: what `recv` returns is copied into the reader's
+buffer, out of it again by `read`, and then into the talk's. All of that is asked for anew each time
+and given back, so the pieces are kept small enough for the C library to have them at hand.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,17 +34,27 @@ async def talk(leaving: Leaving) -> None:
     """Hold one whole conversation and release the client."""
     with leaving:
         reader, writer = await asyncio.open_connection(sock=leaving.client, limit=RECEIVE_SIZE)
-        writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
-        try:
+        # What each recv() asks for: 256 KiB else, which the kernel maps and clears every time. The
+        # attribute is not in asyncio's manual, so `asyncio-server` does without.
+        writer.transport.max_size = RECEIVE_SIZE  # type: ignore[attr-defined]
+        await converse(leaving, reader, writer)
+
+
+async def converse(
+    leaving: Leaving, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Hold one whole conversation over asyncio's streams."""
+    writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
+    try:
+        async with in_time(leaving):
+            await exchange(leaving, reader, writer)
+        if leaving.all_is_said():
+            leaving.half_close()
             async with in_time(leaving):
-                await exchange(leaving, reader, writer)
-            if leaving.all_is_said():
-                leaving.half_close()
-                async with in_time(leaving):
-                    while await reader.read(RECEIVE_SIZE):
-                        pass
-        finally:
-            writer.transport.abort()
+                while await reader.read(RECEIVE_SIZE):
+                    pass
+    finally:
+        writer.transport.abort()
 
 
 async def exchange(
@@ -55,12 +70,17 @@ async def exchange(
         if not data:
             leaving.ending = "hung up"
             return
-        writer.write(leaving.talk.detached(leaving.talk.receive(data)))
-        await writer.drain()
+        await send(writer, leaving.talk.detached(leaving.talk.receive(data)))
         while leaving.talk.more:
             await asyncio.sleep(0)  # it is the turn of others
-            writer.write(leaving.talk.detached(leaving.talk.go_on()))
-            await writer.drain()
+            await send(writer, leaving.talk.detached(leaving.talk.go_on()))
+
+
+async def send(writer: asyncio.StreamWriter, reply: memoryview) -> None:
+    """Send a reply in pieces: of what cannot go out at once, the library makes a copy."""
+    for start in range(0, len(reply), RECEIVE_SIZE):
+        writer.write(reply[start : start + RECEIVE_SIZE])
+        await writer.drain()
 
 
 @asynccontextmanager

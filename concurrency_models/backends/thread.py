@@ -1,6 +1,8 @@
 """A thread per client: each blocks in its own conversation while the others go on."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from concurrency_models.accepting import Incoming, IncomingDatagrams
 from concurrency_models.blocking import talk
@@ -12,14 +14,17 @@ def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
     incoming = Incoming(server)
     for client in incoming:
-        # A daemon: at the end of the grace the program does not wait for it.
-        thread = threading.Thread(target=talk, args=(server, client), daemon=True)
-        incoming.begin(client, thread.start)
+        incoming.begin(client, partial(start_thread, partial(talk, server, client)))
 
 
 def serve_datagrams(server: Server) -> None:
     """Answer every datagram in a thread of its own until the server stops."""
     incoming = IncomingDatagrams(server)
     for datagram in incoming:
-        thread = threading.Thread(target=answer, args=(server, datagram), daemon=True)
-        incoming.begin(datagram, thread.start)
+        incoming.begin(datagram, partial(start_thread, partial(answer, server, datagram)))
+
+
+def start_thread(target: Callable[[], None]) -> None:
+    """Start a thread: a new one at each try, as one that failed to start never will (3.13)."""
+    # A daemon: at the end of the grace the program does not wait for it.
+    threading.Thread(target=target, daemon=True).start()

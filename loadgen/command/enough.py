@@ -2,12 +2,13 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from loadgen.judge import paired
+from loadgen.judge.intervals import Estimate
 from loadgen.judge.ranks import headline
-from loadgen.judge.registry import CONNECTIONS, RESPONSE_P99
+from loadgen.judge.registry import CONNECTIONS, MEMORY, RESPONSE_P99
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
 from loadgen.record.tally import Tally, Turn
@@ -79,17 +80,38 @@ def unsure(runs: Sequence[Run], precision: float) -> list[str]:
     What their load is ranked by decides. A server of which nothing was measured is passed over.
     """
     several = len({run.python for run in runs if run.python is not None}) > 1
-    known: dict[tuple[str, Plan], dict[tuple[int, int], float]] = {}
+    by_name: dict[str, list[Run]] = {}
     for run in runs:
         name = run.label or (f"{run.model} {run.python}" if several else run.model)
-        for turn in _turns(run.tally):
-            turns = known.setdefault((name, replace(run.plan, seed=0)), {})
-            turns[run.trial, turn.round] = _value(turn, run.plan)
-    found = []
-    for load in dict.fromkeys(plan for _, plan in known):
-        same = {name: turns for (name, plan), turns in known.items() if plan == load}
-        found += paired.unsure(same, precision)
-    return found
+        by_name.setdefault(name, []).append(run)
+    return [name for same in _by_load(by_name) for name in paired.unsure(same, precision)]
+
+
+def half_intervals(by_name: Mapping[str, Sequence[Run]]) -> dict[str, Estimate]:
+    """Each server with its interval so far, that of the load under which it is widest.
+
+    Left out are those that have none yet.
+    """
+    widest: dict[str, Estimate] = {}
+    for same in _by_load(by_name):
+        for name, turns in same.items():
+            found = paired.own(turns, [other for one, other in same.items() if one != name])
+            if found is None or found.spread is None or len({life for life, _ in turns}) < 2:
+                continue  # rounds of one life do not know how another start would turn out
+            if name not in widest or found.spread > (widest[name].spread or 0.0):
+                widest[name] = found
+    return widest
+
+
+def _by_load(by_name: Mapping[str, Sequence[Run]]) -> list[dict[str, paired.Turns]]:
+    """For each load, the turns of each server that was measured, as what the load is ranked by."""
+    loads: dict[Plan, dict[str, dict[tuple[int, int], float]]] = {}
+    for name, runs in by_name.items():
+        for run in runs:
+            for turn in _turns(run.tally):
+                turns = loads.setdefault(replace(run.plan, seed=0), {}).setdefault(name, {})
+                turns[run.trial, turn.round] = _value(turn, run)
+    return [dict(same) for same in loads.values()]
 
 
 def _turns(tally: Tally | None) -> list[Turn]:
@@ -106,9 +128,11 @@ def _turns(tally: Tally | None) -> list[Turn]:
     return [whole]
 
 
-def _value(turn: Turn, plan: Plan) -> float:
+def _value(turn: Turn, run: Run) -> float:
     """What the load is ranked by, in one turn; 0 where nothing was measured."""
-    by = headline(plan).path
+    by = headline(run.plan).path
+    if by == MEMORY:  # a peak, the same for all turns of a life
+        return float(run.server.memory_bytes or 0)
     if by == RESPONSE_P99:
         return turn.response.percentile(99) or 0.0
     counted = turn.connections if by == CONNECTIONS else turn.answered

@@ -15,6 +15,7 @@ from loadgen.command.finishing import Finishing
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
+from loadgen.command.rates import check_search
 from loadgen.command.server_options import models_of
 from loadgen.command.session import Session
 from loadgen.command.status import INTERRUPTED
@@ -50,13 +51,15 @@ def main(words: Sequence[str]) -> int:
         raise RecordError(problem)
     seed = seed_of(asked)
     plans = plans_of(asked, seed)
+    if asked.find_rate:
+        check_search(asked, plans)
     for plan in plans:
         if problem := descriptor_problem(plan):
             raise PlanError(problem)
 
     began = now()
     here = environment.describe()
-    session = Session(asked, plans, seed)
+    session = Session(asked, plans, seed, here)
     with Finishing() as finishing:
         session.run()
         if not session.runs:
@@ -76,6 +79,7 @@ def main(words: Sequence[str]) -> int:
             cut_short=session.cut_short,
             notes=tuple(session.notes),
             p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
+            rate_search=session.rate_search,
         )
         status = present(asked, result)
     if session.failure is not None:

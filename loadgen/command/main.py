@@ -21,6 +21,9 @@ COMMANDS: Final = {
 }
 """The commands that have a name; without one, a load is put on."""
 
+WRITERS: Final = ("diff", "report")
+"""Those that measure nothing."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`; return the exit status."""
@@ -43,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TargetError, RecordError) as error:
         return complain(str(error), FAILURE)
     except KeyboardInterrupt as stopped:
-        return complain(str(stopped) or "stopped before anything was measured", INTERRUPTED)
+        nothing = "written" if words and words[0] in WRITERS else "measured"
+        return complain(str(stopped) or f"stopped before anything was {nothing}", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the tables has gone; the interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,8 +17,10 @@ from loadgen.command.plans import (
     TURN_WARMUP_SECONDS,
     TURNS,
 )
+from loadgen.command.rates import DEFAULT_RATE_SECONDS, DEFAULT_SEARCH_SECONDS
 from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
+    bound,
     endpoint,
     escaped,
     number,
@@ -72,6 +74,8 @@ def make_parser() -> argparse.ArgumentParser:
             "  python -m loadgen --clients 1,10,100,1000\n"
             "  python -m loadgen --model thread --python python3.11 --python python3.13\n"
             "  python -m loadgen --model selectors --rate 5000 --arrivals poisson\n"
+            "  python -m loadgen --model thread --model selectors "
+            "--find-rate 'latency_seconds.p99 < 0.01'\n"
             "  python -m loadgen --model thread --group name=slow,clients=5,size=64KiB,think=0.1\n"
             "  python -m loadgen --connect 127.0.0.1:6379 --request 'PING\\r\\n' "
             "--reply '+PONG\\r\\n'\n"
@@ -168,7 +172,8 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         type=number(above=0),
         metavar="S",
         help=f"seconds to measure each server in each life or trial (default: "
-        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g})",
+        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g}); a server alone has "
+        "one window of that length, unless --lives or --precision say more",
     )
     length.add_argument(
         "--messages",
@@ -282,7 +287,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="servers that are compared are all up, and their clients connected, and take turns of "
         "about so many seconds in random order, those that wait holding still "
-        f"({DEFAULT_TURN_SECONDS:g}). Whole trials, one server after the other, are left for "
+        f"({DEFAULT_TURN_SECONDS:g}); one alone has all of them. Whole trials are left for "
         "--messages, for --ramp and --connect-rate, which measure the connecting, and for more "
         f"than {MOST_CONNECTIONS:,} connections over all servers",
     )
@@ -337,6 +342,19 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         metavar="'FIGURE >= X'",
         help="exit 1 unless every server reaches this, such as 'messages_per_second >= 20000' or "
         "'latency_seconds.p99 < 0.005'; repeatable",
+    )
+    add(
+        "--find-rate",
+        action="append",
+        default=[],
+        type=bound,
+        metavar="'FIGURE < X'",
+        help="search for the highest rate of an open loop at which each server keeps within this, "
+        "such as 'latency_seconds.p99 < 0.01' (which is the response time, from when a message was "
+        "due); repeatable, for several bounds in one search. The last trials of a rate take "
+        f"--duration ({DEFAULT_RATE_SECONDS:g} s) and are --trials ({DEFAULT_TRIALS}), it is found "
+        f"to within --precision ({DEFAULT_PRECISION:.0%}%), and the search lasts --max-seconds "
+        f"({DEFAULT_SEARCH_SECONDS:g} for each server, half as many more for each further bound)",
     )
     add("--help-figures", action="store_true", help="say what every FIGURE is, and exit")
 

@@ -22,7 +22,7 @@ DEFAULT_PORT = 8008
 DEFAULT_CLIENTS = 100
 DEFAULT_SECONDS = 3.0
 DEFAULT_WARMUP_SECONDS = 0.5
-# In a comparison each server has so many turns of this length in each of its lives: what is short
+# Each server has so many turns of this length in each of its lives: what is short
 # leaves time for more lives, and intervals stand on lives. Turns begin warm, since the one before
 # was seconds ago, so that the warm-up is for first replies alone.
 TURNS = 2
@@ -113,8 +113,16 @@ def _auto_workers(groups: Sequence[Group]) -> int:
     return max(1, min(int(environment.cores_to_use() or 1) - 1, talking))
 
 
+def one_window(options: argparse.Namespace) -> bool:
+    """Whether a server alone is to be measured in one go: for so long, and no more was said.
+
+    Whoever gives a time wants to see that time pass, in the charts over time as well.
+    """
+    return options.duration is not None and options.trials is None and options.precision is None
+
+
 def in_turns(plan: Plan, options: argparse.Namespace) -> Plan:
-    """The plan for a server that takes turns with others: of the length that was asked for."""
+    """The plan for a server that takes turns: of the length that was asked for."""
     if plan.duration_seconds is None:
         return plan
     seconds = options.duration or TURNS * options.turn

@@ -52,7 +52,8 @@ def present(asked: Namespace, result: Result) -> int:
         complain(line, FAILURE)
     if result.cut_short:
         return INTERRUPTED
-    return FAILURE if unmet or trouble or not all(map(_right, analysis.rows)) else 0
+    right = _all_found(analysis) if analysis.rates else all(map(_right, analysis.rows))
+    return FAILURE if unmet or trouble or not right else 0
 
 
 def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
@@ -77,6 +78,15 @@ def _trying(action: Callable[[], None]) -> list[str]:
     except RecordError as error:
         return [str(error)]
     return []
+
+
+def _all_found(analysis: Analysis) -> bool:
+    """Whether a search found a rate for every server and bound, and no reply was wrong.
+
+    Trials that failed for other reasons are what it is made of.
+    """
+    wrong = any(row.problem is not None or row.ever("wrong") for row in analysis.rows)
+    return not wrong and all(one.rate is not None for one in analysis.rates)
 
 
 def _right(row: Row) -> bool:

@@ -1,7 +1,8 @@
 """The runs of one command: servers that are started, one that is there already, or both.
 
-Several take turns, life after life, until they are known well enough; one alone, and what the
-reasons in `fleet.turns` leave over, is measured in whole trials.
+They take turns, life after life, until they are known well enough. What the reasons in
+`fleet.turns` leave over is measured in whole trials, and so is a server alone that was given a time
+to run.
 """
 
 import contextlib
@@ -13,53 +14,47 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from loadgen.command.enough import Enough
-from loadgen.command.plans import endpoint_of, in_turns
+from loadgen.command.enough import Enough, half_intervals
+from loadgen.command.plans import endpoint_of, in_turns, one_window
+from loadgen.command.rates import RateFinder, search_of
 from loadgen.command.server_options import models_of, server_options, without_request
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
 from loadgen.fleet.cores import server_cores
 from loadgen.fleet.limits import port_warning
-from loadgen.fleet.measure import measure
+from loadgen.fleet.measure import Keeper, measure
 from loadgen.fleet.server import FoundServer, ModelServer, Server
 from loadgen.fleet.task import Task, tasks_of
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
+from loadgen.judge import units
 from loadgen.judge.rows import load_of
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.plan.rate_search import RateSearch
 from loadgen.plan.validation import PlanError
+from loadgen.record.environment import Environment
 from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
 from loadgen.servers.problem import TargetError
-from loadgen.show import curve_tables
+from loadgen.show import curve_tables, rate_tables
 from loadgen.show.progress import Progress
-
-
-class _Keeper:
-    """A watcher that keeps each run the moment it has ended, before anybody is told of it."""
-
-    def __init__(self, runs: list[Run], progress: Progress) -> None:
-        self._runs = runs
-        self._progress = progress
-        self.begin, self.turn, self.event = progress.begin, progress.turn, progress.event
-
-    def end(self, name: str, run: Run) -> None:
-        self._runs.append(run)
-        self._progress.end(name, run)
 
 
 class Session:
     """The runs of one command, and what was learned beside them."""
 
-    def __init__(self, asked: Namespace, plans: Sequence[Plan], seed: int) -> None:
+    def __init__(
+        self, asked: Namespace, plans: Sequence[Plan], seed: int, here: Environment
+    ) -> None:
         self.runs: list[Run] = []
         self.ceiling: Ceiling | None = None
         self.ceilings: list[Ceiling] = []
         self.cut_short = False
         self.failure: Exception | None = None
+        self.rate_search: RateSearch | None = None
         self.notes: list[str] = []
         self.what = "compare"
-        self._asked, self._plans, self._seed = asked, plans, seed
+        self._asked, self._plans, self._seed, self._here = asked, plans, seed, here
         self._plan = plans[0]
         self._stop = threading.Event()
 
@@ -127,26 +122,87 @@ class Session:
         """Every server under every plan, until it is enough, by the names they are to go by."""
         several = len(servers) > 1
         self.what = "compare" if several else next(iter(servers))
-        plans = [in_turns(plan, self._asked) for plan in self._plans] if several else self._plans
-        alone = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
-        reason = next((why for why in alone if why), None)
+        if self._asked.find_rate:
+            self._find_rates(servers)
+            return
+        plans: Sequence[Plan] = [in_turns(plan, self._asked) for plan in self._plans]
+        keeping = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
+        reason = next((why for why in keeping if why), None)
+        if not several and one_window(self._asked):
+            reason = reason or "one window was asked for"
         if reason:
             plans = self._plans
             if several:
                 self.notes.append(f"the servers took no turns but had whole trials: {reason}")
+        else:
+            self._note_who_ran_already(servers)
         enough = Enough(self._asked, len(servers) * len(plans), in_turns=reason is None)
         measure_once = self._measure_whole if reason else self._measure_in_turns
         with self._keeping(), self._progress(servers, enough.lives) as progress:
-            keeper = _Keeper(self.runs, progress)
+            keeper = Keeper(progress, self.runs)
             for number in count(1):
                 measure_once(servers, plans, number, keeper)
                 if self._stop.is_set():
                     break
+                for name, known in half_intervals(keeper.by_name).items():
+                    progress.know(name, units.spread(known))
                 over, why = enough.verdict(self.runs)
                 if over:
                     self.notes += [why] if why else []
                     break
             self._find_ceiling(progress)
+
+    def _note_who_ran_already(self, servers: Mapping[str, Server]) -> None:
+        self.notes += [
+            f"{name} ran already: its lives are fresh connections and not fresh starts, so nothing "
+            "here knows how another start would turn out"
+            for name, server in servers.items()
+            if isinstance(server, FoundServer)
+        ]
+
+    def _find_rates(self, servers: Mapping[str, Server]) -> None:
+        """Search for the highest rate of each server, until it is found or the time is up."""
+        plan, asked = self._plan, self._asked
+        self._note_who_ran_already(servers)
+        with (
+            self._keeping(),
+            Progress(
+                dict.fromkeys(servers),
+                quiet=asked.quiet,
+                describe=rate_tables.trial_words,
+                known_as="between",
+            ) as progress,
+        ):
+            if not asked.no_ceiling:
+                progress.note("measuring what the load generator can do at most")
+                self.ceiling = measure_ceiling(plan, self._stop)
+            self.rate_search = search_of(asked, plan, self.ceiling)
+            finder = RateFinder(
+                asked, plan, self.rate_search, list(servers), (self.ceiling, self._here)
+            )
+
+            def heed(name: str, run: Run) -> None:
+                finder.take(name, run)
+                progress.know(name, finder.words(name))
+
+            keeper = Keeper(progress, self.runs, heed)
+            for number in count(1):
+                plans = finder.next_plans()
+                if not plans or self._stop.is_set():
+                    break
+                if number > 1 and (why := finder.time_is_up()):
+                    self.notes.append(why)
+                    break
+                seed = self._seed + number
+                order = random.Random(f"{self._seed} {number}")
+                tasks = [
+                    self._fitted(Task(name, servers[name], replace(plan, seed=seed), number))
+                    for name, plan in order.sample(list(plans.items()), len(plans))
+                ]
+                # Those that cannot all be up have their lives one after the other.
+                lives = [[task] for task in tasks] if whole_trials_because(tasks) else [tasks]
+                for life in lives:
+                    measure_in_turns(life, seed, keeper, self._stop)
 
     def _life(
         self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int
@@ -155,7 +211,7 @@ class Session:
         return [self._fitted(task) for task in tasks_of(servers, plans, number, self._seed)]
 
     def _measure_in_turns(
-        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: Keeper
     ) -> None:
         """A life for each load, in a random order, in which all servers take turns."""
         order = random.Random(f"{self._seed} {number}")
@@ -166,7 +222,7 @@ class Session:
                 return
 
     def _measure_whole(
-        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: _Keeper
+        self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: Keeper
     ) -> None:
         """A trial of every server under every plan, one after the other."""
         for task in self._life(servers, plans, number):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from loadgen.judge.rates import bound_of
 from loadgen.judge.requirement import RequirementError
 from loadgen.judge.requirement import parse as parse_requirement
 from loadgen.plan.endpoint import Endpoint
@@ -149,6 +150,14 @@ def escaped(text: str) -> bytes:
             )
     parts.append(os.fsencode(text[end:]))
     return b"".join(parts)
+
+
+def bound(text: str) -> object:
+    """A `Requirement` that a search for a rate can keep within, for argparse."""
+    try:
+        return bound_of(text)
+    except RequirementError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def requirement(text: str) -> object:

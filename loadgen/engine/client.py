@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from loadgen.engine.clock import MILLISECOND, SECOND, clock
+from loadgen.engine.clock import MILLISECOND, NEVER, SECOND, clock
 from loadgen.engine.group_state import GroupState
 from loadgen.engine.poller import READABLE, WRITABLE
 from loadgen.plan.messages import RING
 from loadgen.plan.plan import Plan
+from loadgen.record.kernel import bytes_sent
 from loadgen.record.tally import Lane
 
 BACKOFF_FIRST_NS = 10 * MILLISECOND
@@ -496,6 +497,7 @@ class Client:
         """Close the connection, if there is one, and forget what was under way on it."""
         if self.sock is None:
             return
+        self._check_with_kernel()
         if self.unsent is not None:
             self.group.tally.bytes_sent -= len(self.unsent)
             self.unsent = None
@@ -528,6 +530,23 @@ class Client:
         elif self.state == RETRYING:
             self._count_end(self.trouble)
         self.close()
+
+    def _check_with_kernel(self) -> None:
+        """Hold what was sent against the kernel's count, where it is the client's only connection.
+
+        All that was answered has been sent, and no more than was given to it.
+        """
+        assert self.sock is not None
+        if self.group.per_connection != NEVER:
+            return  # a call more for every few messages
+        counted = bytes_sent(self.sock)
+        if counted is None:
+            return
+        given = (self.message - self.first_message) * self.request_size - len(self.unsent or b"")
+        if self.answered * self.request_size <= counted <= given:
+            self.group.tally.sent_agreed += 1
+        else:
+            self.group.tally.sent_disagreed += 1
 
     def lane(self, started: int) -> Lane:
         """This client's life in seconds since `started`."""

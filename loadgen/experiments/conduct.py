@@ -1,5 +1,7 @@
 """An experiment measured: every case once per trial, in a random order, and what came of it.
 
+Cases that are compared under one load take turns (see `side_by_side`).
+
 A case that cannot run here is left out with its reason; the rest go on. Ctrl-C ends the measuring
 and keeps what there is.
 """
@@ -8,23 +10,29 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale
-from loadgen.experiments.quantity import Ends, Look, Reach
+from loadgen.experiments.quantity import Ends, Look, Pairs, Reach
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.conductor import Stop
 from loadgen.fleet.limits import descriptor_problem
-from loadgen.fleet.measure import Watcher, measure, now
+from loadgen.fleet.measure import Keeper, Watcher, measure, now
 from loadgen.fleet.server import ModelServer, ProgramServer, Server
 from loadgen.fleet.task import Task
+from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.judge.analysis import Analysis, analyse
-from loadgen.judge.rows import Row
+from loadgen.judge.rows import Row, load_of
 from loadgen.record import environment
 from loadgen.record.result import ExperimentOutcome, Result, Run
 from loadgen.servers import interpreters
+from loadgen.servers.interpreters import Interpreter, InterpreterError
+
+# Of cases that are compared, as in a comparison of `python -m loadgen`.
+TURN_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,11 @@ def unavailable(case: Case, scale: Scale) -> str | None:
         if case.server in SPECIMENS:
             return descriptor_problem(case.plan_at(scale))
         return f"there is no model {case.server!r} in this version"
-    if reason := model.unavailable():
+    try:
+        python = _python(case)
+    except InterpreterError as error:
+        return str(error)
+    if reason := python.missing[model.name]:
         return f"the model cannot run here: {reason}"
     if case.open_files is not None and not sys.platform.startswith("linux"):
         return "limiting a server's descriptors takes Linux"
@@ -87,21 +99,21 @@ def conduct(
     missing = {
         case.name: reason for case in experiment.cases if (reason := unavailable(case, scale))
     }
-    runs: list[Run] = []
-    by_case: dict[str, list[Run]] = {}
+    keeper = Keeper(watcher)
     cut_short = False
     try:
-        for case, task in _in_order(experiment, scale, seed, missing):
-            run = measure(task, watcher, stop)
-            runs.append(run)
-            by_case.setdefault(case.name, []).append(run)
+        for tasks in _in_order(experiment, scale, seed, missing):
+            if len(tasks) > 1:
+                measure_in_turns(tasks, tasks[0].plan.seed, keeper, stop)
+            else:
+                measure(tasks[0], keeper, stop)
             if stop.is_set():
                 break
     except KeyboardInterrupt:
         cut_short = True
     when_measured()
     cut_short = cut_short or stop.is_set()
-    if not runs and cut_short:
+    if not keeper.runs and cut_short:
         return None
     result = Result(
         version=__version__,
@@ -111,18 +123,18 @@ def conduct(
         finished=now(),
         seed=seed,
         environment=here,
-        runs=tuple(runs),
+        runs=tuple(keeper.runs),
         cut_short=cut_short,
         notes=tuple(f"{name} was left out: {reason}" for name, reason in missing.items()),
     )
     analysis = analyse(result)
-    rows, unsound = _rows(analysis, by_case)
+    rows, unsound = _rows(analysis, keeper.by_name)
     missing |= unsound
     if cut_short:
         for case in experiment.cases:
             missing.setdefault(case.name, "it was stopped before its turn")
     look = _look(rows)
-    claims = judge.claims(experiment, look, missing, here.usable_cores, _reach(rows))
+    claims = judge.claims(experiment, look, missing, here.usable_cores, _reach(rows), _pairs(rows))
     outcome = ExperimentOutcome(
         name=experiment.name,
         question=experiment.question,
@@ -138,16 +150,53 @@ def conduct(
 
 def _in_order(
     experiment: Experiment, scale: Scale, seed: int, missing: dict[str, str]
-) -> list[tuple[Case, Task]]:
-    """The cases that can run, trial by trial; within a trial in an order that the seed gives."""
+) -> list[list[Task]]:
+    """The cases that can run, trial by trial; within a trial in an order that the seed gives.
+
+    Those that are to take turns stand together, and their trial is a life.
+    """
     shuffled = random.Random(seed)
     able = [case for case in experiment.cases if case.name not in missing]
     found = []
     for trial in range(1, scale.trials + 1):
-        order = list(able)
+        order = side_by_side(able, scale)
         shuffled.shuffle(order)
-        found += [(case, _task(case, scale, trial, seed + trial)) for case in order]
+        for same in order:
+            tasks = [_task(case, scale, trial, seed + trial) for case in same]
+            found.append([_in_turns(task) for task in tasks] if len(same) > 1 else tasks)
     return found
+
+
+def side_by_side(cases: Sequence[Case], scale: Scale) -> list[list[Case]]:
+    """The cases, those together that take turns: servers under one load, which are compared.
+
+    Others keep whole trials, each by itself, and so do all that share a load with one of them,
+    since what is compared has to be measured alike:
+
+    - with a driver of its own a case's load is not the engine's alone to take off;
+    - a server that acts by the clock (`fixed`) does so whether or not it has its turn;
+    - where descriptors are short, some servers spin while they wait;
+    - a number of messages, or a crowd of connections, does not take turns (`fleet.turns`);
+    - in a lesson (`quick`) there is one trial, and a single life knows nothing of other starts.
+    """
+    loads: dict[Any, list[Case]] = {}
+    for case in cases:
+        loads.setdefault(load_of(case.plan_at(scale)), []).append(case)
+    found = []
+    for same in loads.values():
+        tasks = [_task(case, scale, 1, 1) for case in same]
+        alone = any(case.fixed or case.open_files is not None for case in same)
+        if scale.quick or alone or whole_trials_because(tasks) is not None:
+            found += [[case] for case in same]
+        else:
+            found.append(same)
+    return found
+
+
+def _in_turns(task: Task) -> Task:
+    seconds = task.plan.duration_seconds
+    assert seconds is not None
+    return replace(task, plan=replace(task.plan, turns=max(1, round(seconds / TURN_SECONDS))))
 
 
 def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
@@ -161,9 +210,15 @@ def _task(case: Case, scale: Scale, trial: int, seed: int) -> Task:
     )
 
 
+def _python(case: Case) -> Interpreter:
+    """The interpreter that a case takes; raises InterpreterError where there is none."""
+    return interpreters.own() if case.gil is None else interpreters.with_and_without_gil()[case.gil]
+
+
 def _server(case: Case) -> Server:
     if case.server in MODELS:
-        return ModelServer(case.server, case.options, open_files=case.open_files)
+        cores = None if case.cores is None else environment.core_numbers()[: case.cores]
+        return ModelServer(case.server, case.options, _python(case), case.open_files, cores)
     command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.server)
     return ProgramServer(case.server, command, interpreters.own(), case.open_files)
 
@@ -200,6 +255,23 @@ def _reach(rows: dict[str, Row]) -> Reach:
         return rows[case].bounds(_own_path(rows[case], path)) if case in rows else None
 
     return reach
+
+
+def _pairs(rows: dict[str, Row]) -> Pairs:
+    def pairs(case: str, other: str, path: str) -> Ends | None:
+        if case not in rows or other not in rows:
+            return None
+        one, base = rows[case], rows[other]
+        own = _own_path(one, path)
+        beside = any(row.trials is base.trials for row in one.others)
+        if not beside or own != _own_path(base, path) or one.bounds(own) is None:
+            return None
+        found = one.ratio(own, base)
+        if found is None or found.low is None or found.high is None:
+            return None
+        return found.low, found.high
+
+    return pairs
 
 
 def _own_path(row: Row, path: str) -> str:

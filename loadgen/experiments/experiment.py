@@ -38,7 +38,9 @@ class Case:
 
     `name` is unique in its experiment; `server` names a model of ours or, where the registry has
     none of that name, a specimen. `options` go to the model. `open_files` limits the server's
-    descriptors. `driver` puts the load on in place of the engine; `quick_driver` is the one for a
+    descriptors. `gil` "on" or "off" takes a Python that has it, or one of that version that does
+    without; None is for our own. `cores` is on how many the server may run, counted from the first.
+    `driver` puts the load on in place of the engine; `quick_driver` is the one for a
     lesson, where that takes too long. `fixed` keeps the plan's own times, where the server acts by
     the clock.
     """
@@ -49,6 +51,8 @@ class Case:
     options: tuple[str, ...] = ()
     label: str | None = None
     open_files: int | None = None
+    gil: str | None = None
+    cores: int | None = None
     driver: Driver | None = None
     quick_driver: Driver | None = None
     fixed: bool = False

@@ -8,7 +8,7 @@ The reading is put together from what was found, so that it never contradicts a 
 from collections.abc import Mapping, Sequence
 
 from loadgen.experiments.experiment import Experiment, Hypothesis, Ranking
-from loadgen.experiments.quantity import Look, Reach, shown
+from loadgen.experiments.quantity import Look, Pairs, Reach, shown, unpaired
 from loadgen.record.result import Claim
 
 # Two figures closer than this are a draw for whoever predicted their order.
@@ -23,23 +23,28 @@ def check(
     missing: Mapping[str, str],
     cores: int | None,
     reach: Reach,
+    pairs: Pairs = unpaired,
 ) -> Claim:
     """The hypothesis as a checked claim.
 
     `missing` gives the reason for each case that could not be measured, `cores` those of the
-    machine, None where that is not known. Where figures have intervals, which `reach` tells, the
-    claim holds if it does all over the interval of its value, and is refuted if it does nowhere.
+    machine, None where that is not known. Where figures have intervals, which `reach` tells, and
+    `pairs` for ratios of cases that took turns, the claim holds if it does all over the interval of
+    its value, and is refuted if it does nowhere.
     """
     if why := _too_few_cores(hypothesis, look, cores):
         return Claim(hypothesis.text, None, why)
-    value, ends = hypothesis.value.value(look), hypothesis.value.ends(look, reach)
+    value, ends = hypothesis.value.value(look), hypothesis.value.ends(look, reach, pairs)
     if value is None or ends is None:
         return Claim(hypothesis.text, None, _what_is_missing(hypothesis, look, missing))
     said, holds = _numbers(hypothesis, value, look), hypothesis.holds(ends)
+    if ends == (value, value):
+        return Claim(hypothesis.text, holds, said)
+    low, high = (shown(hypothesis.value.unit, end) for end in ends)
+    said += f"; 95 % interval {low} to {high}"
     if holds is None:
-        low, high = (shown(hypothesis.value.unit, end) for end in ends)
-        said += f"; too close to tell, it may be {low} to {high}"
-    return Claim(hypothesis.text, holds, said)
+        said += ", too close to tell"
+    return Claim(hypothesis.text, holds, said, ends)
 
 
 def reading(hypotheses: Sequence[Hypothesis], claims: Sequence[Claim], look: Look) -> str:
@@ -87,9 +92,10 @@ def claims(
     missing: Mapping[str, str],
     cores: int | None,
     reach: Reach,
+    pairs: Pairs = unpaired,
 ) -> tuple[Claim, ...]:
     """Every hypothesis of an experiment, checked."""
-    return tuple(check(one, look, missing, cores, reach) for one in experiment.hypotheses)
+    return tuple(check(one, look, missing, cores, reach, pairs) for one in experiment.hypotheses)
 
 
 def _measured(ranking: Ranking, look: Look) -> dict[str, float]:

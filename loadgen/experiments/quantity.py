@@ -25,6 +25,15 @@ Ends = tuple[float, float]
 Reach = Callable[[str, str], Ends | None]
 """(name of a case, path of a figure) -> the ends of its interval, None where it has none."""
 
+Pairs = Callable[[str, str, str], Ends | None]
+"""(case, another, path of a figure) -> the ends of the interval of how many times the other's
+figure the case's is, where the two took turns; None where nothing pairs them."""
+
+
+def unpaired(_case: str, _other: str, _path: str) -> None:
+    """Nothing is paired."""
+
+
 _PLAIN: Final = (COUNT, CORES, NUMBER)
 """Units whose numbers stand for themselves."""
 
@@ -47,7 +56,7 @@ class Quantity:
         """The number, None where a part was not measured or would be divided by 0."""
         raise NotImplementedError
 
-    def ends(self, look: Look, reach: Reach) -> Ends | None:
+    def ends(self, look: Look, reach: Reach, pairs: Pairs = unpaired) -> Ends | None:
         """The ends of its interval, the number twice where no part has one; None as for `value`."""
         raise NotImplementedError
 
@@ -74,7 +83,12 @@ class Figure(Quantity):
     def value(self, look: Look) -> float | None:
         return look(self.case, self.path)
 
-    def ends(self, look: Look, reach: Reach) -> Ends | None:
+    def ends(
+        self,
+        look: Look,
+        reach: Reach,
+        pairs: Pairs = unpaired,  # noqa: ARG002 - one figure is no pair
+    ) -> Ends | None:
         value = self.value(look)
         return None if value is None else reach(self.case, self.path) or (value, value)
 
@@ -100,17 +114,21 @@ class Combined(Quantity):
             return None
         return float(_OPERATORS[self.sign](left, right))
 
-    def ends(self, look: Look, reach: Reach) -> Ends | None:
+    def ends(self, look: Look, reach: Reach, pairs: Pairs = unpaired) -> Ends | None:
         """The ends of its interval, from those of its parts, each measured by itself.
 
-        How far the parts reach adds up as squares do, on the scale of logarithms for a quotient of
+        A ratio of one figure of two cases that took turns has a better one, that of `pairs`. How
+        far other parts reach adds up as squares do, on the scale of logarithms for a quotient of
         what is above 0 (Zou and Donner, "Construction of confidence limits about effect measures",
         Statistics in Medicine 27, 2008).
         """
         value, left, right = self.value(look), self.left.value(look), self.right.value(look)
-        of_left, of_right = self.left.ends(look, reach), self.right.ends(look, reach)
+        of_left = self.left.ends(look, reach, pairs)
+        of_right = self.right.ends(look, reach, pairs)
         if value is None or left is None or right is None or not of_left or not of_right:
             return None
+        if (paired := self._paired(pairs)) is not None:
+            return paired
         if self.sign != "/":
             down, up = right - of_right[0], of_right[1] - right
             if self.sign == "-":
@@ -125,6 +143,12 @@ class Combined(Quantity):
         down = math.hypot(math.log(left / of_left[0]), math.log(of_right[1] / right))
         up = math.hypot(math.log(of_left[1] / left), math.log(right / of_right[0]))
         return value / math.exp(down), value * math.exp(up)
+
+    def _paired(self, pairs: Pairs) -> Ends | None:
+        left, right = self.left, self.right
+        if self.sign != "/" or not isinstance(left, Figure) or not isinstance(right, Figure):
+            return None
+        return pairs(left.case, right.case, left.path) if left.path == right.path else None
 
     def figures(self) -> list[Figure]:
         return list(dict.fromkeys(self.left.figures() + self.right.figures()))

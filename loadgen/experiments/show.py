@@ -16,7 +16,6 @@ from loadgen.show.wrapping import points, wrapped
 _TRIALS = (
     "means of rates and costs, percentiles over all messages, memory at its peak, messages in all."
 )
-_VERDICTS = {True: "as expected", False: "surprise", None: "not measured"}
 
 
 def listing(experiments: Sequence[Experiment]) -> str:
@@ -73,8 +72,7 @@ def markdown(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) 
     parts += [
         "## Claims",
         "\n".join(
-            f"- **{_VERDICTS[claim.as_expected]}**: {claim.text}. {claim.numbers}"
-            for claim in outcome.claims
+            f"- **{claim.verdict}**: {claim.text}. {claim.numbers}" for claim in outcome.claims
         ),
         "## Reading",
         outcome.reading,
@@ -107,7 +105,6 @@ def table_of(findings: Findings) -> Table:
 
 
 def _claim(claim: Claim) -> str:
-    verdict = _VERDICTS[claim.as_expected]
     indent = " " * 16
-    said = wrapped(claim.text, indent, f"  {verdict:<14}")
+    said = wrapped(claim.text, indent, f"  {claim.verdict:<14}")
     return f"{said}\n{wrapped(claim.numbers, indent)}"

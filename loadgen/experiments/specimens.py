@@ -6,6 +6,7 @@ alone until it is ended. All speak as our models do by default, through the same
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import socketserver
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from concurrency_models.talk import Talk, Terms
+from concurrency_models.talk import HEADER_SIZE, Talk, Terms
 
 RECEIVE_SIZE: Final = 65_536
 BACKLOG: Final = 128
@@ -34,6 +35,34 @@ def converse(client: socket.socket) -> None:
         pass
     finally:
         client.close()
+
+
+def converse_in_pieces(client: socket.socket) -> None:
+    """Hold a conversation in which the front of a reply and its message are sent one by one."""
+    talk = Talk(Terms())
+    front_size = HEADER_SIZE + len(Terms().reply_prefix)
+    with client, contextlib.suppress(OSError):
+        while data := client.recv(RECEIVE_SIZE):
+            if reply := talk.receive(data):
+                client.sendall(reply[:front_size])
+                client.sendall(reply[front_size:])
+
+
+def in_pieces(listener: socket.socket) -> None:
+    """A thread per client that sends a reply's front and its message by themselves.
+
+    Nagle's algorithm, which is on by default, keeps the second piece back until the client has
+    confirmed the first; the client, which waits for the rest, puts that off for 40 ms.
+    """
+    while True:
+        client, _ = listener.accept()
+        threading.Thread(target=converse_in_pieces, args=(client,), daemon=True).start()
+
+
+def in_pieces_at_once(listener: socket.socket) -> None:
+    """The same with TCP_NODELAY, which switches Nagle's algorithm off."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what it accepts inherits that
+    in_pieces(listener)
 
 
 def accept_loop(listener: socket.socket) -> None:
@@ -75,6 +104,8 @@ def stalling_loop(listener: socket.socket) -> None:
 
 
 SPECIMENS: Final[dict[str, Callable[[socket.socket], None]]] = {
+    "two-pieces": in_pieces,
+    "two-pieces-nodelay": in_pieces_at_once,
     "tutorial-accept-loop": accept_loop,
     "stock-socketserver": stock_socketserver,
     "greedy-loop": greedy_loop,

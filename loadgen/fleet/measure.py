@@ -43,6 +43,33 @@ class Silent:
     def end(self, name: str, run: Run) -> None: ...
 
 
+class Keeper:
+    """A watcher that keeps each run the moment it has ended, before `watcher` is told of it.
+
+    `runs` has all of them in the order in which they ended, `by_name` those of each server. `heed`
+    is called with the name and the run last of all.
+    """
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        runs: list[Run] | None = None,
+        heed: Callable[[str, Run], None] | None = None,
+    ) -> None:
+        self.runs: list[Run] = [] if runs is None else runs
+        self.by_name: dict[str, list[Run]] = {}
+        self._watcher = watcher
+        self._heed = heed
+        self.begin, self.turn, self.event = watcher.begin, watcher.turn, watcher.event
+
+    def end(self, name: str, run: Run) -> None:
+        self.runs.append(run)
+        self.by_name.setdefault(name, []).append(run)
+        self._watcher.end(name, run)
+        if self._heed is not None:
+            self._heed(name, run)
+
+
 def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
     """Do one task: its server runs for as long as the load is on.
 
@@ -87,6 +114,7 @@ def begun(task: Task) -> Run:
         label=task.label,
         python=None if python is None else python.version,
         gil=None if python is None else python.gil,
+        at_once=task.server.at_once,
         began=now(),
     )
 

@@ -4,12 +4,15 @@ Each has a `name`, which is what the record says served; a `python`, its interpr
 known; and `running(plan)`, a context manager that has it run and gives a `Running`.
 """
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
+from concurrency_models.backends import MODELS
 from loadgen.fleet.cores import server_cores
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
@@ -18,6 +21,11 @@ from loadgen.servers import interpreters
 from loadgen.servers.found import Found
 from loadgen.servers.interpreters import Interpreter
 from loadgen.servers.started import ServerProcess, model_command, place_for
+
+# What of a model's options says how many it serves at a time; the server reads the rest as well.
+_SIZES: Final = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_SIZES.add_argument("--workers")
+_SIZES.add_argument("--max-clients")
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,25 @@ class Running:
 class ModelServer:
     """A model of ours to start, by its name, with more options for its command line.
 
-    `open_files` is how many descriptors it may have open, None for as many as we may.
+    `open_files` is how many descriptors it may have open, None for as many as we may; `cores` are
+    those that it may run on, None for what the plan leaves.
     """
 
     name: str
     options: tuple[str, ...] = ()
     python: Interpreter = field(default_factory=interpreters.own)
     open_files: int | None = None
+    cores: Sequence[int] | None = None
+
+    @property
+    def at_once(self) -> int | None:
+        """How many clients it serves at a time with its options; None for as many as come."""
+        told, _ = _SIZES.parse_known_args(self.options)
+        sizes = (
+            int(size) if size is not None and size.isdecimal() else None
+            for size in (told.workers, told.max_clients)
+        )
+        return MODELS[self.name].serves(*sizes) if self.name in MODELS else None
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
@@ -58,8 +78,9 @@ class ModelServer:
                 folder = stack.enter_context(TemporaryDirectory(prefix="loadgen-"))
                 options += ["--trace", str(Path(folder, "trace"))]
             command = model_command(self.name, options, self.python.executable)
+            cores = self.cores or server_cores(plan)
             with ServerProcess(
-                self.name, command, server_cores(plan), self.open_files, self.python.library
+                self.name, command, cores, self.open_files, self.python.library
             ) as process:
                 yield Running(process.endpoint, process.pid, process=process)
             if plan.trace_clients:
@@ -77,6 +98,10 @@ class ProgramServer:
     command: tuple[str, ...]
     python: Interpreter | None = None
     open_files: int | None = None
+
+    @property
+    def at_once(self) -> None:
+        """Nothing is known of how many clients it serves at a time."""
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
@@ -99,6 +124,10 @@ class FoundServer:
     @property
     def python(self) -> None:
         """Nothing is known of the interpreter that runs it, if one does."""
+
+    @property
+    def at_once(self) -> None:
+        """Nor of how many clients it serves at a time."""
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:  # noqa: ARG002 - it is as it is

@@ -1,9 +1,10 @@
-"""One life of several servers that take turns: all are up, and one at a time has its load.
+"""One life of servers that take turns: all are up, and one at a time has its load.
 
 They start together, from nothing, and the clients of each connect and warm up while the others
 wait. Then come rounds; in each, every server has one turn, in random order. So the servers share
 the machine's good and bad moments, and what differs within a round is theirs. Those that wait hold
-their connections and cost nothing, which is measured.
+their connections and cost nothing, which is measured. One server alone has all the turns: nothing
+can be paired, and its lives still say how it differs from start to start.
 
 Sources: Abedi and Brecht, "Conducting Repeatable Experiments in Highly Variable Cloud Computing
 Environments" (ICPE 2017); Bulej et al., "Duet Benchmarking" (ICPE 2020).
@@ -35,8 +36,6 @@ def whole_trials_because(tasks: Sequence[Task]) -> str | None:
 
     The reason is a part of a sentence.
     """
-    if len(tasks) < 2:
-        return "there is one server"
     if any(task.driver is not None for task in tasks):
         return "the load is not the engine's alone"
     plans = [task.plan for task in tasks]

@@ -64,6 +64,7 @@ def audit(run: Run) -> Audit:
             _messages_add_up(found),
             _clients_accounted_for(run, found),
             _bytes_agree(run.tally.groups),
+            _bytes_sent_agree(run.tally.groups),
             _connections_agree(run, found),
             _window_as_asked(run, found),
             *([_traced_messages_handled(run)] if run.trace else []),
@@ -121,6 +122,16 @@ def _bytes_agree(groups: Sequence[GroupTally]) -> Check:
         received == expected or (on_their_way and received > expected),
         f"{received} received, {expected} expected",
     )
+
+
+def _bytes_sent_agree(groups: Sequence[GroupTally]) -> Check:
+    """What we say that we sent against what the kernel says, connection by connection."""
+    name = "bytes sent agree with the kernel's count"
+    agreed = sum(group.sent_agreed for group in groups)
+    disagreed = sum(group.sent_disagreed for group in groups)
+    if not agreed + disagreed:
+        return Check(name, None, "the kernel does not say, or clients have many connections")
+    return Check(name, not disagreed, f"on {agreed} connections it does, on {disagreed} not")
 
 
 def _connections_agree(run: Run, found: Figures) -> Check:

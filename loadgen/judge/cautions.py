@@ -30,6 +30,9 @@ PROLONGED_SECONDS = 0.1
 def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     """What not to rely on, and what to do about it: a sentence each, the gravest first."""
     said = faults(result, found)
+    if result.rate_search is not None:
+        # Its trials are short where that is enough, and were not to be ranked.
+        return list(dict.fromkeys(said + disturbances(result, found)))
     said += _too_little(found)
     said += _short_of_rate(found)
     said += _waits_in_the_engine(found)

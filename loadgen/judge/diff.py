@@ -50,6 +50,11 @@ def diff(a: Analysis, b: Analysis) -> tuple[list[Difference], list[str]]:
     Rows with the same name and load are paired; two results of a single row each are paired
     whatever served them. Raises ComparisonError when the loads differ or nothing can be paired.
     """
+    if a.result.rate_search is not None or b.result.rate_search is not None:
+        raise ComparisonError(
+            "a search for the highest rate chooses the rates of its trials, so that they cannot be "
+            "paired; what was found stands in each result's own table"
+        )
     pairs = _pairs(a.rows, b.rows)
     return _all_at_once([_difference(*pair) for pair in pairs]), _minds(a, b, pairs)
 

@@ -28,7 +28,10 @@ _CLOCKS: Final = ("connect_seconds", "first_reply_seconds", "latency_seconds", "
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
-    """The whole saved result. `curves` are only there where several loads make some."""
+    """The whole saved result.
+
+    `curves` are only there where several loads make some, `rates` where they were searched for.
+    """
     result = analysis.result
     judged = {id(trial.run): trial for row in analysis.rows for trial in row.trials}
     data = result.to_json()
@@ -53,6 +56,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
     }
     if analysis.curves:
         derived["curves"] = [curve.to_json() for curve in analysis.curves]
+    if analysis.rates:
+        derived["rates"] = [one.to_json() for one in analysis.rates]
     return {**data, "runs": runs, **derived}
 
 

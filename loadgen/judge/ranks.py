@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loadgen.judge.intervals import CONFIDENCE, holm
-from loadgen.judge.registry import CONNECTIONS, FIGURES, MESSAGES, RESPONSE_P99, Better, Figure
+from loadgen.judge.registry import (
+    CONNECTIONS,
+    FIGURES,
+    MEMORY,
+    MESSAGES,
+    RESPONSE_P99,
+    Better,
+    Figure,
+)
 from loadgen.judge.rows import Row
 from loadgen.plan.plan import Plan
 
@@ -24,11 +32,13 @@ TOO_SHORT = "too short"
 def headline(plan: Plan) -> Figure:
     """What a load is ranked by.
 
-    Connections/s where clients come and go or stay silent, the response time's p99 where the rate
-    is given, and messages/s otherwise.
+    Connections/s where clients come and go, memory where all of them stay silent, the response
+    time's p99 where the rate is given, and messages/s otherwise.
     """
     talking = [group for group in plan.groups if not group.silent]
-    if not talking or any(group.messages_per_connection is not None for group in talking):
+    if not talking:
+        return FIGURES[MEMORY]
+    if any(group.messages_per_connection is not None for group in talking):
         return FIGURES[CONNECTIONS]
     return FIGURES[RESPONSE_P99 if all(group.open_loop for group in talking) else MESSAGES]
 

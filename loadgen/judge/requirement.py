@@ -49,7 +49,7 @@ class Requirement:
                 said.append(f"{row.name}: {self} cannot be told, {self.path} was not measured")
                 continue
             low, high = self._ends(row) or (value, value)
-            met = [self._holds(end) for end in (low, high)]
+            met = [self.holds(end) for end in (low, high)]
             if not any(met):
                 said.append(f"{row.name}: {self} is not met, {self.path} is {value:.6g}")
             elif not all(met):
@@ -59,7 +59,8 @@ class Requirement:
                 )
         return said
 
-    def _holds(self, value: float) -> bool:
+    def holds(self, value: float) -> bool:
+        """Whether a value fulfils it."""
         return bool(_OPERATORS[self.comparison](value, self.bound))
 
     def _ends(self, row: Row) -> tuple[float, float] | None:

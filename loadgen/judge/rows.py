@@ -16,14 +16,16 @@ from loadgen.judge.audit import Audit, audit
 from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
 from loadgen.judge.intervals import Estimate, Ratio
 from loadgen.judge.paired import Turns
-from loadgen.judge.registry import MESSAGES, OverTrials, figure_of
+from loadgen.judge.registry import CPU_PER_MESSAGE, MESSAGES, OverTrials, figure_of
 from loadgen.judge.speeds import Speeds, two_speeds
 from loadgen.judge.units import COUNT, SECONDS
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING, Verdict, verdict
 from loadgen.plan.plan import Plan
+from loadgen.record.environment import Environment
 from loadgen.record.histogram import RESOLUTION
-from loadgen.record.result import Result, Run
-from loadgen.record.tally import GroupTally, Tally
+from loadgen.record.monitor import ServerCost
+from loadgen.record.result import Ceiling, Result, Run
+from loadgen.record.tally import GroupTally, Tally, Turn
 
 LOAD: Final = (
     "family",
@@ -174,9 +176,9 @@ class Row:
     def ratio(self, path: str, base: "Row") -> Ratio | None:
         """How many times the value of `base`, of the same result, its own is; with an interval.
 
-        Servers that took turns are compared within their rounds, or within their lives where a
-        figure is only known of those; others by Welch's interval. None where one of the values is 0
-        or was not measured.
+        Servers that took turns are compared within their rounds (rates, latencies, CPU per
+        message), or within their lives where a figure is only known of those; others by Welch's
+        interval. None where one of the values is 0 or was not measured.
         """
         if not self.took_turns or not base.took_turns:
             return self.ratio_across(path, base)
@@ -206,15 +208,13 @@ class Row:
         return any(tally.turns for tally in self._tallies)
 
     def _turns(self, path: str) -> Turns:
-        """The figure in each turn; empty where it is not known of turns."""
-        if path != MESSAGES:
-            return {}
+        """The figure in each turn that measured it; empty where it is not known of turns."""
         return {
-            (trial.run.trial, turn.round): turn.answered / turn.seconds
+            (trial.run.trial, turn.round): value
             for trial in self.trials
             if trial.run.tally is not None
             for turn in trial.run.tally.turns
-            if turn.seconds
+            if (value := _in_turn(path, turn, trial.run.server)) is not None
         }
 
     def _lives(self, path: str) -> Turns:
@@ -322,6 +322,12 @@ def rows_by_load(result: Result) -> list[list[Row]]:
     return [[_beside(row, same) for row in same] for same in loads.values()]
 
 
+def trial_of(run: Run, ceiling: Ceiling | None, here: Environment) -> Trial:
+    """A run judged by itself; `ceiling` is that of its load, `here` the machine."""
+    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
+    return Trial(run, figures(run), audit(run), found)
+
+
 def load_of(plan: Plan) -> tuple[Any, ...]:
     """What makes two loads the same.
 
@@ -333,6 +339,29 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
 def _beside(row: Row, same: Sequence[Row]) -> Row:
     """The row with those that took turns with it, of all under its load."""
     return replace(row, others=tuple(one for one in same if one is not row and one.took_turns))
+
+
+def _in_turn(path: str, turn: Turn, cost: ServerCost) -> float | None:
+    """A figure in one turn, as it is in a whole run; None where it is not known of turns."""
+    rate = turn.answered / turn.seconds if turn.seconds else None
+    if path == MESSAGES:
+        return rate
+    if path == CPU_PER_MESSAGE:
+        own = next((one for one in cost.turns if one.round == turn.round), None)
+        if own is None or own.cpu_seconds is None or not own.seconds or not rate:
+            return None
+        return own.cpu_seconds / own.seconds / rate
+    clock, _, statistic = path.rpartition(".")
+    if statistic not in _KNOWN_OF_TURNS:
+        return None
+    histogram = {"latency_seconds": turn.service, "response_seconds": turn.response}.get(clock)
+    if histogram is None or not histogram.count:
+        return None
+    return float(getattr(Percentiles.of(histogram), statistic))
+
+
+# What a turn has enough messages for: a longest one, or one in a thousand, is another matter.
+_KNOWN_OF_TURNS: Final = ("mean", "p50", "p90", "p99")
 
 
 def _resolution(path: str) -> float:
@@ -353,9 +382,7 @@ def _judge(run: Run, result: Result) -> Trial:
         (one for one in result.ceilings if one.plan and load_of(one.plan) == load_of(run.plan)),
         result.ceiling,
     )
-    here = result.environment
-    found = verdict(run, ceiling, here.usable_cores, here.cpu_quota)
-    return Trial(run, figures(run), audit(run), found)
+    return trial_of(run, ceiling, result.environment)
 
 
 def _common_verdict(found: Sequence[Verdict]) -> Verdict:

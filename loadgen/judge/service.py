@@ -1,9 +1,9 @@
 """Whether a server answered everybody whom it should have: what an exit status of 0 vouches for.
 
 A model that serves fewer clients at a time than come lets the others wait, as it is meant to; the
-registry of models says how many those are (`at_once`). Nobody else may starve. A message that still
-waits when the run has ended, and whose client was being served, was left waiting: the engine gave
-it as long as the slowest reply before it.
+run says how many those are (`at_once`), or else the registry of models. Nobody else may starve. A
+message that still waits when the run has ended, and whose client was being served, was left
+waiting: the engine gave it as long as the slowest reply before it.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,9 @@ def beyond_capacity(run: Run, found: Figures) -> int:
 
     Datagrams need no connection, so that nobody's keeps another client from being served.
     """
-    at_once = MODELS[run.model].at_once if run.model in MODELS else None
+    at_once = run.at_once
+    if at_once is None and run.model in MODELS:  # an older result, or a server that ran already
+        at_once = MODELS[run.model].at_once
     if at_once is None or run.plan.transport == "udp":
         return 0
     return max(0, (found.connected or 0) - at_once)

@@ -5,7 +5,7 @@ Pure judgement over a run's figures. Every threshold stands at the top of this f
 
 from dataclasses import dataclass
 
-from loadgen.judge.figures import LoadFigures, figures
+from loadgen.judge.figures import Figures, LoadFigures, figures
 from loadgen.judge.service import groups_of, kept_up
 from loadgen.record.result import Ceiling, Run
 
@@ -59,12 +59,11 @@ def verdict(
         return Verdict(None, "no message was answered in the window")
     if worker is not None and worker >= GENERATOR_BUSY:
         return Verdict(GENERATOR, f"an engine worker used {worker:.0%} of its core")
-    lates = [_sent_late(own) for _, own in groups_of(run, found)]
-    if (late := max(filter(None, lates), default=None)) is not None:
+    if (late := sent_late(run, found)) is not None:
         return Verdict(GENERATOR, f"it sent late itself, 1 in 100 by over {late * 1e3:.1f} ms")
     if asked is not None and kept_up(run, found):
         return Verdict(WAITING, f"it kept up with the {asked:,.0f} messages/s asked for")
-    if ceiling is not None and _near(rate, ceiling):
+    if ceiling is not None and near_ceiling(rate, ceiling):
         return Verdict(
             GENERATOR,
             "a server that does nothing gets hardly more out of it, "
@@ -73,8 +72,7 @@ def verdict(
     waiters = found.server.gil_waiters
     if run.gil == "on" and waiters is not None and waiters >= GIL_WAITERS:
         return Verdict(GIL, f"{waiters:.1f} of its threads waited for it at any moment")
-    serving = max(1, (found.server.processes or 1) - 1)
-    if server is not None and server >= SERVER_BUSY * serving:
+    if server is not None and at_its_limit(found):
         return Verdict(SERVER, f"it used {server:.2f} cores")
     busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
     if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
@@ -89,14 +87,25 @@ def verdict(
     )
 
 
-def _near(rate: float, ceiling: Ceiling) -> bool:
+def at_its_limit(found: Figures) -> bool:
+    """Whether the server kept as many cores busy as its processes can."""
+    serving = max(1, (found.server.processes or 1) - 1)
+    return (found.server.cpu_cores or 0.0) >= SERVER_BUSY * serving
+
+
+def near_ceiling(rate: float, ceiling: Ceiling) -> bool:
     """Whether a null server was hardly faster, and not itself the limit of what it was asked."""
     own_limit = ceiling.server_cpu_cores is None or ceiling.server_cpu_cores >= SERVER_BUSY
     return not own_limit and rate >= GENERATOR_NEAR_CEILING * ceiling.messages_per_second
 
 
-def _sent_late(found: LoadFigures) -> float | None:
+def sent_late(run: Run, found: Figures) -> float | None:
     """How late the engine of an open loop sent by its own fault (p99, seconds), if that matters."""
+    lates = [_sent_late(own) for _, own in groups_of(run, found)]
+    return max(filter(None, lates), default=None)
+
+
+def _sent_late(found: LoadFigures) -> float | None:
     if found.lateness_seconds is None or found.response_seconds is None:
         return None
     late, response = found.lateness_seconds.p99, found.response_seconds.p99

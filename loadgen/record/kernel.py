@@ -1,12 +1,16 @@
 """The kernel's own counters across a run: how a full backlog and lost packets are seen.
 
-They count for the whole machine (strictly: the network namespace), so other programs' connections
-move them too. Read before and after; only what moved is worth showing. None where the system does
-not have them: only Linux does.
+Those of `read` count for the whole machine (strictly: the network namespace), so other programs'
+connections move them too. Read before and after; only what moved is worth showing. None where the
+system does not have them: only Linux does.
 """
 
+import socket
+import struct
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 # What each counter says to a person when it has moved.
 MEANINGS = {
@@ -19,6 +23,9 @@ MEANINGS = {
     "UdpRcvbufErrors": "datagrams dropped at a full buffer",
 }
 _FILES = (Path("/proc/net/netstat"), Path("/proc/net/snmp"))
+# linux/tcp.h, struct tcp_info: where tcpi_bytes_sent and tcpi_bytes_retrans stand (Linux 4.19).
+_SENT_AND_SENT_AGAIN: Final = struct.Struct("=QQ")
+_SENT_AT: Final = 200
 
 
 def read() -> dict[str, int] | None:
@@ -45,6 +52,23 @@ def parse(text: str) -> dict[str, int]:
             if prefix + name in MEANINGS and protocol in ("Tcp", "TcpExt", "Udp"):
                 found[prefix + name] = int(value)
     return found
+
+
+def bytes_sent(sock: socket.socket) -> int | None:
+    """How many bytes of data the kernel sent on a TCP connection; None where it does not say."""
+    if not sys.platform.startswith("linux") or sock.family == socket.AF_UNIX:
+        return None
+    if sock.type != socket.SOCK_STREAM:
+        return None
+    length = _SENT_AT + _SENT_AND_SENT_AGAIN.size
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
+    except OSError:
+        return None
+    if len(info) < length:  # an older kernel
+        return None
+    sent, again = _SENT_AND_SENT_AGAIN.unpack_from(info, _SENT_AT)
+    return int(sent - again)
 
 
 def difference(

@@ -11,15 +11,17 @@ The file's shape (--help-figures says what each figure is):
     ceiling      what the engine reached against a server that does nothing, or null
     ceilings     the same for each load of a curve under which the engine was busy
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
-                 label, python, gil, endpoint, began, problem, notes, connections_by_worker, probe,
-                 figures, audit, verdict, server, kernel, tally, trace
+                 label, python, gil, at_once, endpoint, began, problem, notes,
+                 connections_by_worker, probe, figures, audit, verdict, server, kernel, tally, trace
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
     experiment   only in an experiment's result: name, question, expectation, source, predictions
                  (the viewer's ranking, best first), claims (text, as_expected: true, false or
-                 null where it could not be checked, numbers) and reading
+                 null where it could not be checked or is not clear, numbers, interval) and reading
     p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
+    rate_search  only where the highest rate was searched for: the bounds, and how thoroughly
+    rates        only then: one entry per server and bound, see `judge.rates`
     curves       only where several loads make some: one entry per server, see `curves`
 """
 
@@ -29,6 +31,7 @@ from typing import Any
 
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.plan.rate_search import RateSearch
 from loadgen.record import codec
 from loadgen.record.environment import Environment
 from loadgen.record.monitor import ServerCost
@@ -69,7 +72,9 @@ class Run:
     """One server under one load, once.
 
     `model` names what served: a model of ours, or what was found at the address. `trial` counts
-    from 1. `python` and `gil` describe the server's interpreter where it is known. `began` is the
+    from 1. `python` and `gil` describe the server's interpreter where it is known. `at_once` is how
+    many clients a model of ours serves at a time as it was started, None for as many as come and
+    where it is not known. `began` is the
     wall clock in ISO 8601, for people; every duration comes from the monotonic clock. `kernel`
     holds how far the kernel's counters moved. `connections_by_worker` is how many connections each
     worker of the server got, None for a server that has no workers. `probe` is what a client of an
@@ -84,6 +89,7 @@ class Run:
     label: str | None = None
     python: str | None = None
     gil: str | None = None
+    at_once: Count | None = None
     endpoint: Endpoint | None = None
     began: str = ""
     problem: str | None = None
@@ -111,13 +117,22 @@ class Run:
 class Claim:
     """What an experiment expected of the figures, and whether they bore it out.
 
-    `as_expected` is False for a surprise and None where it could not be checked; `numbers` are the
-    figures that decided, in words.
+    `as_expected` is False for a surprise and None where it could not be checked, or is not clear;
+    `numbers` are the figures that decided, in words. `interval` has the ends of the 95 % interval
+    of what decided, None where it has none: a claim is not clear where its bound lies within.
     """
 
     text: str
     as_expected: bool | None
     numbers: str = ""
+    interval: tuple[float, float] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in a word or two."""
+        if self.as_expected is None:
+            return "not measured" if self.interval is None else "not clear"
+        return "as expected" if self.as_expected else "surprise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +159,8 @@ class Result:
     `version` is the kit's that made it, None where that was not written down yet. `what` is the
     word that names the folder. `seed` gave the order of the runs and every random choice in the
     load. `notes` were written while measuring, a sentence each. `p99_bound_seconds` is up to how
-    long a p99 is good enough on a curve, None where nobody asked for one.
+    long a p99 is good enough on a curve, None where nobody asked for one. `rate_search` says what
+    the highest rate was searched for; each run is then a trial of the search.
     """
 
     version: str | None = None
@@ -161,6 +177,7 @@ class Result:
     runs: tuple[Run, ...]
     experiment: ExperimentOutcome | None = None
     p99_bound_seconds: float | None = None
+    rate_search: RateSearch | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as values that `files.dumps` can write; `from_json` reads it back."""
@@ -175,7 +192,7 @@ class Result:
         for one in _latencies(plain):
             if one["response"] == one["service"]:
                 one["response"] = SAME_AS_SERVICE
-        for absent in ("experiment", "p99_bound_seconds", "ceilings"):
+        for absent in ("experiment", "p99_bound_seconds", "rate_search", "ceilings"):
             if not data[absent]:
                 del data[absent]
         return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **data, "runs": plain}
@@ -201,6 +218,8 @@ class Result:
                     one["response"] = one.get("service")
             data.setdefault("p99_bound_seconds", _bound_of_curves(data))
             result = codec.from_json(cls, data)
+            if result.rate_search is not None:
+                result.rate_search.validate()
             for position, run in enumerate(result.runs):
                 try:
                     run.validate()

@@ -87,7 +87,9 @@ class GroupTally:
     answered in the window, and the `response` of an open loop also those owed at its close, with
     their age then. `connect` and `first_reply` run from the call of connect() and hold the whole
     run, on each connection. `lost`, `late` and `duplicated` are datagrams: a lost message is in
-    `failed` too, the other two answer nothing. `traces` are of the clients that were asked for.
+    `failed` too, the other two answer nothing. `sent_agreed` and `sent_disagreed` count the
+    connections of clients that have one, by whether what was sent agrees with the kernel's count.
+    `traces` are of the clients that were asked for.
     """
 
     name: str
@@ -115,6 +117,8 @@ class GroupTally:
     lost: Count = 0
     duplicated: Count = 0
     late: Count = 0
+    sent_agreed: Count = 0
+    sent_disagreed: Count = 0
     errors: dict[str, Count] = field(default_factory=dict)
     connect: Histogram = field(default_factory=Histogram)
     first_reply: Histogram = field(default_factory=Histogram)

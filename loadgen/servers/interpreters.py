@@ -5,6 +5,7 @@ nothing else, so that another interpreter never meets packages that were install
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -23,6 +24,8 @@ from concurrency_models.backends import MODELS
 from loadgen.record import environment
 
 OLDEST = (3, 11)
+FIRST_WITHOUT_GIL = (3, 13)
+NEWEST = (3, 15)
 ANSWER_SECONDS = 30.0
 
 # Also read by the oldest interpreters, so that they can say what they are. An empty entry of the
@@ -107,6 +110,23 @@ def find(words: Sequence[str]) -> tuple[list[Interpreter], list[str]]:
             said.append(f"{version} is {word}")
         told_apart.append(replace(one, version=version))
     return told_apart, said
+
+
+@functools.cache
+def with_and_without_gil() -> dict[str, Interpreter]:
+    """Two interpreters of one version, the newest on the PATH: "on" has the GIL, "off" does not.
+
+    Raises InterpreterError where there are none.
+    """
+    for minor in range(NEWEST[1], FIRST_WITHOUT_GIL[1] - 1, -1):
+        with contextlib.suppress(InterpreterError):
+            pair = {one.gil: one for one in (ask(f"python3.{minor}"), ask(f"python3.{minor}t"))}
+            if {"on", "off"} <= pair.keys():
+                return pair
+    raise InterpreterError(
+        "it takes a Python without the GIL on the PATH, and one of that version with it, such as "
+        "python3.13t and python3.13"
+    )
 
 
 def ask(word: str) -> Interpreter:

@@ -17,6 +17,9 @@ def heading(analysis: Analysis) -> list[str]:
     title += f", {', '.join(clients)} client{'' if clients == ['1'] else 's'}"
     if result.cut_short:
         title += " (cut short: only what was measured until then)"
+    if result.rate_search is not None:
+        lines = [_search_text(analysis), f"Machine: {machine_text(result.environment)}."]
+        return [title, *lines]
     trials = max((len(row.trials) for row in found), default=0)
     lines = [f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."]
     if trials > 1:
@@ -26,6 +29,20 @@ def heading(analysis: Analysis) -> list[str]:
         )
     lines.append(f"Machine: {machine_text(result.environment)}.")
     return [title, *lines]
+
+
+def _search_text(analysis: Analysis) -> str:
+    """How a search went, in a line or two."""
+    search, runs = analysis.result.rate_search, analysis.result.runs
+    assert search is not None
+    windows = [run.plan.duration_seconds or 0.0 for run in runs]
+    group = next(group for group in runs[0].plan.groups if not group.silent)
+    return (
+        f"The highest rate within a bound, an open loop: {_clients_text(group)}, "
+        f"{_message_text(group, runs[0].plan.talk)}. {len(runs)} trials of {min(windows):g} to "
+        f"{max(windows):g} s (seed {analysis.result.seed}); rates of {units.rate(search.lowest)} "
+        f"to {units.rate(search.highest)}/s, to within {search.width:.1%}."
+    )
 
 
 def load_text(plan: Plan) -> str:
@@ -59,19 +76,11 @@ def load_text(plan: Plan) -> str:
 
 def group_text(group: Group, talk: str, alone: bool) -> str:
     """A group of clients in a few words."""
-    clients = f"{group.clients:,} client{'s' if group.clients != 1 else ''}"
+    clients = _clients_text(group)
     said = [clients if alone else f"{group.name}: {clients}"]
     if group.silent:
         return said[0] + " that hold a connection and say nothing"
-    said.append(
-        "a greeting each"
-        if talk == "greet"
-        else f"request {_quoted(group.request)}"
-        if group.request is not None
-        else f"{group.work} each"
-        if group.work is not None
-        else f"{group.size_bytes:,}-byte messages"
-    )
+    said.append(_message_text(group, talk))
     if group.rate_per_second is not None:
         said.append(
             f"open loop at {group.rate_per_second:,.10g} messages/s, {group.arrivals} arrivals"
@@ -87,6 +96,19 @@ def group_text(group: Group, talk: str, alone: bool) -> str:
         each = group.messages_per_connection
         said.append(f"a new connection for every {f'{each:,} messages' if each > 1 else 'message'}")
     return ", ".join(said)
+
+
+def _clients_text(group: Group) -> str:
+    return f"{group.clients:,} client{'s' if group.clients != 1 else ''}"
+
+
+def _message_text(group: Group, talk: str) -> str:
+    """What each of its clients sends."""
+    if talk == "greet":
+        return "a greeting each"
+    if group.request is not None:
+        return f"request {_quoted(group.request)}"
+    return f"{group.work} each" if group.work is not None else f"{group.size_bytes:,}-byte messages"
 
 
 def machine_text(here: Environment) -> str:

@@ -36,6 +36,8 @@ class Subject:
         self.rate: float | None = None
         self.p99: float | None = None
         self.rates: list[float] = []
+        # How far the server is known by now, in words.
+        self.known = ""
 
 
 class Progress:
@@ -43,7 +45,7 @@ class Progress:
 
     `runs` has the servers in the order to list them, and how many runs each will have; None where
     that will turn out. `describe` gives a few words on a run's load where several are put on.
-    Nothing is shown when `quiet`.
+    `known_as` heads the column of what `know` says. Nothing is shown when `quiet`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Progress:
         *,
         quiet: bool,
         describe: Callable[[Plan], str] | None = None,
+        known_as: str = "+/-",
         stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -62,6 +65,7 @@ class Progress:
         # Which turn is going on, in words, where servers take turns.
         self._turn = ""
         self._describe = describe or (lambda _: "")
+        self._known_as = known_as
         self._finished = 0
         self.current: Subject | None = None
         self._plan: Plan | None = None
@@ -130,7 +134,8 @@ class Progress:
         self._turn = ""
         found = figures(run)
         subject.done += 1
-        subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
+        clock = found.response_seconds or found.latency_seconds
+        subject.rate, subject.p99 = found.messages_per_second, clock.p99
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
@@ -146,6 +151,11 @@ class Progress:
             of = "" if self._total is None else f"/{self._total}"
             self.say(f"[{self._finished}{of}] {what}: {said}")
         self.current = None
+        self._draw(at_once=True)
+
+    def know(self, name: str, words: str) -> None:
+        """How far a server is known by now: half its interval, or between which rates it is."""
+        self._subjects[name].known = words
         self._draw(at_once=True)
 
     def note(self, text: str) -> None:
@@ -186,6 +196,8 @@ class Progress:
         table.add_column("server")
         table.add_column("state", min_width=26)
         table.add_column("messages/s", justify="right", min_width=10)
+        if any(subject.known for subject in self._subjects.values()):
+            table.add_column(self._known_as, justify="right")
         table.add_column("p99", justify="right", min_width=8)
         if not self._console.options.ascii_only:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
@@ -195,6 +207,7 @@ class Progress:
                 subject.name,
                 subject.state + self._run_of(subject, running),
                 units.rate(subject.rate),
+                *([subject.known] if any(one.known for one in self._subjects.values()) else []),
                 units.seconds(subject.p99),
                 spark(subject.rates),
             ]

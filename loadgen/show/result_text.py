@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from loadgen.judge.analysis import Analysis
 from loadgen.judge.diff import Difference
-from loadgen.show import curve_tables
+from loadgen.show import curve_tables, rate_tables
 from loadgen.show.describe import heading
 from loadgen.show.sentences import sentences
-from loadgen.show.table import markdown, text
+from loadgen.show.table import Table, markdown, text
 from loadgen.show.tables import difference_table, tables
 from loadgen.show.wrapping import points, wrapped
 
@@ -16,11 +16,12 @@ from loadgen.show.wrapping import points, wrapped
 def as_text(analysis: Analysis) -> str:
     """Everything about one result as plain text, for a terminal.
 
-    The tables of curves take the place of the usual ones, which would be long with that many loads.
+    The tables of curves, or of rates that were searched for, take the place of the usual ones,
+    which would be long with that many loads.
     """
     title, *lines = heading(analysis)
     parts = ["\n".join([title, *(wrapped(line, "  ") for line in lines)])]
-    shown = curve_tables.tables_of(analysis.curves) or tables(analysis.rows)
+    shown = _found(analysis) or curve_tables.tables_of(analysis.curves) or tables(analysis.rows)
     parts += [text(table) for table in shown]
     if found := _stands_out(analysis):
         width = max(len(name) for name, _ in found)
@@ -35,7 +36,9 @@ def as_markdown(analysis: Analysis) -> str:
     """The same as Markdown with every table, and with the command that made it."""
     title, *lines = heading(analysis)
     parts = [f"# {title}", "  \n".join(lines), f"    {shlex.join(analysis.result.command)}"]
-    shown = (*curve_tables.tables_of(analysis.curves), *tables(analysis.rows))
+    shown = [*_found(analysis), *curve_tables.tables_of(analysis.curves)]
+    if not analysis.rates:  # a search has a load for each of its trials, and curves of them
+        shown += tables(analysis.rows)
     parts += [markdown(table) for table in shown]
     if found := _stands_out(analysis):
         parts += ["## What stands out", "\n".join(f"- **{name}**: {say}" for name, say in found)]
@@ -53,5 +56,13 @@ def differences(found: Sequence[Difference], names: tuple[str, str], minds: Sequ
 
 
 def _stands_out(analysis: Analysis) -> list[tuple[str, str]]:
-    """A name and a sentence for each curve, or for each row where there are no curves."""
+    """A name and a sentence for each rate that was searched for, else each curve, else each row."""
+    search = analysis.result.rate_search
+    if search is not None:
+        return rate_tables.sentences(analysis.rates, search)
     return curve_tables.sentences(analysis.curves) or sentences(analysis.rows)
+
+
+def _found(analysis: Analysis) -> list[Table]:
+    """The tables of a search for the highest rate, where there was one."""
+    return rate_tables.tables_of(analysis.rates)

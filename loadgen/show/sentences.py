@@ -21,6 +21,7 @@ from loadgen.judge.registry import (
 )
 from loadgen.judge.rows import Row, load_of
 from loadgen.judge.service import kept_up
+from loadgen.judge.units import SECONDS
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
 from loadgen.show.explained import explained
 
@@ -151,7 +152,9 @@ def _behind(row: Row, best: Row) -> str:
 
 
 def _best(kind: Figure) -> str:
-    return f"{'most' if kind.better is Better.HIGHER else 'shortest'} {kind.label}"
+    if kind.better is Better.HIGHER:
+        return f"most {kind.label}"
+    return f"{'shortest' if kind.unit is SECONDS else 'least'} {kind.label}"
 
 
 def _times(row: Row, other: Row) -> str:
@@ -181,6 +184,8 @@ def _oddity(row: Row, ranked: Sequence[Row]) -> str | None:
     """The one cost in which it exceeds the lowest of its peers by most, if by enough."""
     worst: tuple[float, str] | None = None
     for path in _COSTS:
+        if path == headline(row.plan).path:
+            continue  # that is said already
         figure = figure_of(path)
         own = row.value(path)
         others = [(value, one.name) for one in ranked if (value := one.value(path))]

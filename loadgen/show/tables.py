@@ -109,7 +109,11 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     if len(asked) > 1:
         columns.append(_figure("asked\n/s", "requested_per_second"))
     # What the rows are ranked by comes first, with its interval beside it.
-    if asked:
+    silent = kinds == {FIGURES[MEMORY]}
+    if silent:
+        columns += [_span_column("held", "held"), _figure("memory", MEMORY)]
+        columns += [spread] if repeated else []
+    elif asked:
         response = _percentiles("response", "response_seconds", ("p50", "p99", "max"))
         columns += [messages, limit, *response[:2], *([spread] if repeated else []), response[2]]
         columns += _percentiles("service", "latency_seconds", ("p50", "p99"))
@@ -156,7 +160,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]
     if ranked and unranked:
         notes.append(f"not ranked: {', '.join(unranked)}.")
-    return _table("Throughput", columns, found, notes)
+    return _table("Holding" if silent else "Throughput", columns, found, notes)
 
 
 def _spread(row: Row) -> str:
@@ -169,6 +173,8 @@ def _spread(row: Row) -> str:
 def _interval_stands_on(found: Sequence[Row]) -> str:
     if not all(row.took_turns for row in found):
         return "Student's t over the trials"
+    if not any(row.others for row in found):
+        return "Student's t over the lives, each a fresh start"
     return (
         "Student's t over the lives, each a fresh start, less what moved the other servers in the "
         "same rounds as well"
@@ -188,7 +194,7 @@ def _evenness(found: Sequence[Row]) -> list[str]:
     return [f"{said}; the others answered {alike}" if len(apart) < len(known) else f"{said}."]
 
 
-_RANKED_BY = (MESSAGES, CONNECTIONS, RESPONSE_P99)
+_RANKED_BY = (MESSAGES, CONNECTIONS, RESPONSE_P99, MEMORY)
 
 
 def _connections(found: Sequence[Row]) -> Table:

@@ -3,7 +3,8 @@
 In a round, the servers of both sides are started, and the sides take turns of less than a second:
 what a neighbour on the machine takes away, for seconds at a time, it takes from both. A round's
 ratio is that of what the two sides did in all of its turns. A row shows the median of the rounds'
-ratios with the lowest and the highest.
+ratios with the lowest and the highest. `python -m tests.benchmarks aa` is another command: how
+often a server is called different from itself.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from tabulate import tabulate
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
-from . import sides
+from . import false_alarms, sides
 from .sides import MissingError, Running, Server
 
 MIB = 1024 * 1024
@@ -158,6 +159,19 @@ def size_rows(effort: Effort) -> Iterator[Row]:
             yield replace(row, detail=f"{row.detail}; {faults:.2f} page faults a message")
 
 
+def ceiling_rows(effort: Effort) -> Iterator[Row]:
+    """The engine's own ceiling for messages of all sizes: on a server that does nothing."""
+    server = sides.null_server()
+    for size, text in SIZES.items():
+        yield ratio_row(
+            f"engine's ceiling, {text}, against the C client",
+            0.60,
+            effort,
+            (server, sides.engine_client_of(size, FEW_CLIENTS)),
+            (server, sides.c_client_of(size, FEW_CLIENTS)),
+        )
+
+
 def churn_rows(effort: Effort) -> Iterator[Row]:
     """Short connections: models against their bare loops, under the C client."""
     for name in ("iterative", "process", "thread", "socketserver", "selectors"):
@@ -216,6 +230,7 @@ SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "models": model_rows,
     "trace": trace_rows,
     "sizes": size_rows,
+    "ceiling": ceiling_rows,
     "churn": churn_rows,
     "crowd": crowd_rows,
     "memory": memory_rows,
@@ -224,6 +239,9 @@ SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
 
 def main() -> None:
     """Measure what was asked for and print the table, row by row on the way."""
+    if sys.argv[1:2] == ["aa"]:
+        false_alarms.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("subject", nargs="*", help=f"any of {', '.join(SUBJECTS)}; default all")
     parser.add_argument("--quick", action="store_true", help="a look, not a result")

@@ -139,6 +139,12 @@ def c_server(prefix: str = "") -> Server:
     return Server("C epoll", (str(compiled("echo_server")), prefix), prefix)
 
 
+def null_server() -> Server:
+    """What the engine's own ceiling is measured against."""
+    command = (sys.executable, "-m", "loadgen.servers.null_server", "inet", "tcp", "loop")
+    return Server("null server", command)
+
+
 def bare_server(name: str) -> Server:
     """A model's bare counterpart."""
     command = (sys.executable, "-m", "concurrency_models.bare", name, "--port", "0")
@@ -185,6 +191,8 @@ def c_run(
     messages, connections, measured, wrong, _, cpu = (float(number) for number in numbers)
     if wrong:
         raise MissingError(f"{running.server.name} gave the C client {wrong:.0f} wrong replies")
+    if not messages:
+        raise MissingError(f"{running.server.name} did not answer the C client in {seconds:g} s")
     return Reached(messages / measured, connections / measured, cpu / messages)
 
 
@@ -231,8 +239,17 @@ def c_messages_per_cpu_second(running: Running, seconds: float) -> float:
 
 def engine_client(running: Running, seconds: float) -> float:
     """Messages per second of one engine worker."""
-    tally = engine_tally(running, Plan((Group(CLIENTS, size_bytes=SIZE),)), seconds)
-    return tally.groups[0].answered_in_window / tally.window_seconds
+    return engine_client_of(SIZE, CLIENTS)(running, seconds)
+
+
+def engine_client_of(size: int, clients: int) -> Callable[[Running, float], float]:
+    """Messages per second of one engine worker with so many clients and so many bytes a message."""
+
+    def rate(running: Running, seconds: float) -> float:
+        tally = engine_tally(running, Plan((Group(clients, size_bytes=size),)), seconds)
+        return tally.groups[0].answered_in_window / tally.window_seconds
+
+    return rate
 
 
 def engine_messages_per_cpu_second(running: Running, seconds: float) -> float:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from concurrency_models.talk import frame
-from tests.clients import Client, answer, check_served, crowd
+from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import SUBJECTS, WAIT_SECONDS, Subject, eventually, serving
 
 EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str, indirect=True)
@@ -80,3 +80,33 @@ def ask_on(client: Client) -> None:
             pass
     except (EOFError, ConnectionError):
         pass
+
+
+@EVERY
+def test_who_dribbles_over_one_message_is_left(subject: Subject) -> None:
+    """However steadily it sends; and the next client is served."""
+    with serving(*subject.arguments, "--message-timeout", "0.3") as server:
+        with Client(server.address) as client:
+            for byte in frame("length", bytes(1000)):
+                if readable([client], 0.02):  # nothing can be answered, so it was cut off
+                    break
+                client.socket.sendall(bytes([byte]))
+            else:
+                pytest.fail("all of it was waited for")
+        check_served(server.address)
+
+
+@EVERY
+def test_who_has_always_begun_a_message_is_not_late_with_any(subject: Subject) -> None:
+    half, rest = frame("length", b"message")[:6], frame("length", b"message")[6:]
+    with (
+        serving(*subject.arguments, "--message-timeout", "0.3") as server,
+        Client(server.address) as client,
+    ):
+        client.socket.sendall(half)
+        for _ in range(12):
+            time.sleep(0.05)  # the time that is minded
+            client.socket.sendall(rest + half)
+            assert client.receive() == answer(b"message")
+        client.socket.sendall(rest)
+        assert client.receive() == answer(b"message")

@@ -120,13 +120,14 @@ def unserved_client(server: ServerProcess, subject: Subject) -> Iterator[Client]
 def no_more_descriptors(server: ServerProcess) -> Iterator[None]:
     """Let no process of the server open anything meanwhile.
 
-    With three descriptors allowed, all that are there stay and no further one can be had; with
-    none, poll(2) would refuse to look at those.
+    With half as many descriptors allowed as are there, all of those stay and no further one can be
+    had; with none, poll(2) would refuse to look at several.
     """
     before = {}
     for process in server.processes():
         before[process.pid] = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, before[process.pid][1]))
+        limits = max(3, process.num_fds() // 2), before[process.pid][1]
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
     yield
     for pid, limits in before.items():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)

@@ -28,6 +28,7 @@ from loadgen.judge.rows import Row
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
 from loadgen.record.result import ExperimentOutcome
+from loadgen.show import rate_tables
 from loadgen.show import sentences as reading
 from loadgen.show.describe import heading
 from loadgen.show.report.charts import THEME, Drawn, draw
@@ -223,7 +224,9 @@ def _party(
         f"{origins[0].letter}-" if apart else "",
         ", ".join(f"{origin.letter}: {origin.name}" for origin in origins),
         origins,
-        tuple(_verdicts(every)) if only is None else (),
+        (*_searches(own, every), *_verdicts(_judged_by_itself(own, every, positions)))
+        if only is None
+        else (),
         tuple(_contrasts(analyses, positions)) if only is None else (),
         blocks,
         _packed(script),
@@ -260,6 +263,42 @@ def _verdicts(every: Sequence[Load]) -> Iterator[Verdict]:
             several = len({subject.result for subject in load.subjects}) > 1
             label = ", ".join(filter(None, (f"result {letter(result)}", load.label)))
             yield Verdict(label if several else load.label, load.text, tuple(_standings(same)))
+
+
+def _searches(own: Sequence[Analysis], every: Sequence[Load]) -> Iterator[Verdict]:
+    """What searches for the highest rate found, a verdict for each bound."""
+    styles = {one.row.name: one.style for load in every for one in load.subjects}
+    for analysis in own:
+        search = analysis.result.rate_search
+        if search is None:
+            continue
+        for bound in dict.fromkeys(one.bound for one in analysis.rates):
+            standings = [
+                Standing(
+                    one.name,
+                    styles[one.name],
+                    units.NOT_MEASURED,
+                    "no rate" if one.rate is None else f"{units.rate(one.rate)} messages/s",
+                    rate_tables.sentence(one, search) + ".",
+                    "",
+                )
+                for one in analysis.rates
+                if one.bound == bound
+            ]
+            words = rate_tables.bound_words(bound)
+            yield Verdict(words, f"The highest rate with {words}", tuple(standings))
+
+
+def _judged_by_itself(
+    own: Sequence[Analysis], every: Sequence[Load], positions: Sequence[int]
+) -> list[Load]:
+    """The loads whose servers stand against each other: not the trials of a search."""
+    trials = {
+        place
+        for place, analysis in zip(positions, own, strict=True)
+        if analysis.result.rate_search is not None
+    }
+    return [load for load in every if not {one.result for one in load.subjects} <= trials]
 
 
 def _standings(same: Sequence[Subject]) -> Iterator[Standing]:
