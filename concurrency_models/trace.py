@@ -231,7 +231,7 @@ class Tracing(Narration):
         self.remembers = True
         self._path = path
         self._stays: dict[socket.socket, Stay] = {}
-        self._talks = 0
+        self._talking: set[socket.socket] = set()  # of whom messages are noted
 
     def begin(self, model: str) -> None:
         """Write the first line, in place of whatever the file holds."""
@@ -255,9 +255,9 @@ class Tracing(Narration):
         assert not isinstance(client, str), "datagrams are not traced"
         stay = self._stays.setdefault(client, Stay(peer_name(client), None))
         stay.begin()
-        if self._talks >= MOST_TALKS:
+        if len(self._talking) >= MOST_TALKS:
             return Talk(terms, scratch)
-        self._talks += 1
+        self._talking.add(client)
         stay.talk = TracedTalk(terms, scratch, stay)
         return stay.talk
 
@@ -265,7 +265,7 @@ class Tracing(Narration):
         """Write the line of a client that has left."""
         stay = self._stays.pop(client, None)
         if stay is not None:
-            self._talks -= stay.talk is not None
+            self._talking.discard(client)
             self._write(stay.line(monotonic_ns()))
 
     def finish(self, accepted: int) -> None:
