@@ -50,7 +50,7 @@ def accept(server: Server) -> socket.socket | None:
     if ACCEPTED_INHERIT:
         client.setblocking(True)  # as it is on Linux; event loops have it their way
     server.admit(client)
-    server.narration.tell(client, "connected")
+    server.narration.connected(client)
     return client
 
 

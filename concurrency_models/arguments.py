@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
@@ -149,6 +150,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="how processes are started: %(choices)s (default: %(default)s)",
     )
     add("--version", action="version", version=f"%(prog)s {__version__}")
+    add(
+        "--trace",
+        default=default.trace,
+        metavar="FILE",
+        help="write to FILE who was served when, as lines of JSON: each client's coming and going,"
+        " and when its messages were received, answered and sent",
+    )
     add("-v", "--verbose", action="store_true", help="print a line for each connection and message")
     return parser
 
@@ -212,6 +220,10 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error("--transport udp goes with --family inet or inet6")
     if options.transport == "udp" and options.talk != "loop":
         parser.error(f"--talk {options.talk} ends by closing, and UDP has nothing to close")
+    if options.trace and options.transport == "udp":
+        parser.error("--trace follows connections, and --transport udp has none")
+    if options.trace and options.verbose:
+        parser.error("--trace writes what -v would print: give one of them")
     return Settings(
         family=options.family,
         host=options.host or FAMILIES[options.family],
@@ -234,4 +246,5 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         grace=options.grace,
         workers=options.workers,
         verbose=options.verbose,
+        trace=str(Path(options.trace).absolute()) if options.trace else "",
     )

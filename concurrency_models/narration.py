@@ -36,6 +36,8 @@ class Narration:
 
     def __init__(self, verbose: bool) -> None:
         self.verbose = verbose
+        self.remembers = verbose
+        """Whether it has to be told who has left, to `forget` them."""
         self._names: dict[socket.socket, str] = {}  # of those of whom something was told
 
     def tell(self, client: socket.socket | str, text: str) -> None:
@@ -44,6 +46,16 @@ class Narration:
             name = client if isinstance(client, str) else self._name_of(client)
             who = f"process {os.getpid()}, {threading.current_thread().name}"
             say(f"[{who}] {name} {text}")
+
+    def begin(self, model: str) -> None:
+        """The server of that model is about to serve. Raises OSError where it cannot be told of."""
+
+    def finish(self, accepted: int) -> None:
+        """It has served, so many clients in all."""
+
+    def connected(self, client: socket.socket) -> None:
+        """A client was accepted."""
+        self.tell(client, "connected")
 
     def forget(self, client: socket.socket) -> None:
         """Keep nothing of a client that has left."""

@@ -82,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(line)
 
         server.when_ready(announce)
+        try:
+            server.narration.begin(model.name)
+        except OSError as error:
+            return complain(f"cannot write the trace {settings.trace!r}: {error.strerror}")
         started = time.monotonic()
         try:
             serve(server)
@@ -89,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if ready:
                 raise
             return complain(explain_shortage(error, model.name))
+        server.narration.finish(server.accepted)
     uptime = time.monotonic() - started
     clients = "1 client" if server.accepted == 1 else f"{server.accepted} clients"
     spread = ""

@@ -40,6 +40,15 @@ Interrupt = Callable[[], bool]
 """Wakes a thread that is blocked in a conversation; returns False to be called again."""
 
 
+def narration_of(settings: Settings) -> Narration:
+    """Return who is told what clients do: prints it, writes a trace of it, or does nothing."""
+    if not settings.trace:
+        return Narration(settings.verbose)
+    from concurrency_models.trace import Tracing  # noqa: PLC0415 - forked children need not map it
+
+    return Tracing(settings.trace)
+
+
 class Server:
     """The part of a server that does not depend on its model of concurrency.
 
@@ -58,7 +67,7 @@ class Server:
         self._twins: list[socket.socket] = []
         self.self_pipe = SelfPipe()
         """Readable when a loop should look up: the server stops, or there may be room again."""
-        self.narration = Narration(settings.verbose)
+        self.narration = narration_of(settings)
         self.shortage = Shortage(self.warn)
         self.clients: dict[socket.socket | Datagram, Interrupt | None] = {}
         """The clients that this process has admitted and not released, and how to wake whoever is
@@ -151,7 +160,7 @@ class Server:
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
-        if self.narration.verbose:
+        if self.narration.remembers:
             self.narration.forget(client)
         self._count_out(client)
 

@@ -29,7 +29,8 @@ class Settings:
     message_timeout: how long it may take over one message, from its first bytes to its last.
     switch_interval: how long a thread may keep the GIL from another, None for Python's own 5 ms.
     grace: how long stopping may take. workers: the size of a pool, None for the model's own.
-    verbose: print a line for each connection and message.
+    verbose: print a line for each connection and message. trace: the file to write a trace to, ""
+    for none.
     """
 
     family: str = "inet"
@@ -47,3 +48,4 @@ class Settings:
     grace: float = 5.0
     workers: int | None = None
     verbose: bool = False
+    trace: str = ""

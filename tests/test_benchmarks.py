@@ -19,7 +19,7 @@ def test_the_c_server_talks_with_every_client(prefix: str) -> None:
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="the benchmarks' limit is written in C")
 @pytest.mark.parametrize("name", ["iterative", "process", "thread", "socketserver", "selectors"])
 def test_bare_servers_and_models_talk_with_the_c_client(name: str) -> None:
-    for server in (sides.bare_server(name), sides.lean_server(name), sides.model_server(name)):
+    for server in (sides.bare_server(name), sides.lean_server(name), sides.traced_server(name)):
         with server.running() as running:
             assert sides.c_run(running, 0.05, clients=1).messages > 0
 

@@ -1,5 +1,6 @@
 """The engine against servers that are known to the byte: what it reports is what they did."""
 
+import re
 import socket
 import sys
 import threading
@@ -528,3 +529,25 @@ def test_replies_that_come_together_wait_for_each_other() -> None:
     assert crowd.engine_wait_seconds is not None
     assert alone.engine_wait_seconds is not None
     assert crowd.engine_wait_seconds > 10 * alone.engine_wait_seconds
+
+
+def test_traced_clients_note_each_message_and_their_addresses() -> None:
+    with serving(talk()) as endpoint:
+        group = measure(endpoint, Group(3), messages_per_client=20, trace_clients=2)
+    assert [one.client for one in group.traces] == [0, 1]
+    for one in group.traces:
+        assert len(one.exchanges) == 20
+        assert one.left_out == 0
+        [address] = one.addresses
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
+        moments = [*one.connecting[0], *(at for exchange in one.exchanges for at in exchange)]
+        assert None not in moments
+        assert moments == sorted(moments, key=lambda at: at or 0)
+
+
+def test_a_message_without_a_reply_is_noted_without_one() -> None:
+    with serving(talk(lambda number, reply: reply if number < 3 else None)) as endpoint:
+        group = run(endpoint, Group(1), messages_per_client=5, trace_clients=1).groups[0]
+    *answered, lost = group.traces[0].exchanges
+    assert [reply is not None for _, _, reply in answered] == [True, True]
+    assert lost[2] is None

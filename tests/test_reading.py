@@ -1,8 +1,9 @@
 """The one sentence per row: the gravest thing first, and nothing that the intervals do not say."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from loadgen.plan.group import Group
+from loadgen.record.effort import Effort
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.sentences import sentences
@@ -102,3 +103,33 @@ def test_uneven_service() -> None:
     uneven = [replace(one, tally=tally(group)) for one in trials("process", [200, 200, 200])]
     found = said(*trials("thread", [200, 201, 199]), *uneven)
     assert "the least served client got 20 messages, the most served 380" in found["process"]
+
+
+def with_effort(one: Run, effort: Effort) -> Run:
+    """The same run, with what the kernel counted for a thousand of its messages."""
+    assert one.tally is not None
+    times = one.tally.groups[0].answered_in_window / 1000
+    known = {item.name: getattr(effort, item.name) * times for item in fields(effort)}
+    return replace(one, server=replace(one.server, effort=Effort(**known)))
+
+
+def test_a_difference_is_explained_by_what_differs() -> None:
+    quick = [
+        with_effort(one, Effort(0.003, 0.004, 0, 20, 10, 0.0))
+        for one in trials("selectors", [200, 201, 199])
+    ]
+    slow = [
+        with_effort(one, Effort(0.0031, 0.008, 0, 2000, 20, 0.1))
+        for one in trials("thread", [100, 101, 99])
+    ]
+    assert said(*quick, *slow)["thread"] == (
+        "0.50 times (0.49 to 0.51) selectors in messages/s: 2.00 switches a message against 0.02 "
+        "and 8.00 us of kernel time against 4.00 us"
+    )
+
+
+def test_what_hardly_differs_explains_nothing() -> None:
+    same = Effort(0.003, 0.004, 0, 20, 10, 0.0)
+    quick = [with_effort(one, same) for one in trials("selectors", [200, 201, 199])]
+    slow = [with_effort(one, same) for one in trials("thread", [100, 101, 99])]
+    assert " against " not in said(*quick, *slow)["thread"]

@@ -24,6 +24,7 @@ from loadgen.record.files import read_result
 from loadgen.show.report import write_report
 from tests.report_results import everything
 from tests.runs import result, run
+from tests.traces import two_in_turn
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -266,3 +267,14 @@ def models_of(button: WebElement) -> list[str]:
     models = (button.get_dom_attribute("data-models") or "").split()
     assert models, button.text
     return models
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_lanes_are_drawn_and_fit(browser: Chrome, tmp_path: Path, size: tuple[int, int]) -> None:
+    write_report([analyse(result(two_in_turn()))], tmp_path / "report.html", only="running")
+    resize(browser, size)
+    browser.get((tmp_path / "report.html").as_uri())
+    wait_until_drawn(browser)
+    assert min(browser.execute_script(COLORED)) > 1000
+    assert reaches(browser) <= size[0]
+    assert browser.find_elements(By.ID, "verdict") == []

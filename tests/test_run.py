@@ -65,6 +65,8 @@ def test_help_names_the_defaults() -> None:
     [
         (("--model", "thred"), "did you mean 'thread'?"),
         (("--model", "nonsense"), "choose from iterative, process"),
+        (("--trace", "t", "--transport", "udp"), "--trace follows connections"),
+        (("--trace", "t", "-v"), "give one of them"),
         (("--port", "65536"), "'65536' is not a whole number from 0 to 65535"),
         (("--port", "-1"), "'-1' is not a whole number"),
         (("--port", "http"), "'http' is not a whole number"),

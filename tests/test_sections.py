@@ -9,6 +9,7 @@ from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Result
 from loadgen.record.tally import Lane
+from loadgen.show.report.charts import draw
 from loadgen.show.report.fairness import MOST_DOTS, even_shares
 from loadgen.show.report.latency import tail
 from loadgen.show.report.over_time import cpu_over_time, rate_over_time
@@ -20,6 +21,7 @@ from loadgen.show.report.panels import (
     Bars,
     Lanes,
     Lines,
+    Running,
     Section,
     Stretch,
 )
@@ -28,6 +30,8 @@ from loadgen.show.report.style import style_of
 from loadgen.show.report.swimlanes import lanes_of
 from tests.report_results import everything, sections_of
 from tests.runs import group_tally, plan, result, run, starving, tally, trials
+from tests.test_lanes import lanes
+from tests.traces import two_in_turn
 
 LOOK = style_of("thread")
 
@@ -214,3 +218,27 @@ def test_every_section_has_sentences_and_tables_with_the_same_servers() -> None:
         assert one.says, one.title
         assert one.tables, one.title
         assert one.panels, one.title
+
+
+def test_who_was_traced_has_a_lane_and_the_swimlanes_make_room() -> None:
+    found = sections_of(result(replace(two_in_turn(), label="mine")))
+    assert "lanes" not in [one.anchor for one in found]
+    [running] = [one for one in found if one.anchor == "running"]
+    [panel] = running.panels
+    assert isinstance(panel, Running)
+    assert [lane.label for lane in panel.lanes.lanes] == ["A", "B", "quick"]
+    assert [name for name, _ in running.legend] == [
+        "runs", "waits while others run", "waits while none does", "a reply came",
+    ]  # fmt: skip
+    assert running.says[0].startswith("mine: never two ran at once")
+    [table] = running.tables
+    assert table.headers[:3] == ("client", "runs", "waits while others run")
+    assert table.rows[1][:3] == ("B", "10.0 ms", "10.0 ms")
+
+
+def test_lanes_are_read_from_the_last_row() -> None:
+    drawn = draw(Running("mine", lanes(two_in_turn())))
+    assert {axis.major_label_text_font_size for axis in drawn.figure.axis} == {"18px"}
+    assert set(drawn.marks) == {
+        "runs", "waits while others run", "waits while none does", "a reply came",
+    }  # fmt: skip

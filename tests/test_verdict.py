@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING, verdict
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING, verdict
 from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
@@ -81,3 +81,14 @@ def test_a_quota_that_both_used_up_is_the_machines_limit() -> None:
     assert verdict(shared, None, 8).bound == WAITING
     found = verdict(shared, None, 8, quota=1.0)
     assert (found.bound, "of the 1 cores" in found.because) == (MACHINE, True)
+
+
+@pytest.mark.parametrize(
+    ("gil", "waiters", "limit"),
+    [("on", 2.5, GIL), ("on", 0.4, SERVER), ("off", 2.5, SERVER), ("on", None, SERVER)],
+)
+def test_threads_that_wait_for_the_gil(gil: str, waiters: float | None, limit: str) -> None:
+    one = replace(busy(0.6, replace(cost(1.05, busy=1.8), gil_waiters=waiters)), gil=gil)
+    assert bound(one) == limit
+    if limit == GIL:
+        assert verdict(one, None, 4).because == "2.5 of its threads waited for it at any moment"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concurrency_models.work import KINDS, perform
+from concurrency_models.work import KINDS, PIECE_KIB, perform
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_one_more_than_the_largest_number_is_out_of_bounds(name: str) -> None:
 @given(st.sampled_from(["fib", "sha256", "sleep"]), st.binary().filter(lambda b: not b.isdigit()))
 def test_no_argument_makes_it_raise(name: str, argument: bytes) -> None:
     assert b"takes a whole number" in perform(name.encode() + b" " + argument)
+
+
+@pytest.mark.parametrize(
+    "message", [b"fib 3", b"fib 22", b"sha256 0", b"sha256 1", b"sha256 %d" % (3 * PIECE_KIB + 1)]
+)
+def test_work_in_pieces_comes_to_the_same(message: bytes) -> None:
+    signs: list[None] = []
+    assert perform(message, lambda: signs.append(None)) == perform(message)
+    assert bool(signs) is (message != b"sha256 0")
+
+
+def test_work_that_takes_long_gives_a_sign_often() -> None:
+    signs: list[None] = []
+    perform(b"fib 22", lambda: signs.append(None))
+    assert len(signs) > 10

@@ -64,7 +64,7 @@ class Listener(socket.socket):
         """Accept as any socket does; asyncio calls it."""
         client, address = super().accept()
         self.server.admit(client)
-        self.server.narration.tell(client, "connected")
+        self.server.narration.connected(client)
         self.accepted[client.fileno()] = client
         return client, address
 

@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     check_report(asked)
     if not asked.no_save:
         check_folder(Path(asked.results))
-    for file in (asked.json, asked.export_hdr):
+    for file in (asked.json, asked.export_hdr, asked.export_trace):
         if file not in (None, "-"):
             check_file(Path(file))
     if asked.export_hdr and (problem := export.missing()):
@@ -96,6 +96,8 @@ def _check_combinations(asked: Namespace) -> None:
         )
     if asked.label and not asked.connect and len(models_of(asked.model or [])) > 1:
         raise PlanError("--label names one server; give it with a single --model or --connect")
+    if asked.export_trace and not asked.trace_clients:
+        raise PlanError("--export-trace writes what --trace-clients N asks for; give both")
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
 

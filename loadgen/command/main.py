@@ -6,14 +6,19 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from loadgen.command import diff, experiment, load, report
+from loadgen.command import diff, experiment, lanes, load, report
 from loadgen.command.status import BROKEN_PIPE, FAILURE, INTERRUPTED, USAGE_ERROR, complain
 from loadgen.judge.diff import ComparisonError
 from loadgen.plan.validation import PlanError
 from loadgen.record.result import RecordError
 from loadgen.servers.problem import TargetError
 
-COMMANDS: Final = {"diff": diff.main, "experiment": experiment.main, "report": report.main}
+COMMANDS: Final = {
+    "diff": diff.main,
+    "experiment": experiment.main,
+    "lanes": lanes.main,
+    "report": report.main,
+}
 """The commands that have a name; without one, a load is put on."""
 
 WRITERS: Final = ("diff", "report")

@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="loadgen",
         usage="python -m loadgen [options]\n       python -m loadgen experiment NAME...\n"
+        "       python -m loadgen lanes [--model NAME]...\n"
         "       python -m loadgen diff A B\n       python -m loadgen report RESULT...",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
             "is\nnone, starts the five models of the course in turn and compares them.\n\n"
             "other commands, each with a --help of its own:\n"
             "  experiment NAME...    measure what a lesson is about, and check what is expected\n"
+            "  lanes                 draw who ran when: a lane for each client, of each model\n"
             "  diff A B              two saved results side by side\n"
             "  report RESULT...      saved results as one HTML page with charts"
         ),
@@ -372,6 +374,20 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--json",
         metavar="FILE",
         help="write the result as JSON as well; '-' for standard output, tables then go to stderr",
+    )
+    add(
+        "--trace-clients",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="trace the first N clients of each group: servers that are started write down what "
+        "they do for them, which costs some time; saved as trace.json, and drawn in a report (0)",
+    )
+    add(
+        "--export-trace",
+        metavar="FILE",
+        help="write the traces to FILE as well, in the Trace Event format: Perfetto and Chromium's "
+        "about:tracing open it",
     )
     add(
         "--export-hdr",

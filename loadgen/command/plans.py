@@ -98,6 +98,7 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         workers=_auto_workers([*groups, *others]) if options.workers is None else options.workers,
         seed=seed,
         pin=options.pin,
+        trace_clients=options.trace_clients,
     )
     plan.validate()
     return plan

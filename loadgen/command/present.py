@@ -11,10 +11,11 @@ from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.document import document
 from loadgen.judge.rows import Row
 from loadgen.plan.validation import PlanError
-from loadgen.record.files import RESULT_FILE, TABLES_FILE, dumps, new_folder, write
+from loadgen.record.files import RESULT_FILE, TABLES_FILE, TRACE_FILE, dumps, new_folder, write
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export, report
 from loadgen.show.result_text import as_markdown, as_text
+from loadgen.show.trace_events import trace_events
 
 
 def check_report(asked: Namespace) -> None:
@@ -39,6 +40,8 @@ def present(asked: Namespace, result: Result) -> int:
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
+    if asked.export_trace and (traces := trace_events(result.runs)):
+        trouble += _trying(lambda: write(Path(asked.export_trace), traces))
     out.write(as_text(analysis))
     if asked.json == "-":
         sys.stdout.write(saved)
@@ -59,6 +62,8 @@ def _save(asked: Namespace, analysis: Analysis, saved: str) -> None:
     folder = new_folder(Path(asked.results), result.began, result.what)
     write(folder / RESULT_FILE, saved)
     write(folder / TABLES_FILE, as_markdown(analysis))
+    if traces := trace_events(result.runs):
+        write(folder / TRACE_FILE, traces)
     if asked.report:
         report.write_report([analysis], folder / report.REPORT_FILE)
     print(f"saved in {folder}", file=sys.stderr)

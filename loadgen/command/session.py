@@ -61,6 +61,11 @@ class Session:
     def run(self) -> None:
         """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
         asked = self._asked
+        if self._plan.trace_clients:
+            self.notes.append(
+                "a trace was kept: servers of ours noted each message, which costs them some time, "
+                "and traced clients are a little slower than others"
+            )
         if asked.model and asked.connect:
             beside = self._allowed(endpoint_of(asked))
             self._compare(models_of(asked.model), by_name=asked.model, beside=beside)

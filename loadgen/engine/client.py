@@ -10,7 +10,9 @@ time is up.
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -86,6 +88,7 @@ class Client:
         "group",
         "loop",
         "message",
+        "notes",
         "number",
         "on_connection",
         "pairs",
@@ -127,6 +130,8 @@ class Client:
         self.room = group.room
         self.counts = group.service.counts
         self.partial: bytearray | None = None
+        # What is traced of it; None for nearly all clients.
+        self.notes = group.notes_of(number)
         self.unsent: memoryview | None = None
         self.queue: deque[int] | None = None
         self.sent_at = self.due = 0
@@ -154,6 +159,8 @@ class Client:
         self.first_started = self.first_started or now
         try:
             self.sock = self.loop.open_socket()
+            if self.notes is not None:
+                name_socket(self.sock)
         except OSError as error:
             self.fail(error_name(error))
             return
@@ -188,6 +195,8 @@ class Client:
         group, sock = self.group, self.sock
         assert sock is not None
         now = clock()
+        if self.notes is not None:
+            self.notes.connected(address_text(sock), self.connect_started, now)
         group.tally.connect.record(now - self.connect_started)
         group.tally.connections += 1
         if not self.connected_at:
@@ -373,6 +382,8 @@ class Client:
     def answer_came(self, now: int) -> None:
         """Count the right reply that came at the time `now`, and go on."""
         group = self.group
+        if self.notes is not None:
+            self.notes.note(self.due, self.sent_at, now)
         group.service.record(now - self.sent_at)
         if group.open_loop:
             group.response.record(now - self.due)
@@ -389,7 +400,11 @@ class Client:
             group.tally.first_reply.record(now - self.connect_started)
         self.next_message(now)
         self.steady = (
-            group.endless and self.steadies and self.state == WAITING and self.unsent is None
+            group.endless
+            and self.steadies
+            and self.notes is None
+            and self.state == WAITING
+            and self.unsent is None
         )
 
     # Time
@@ -436,6 +451,7 @@ class Client:
         """The connection is lost, or never came to be, for the reason `name`."""
         group, tally = self.group, self.group.tally
         failed = 0
+        self._note_unanswered()
         if self.state == WAITING:
             if self._mismatched():
                 tally.wrong += 1
@@ -469,6 +485,10 @@ class Client:
         else:
             tally.other_failed += 1
 
+    def _note_unanswered(self) -> None:
+        if self.notes is not None and self.state == WAITING:
+            self.notes.note(self.due, self.sent_at, None)
+
     def _mismatched(self) -> bool:
         """Whether the part of a reply that has come can no longer become the right one."""
         return self.partial is not None and not self.expected.startswith(self.partial)
@@ -499,6 +519,7 @@ class Client:
         """The run is over: say what is still open, and close."""
         tally = self.group.tally
         tally.waiting += len(self.queue or ())
+        self._note_unanswered()
         if self.state == WAITING:
             if self._mismatched():
                 tally.wrong += 1
@@ -537,3 +558,24 @@ class Client:
 def error_name(error: OSError) -> str:
     """The error's name, such as ECONNRESET."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def name_socket(sock: socket.socket) -> None:
+    """Have a socket that is to connect bear a name, by which the server knows it.
+
+    Over IP all of them do. A unix socket is given an abstract one of the kernel's choice (unix(7)),
+    where there are any.
+    """
+    if sock.family == socket.AF_UNIX and sys.platform == "linux":
+        sock.bind("")
+
+
+def address_text(sock: socket.socket) -> str:
+    """A socket's own address, as our servers write that of a client."""
+    name = sock.getsockname()
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    text = os.fsdecode(name)
+    shown = (one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return f"unix:{''.join(shown)}"

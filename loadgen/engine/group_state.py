@@ -10,6 +10,7 @@ from loadgen.plan.messages import Messages
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import TIMELINE_SLICE_SECONDS, GroupTally, Turn
+from loadgen.record.trace import ClientTrace
 
 # More than this is read in several system calls.
 LARGEST_READ = 256 * 1024
@@ -52,10 +53,18 @@ class GroupState:
         self.due_messages = 0
         self.bytes_received = 0
         self.answered_slowly = 0
+        self._traced = plan.trace_clients
         # How long the load has been off between turns so far, in ns.
         self.held_ns = 0
         self._answered_before_slice = self._slices_in_window = self._tenths = 0
         self._connections_before_window = 0
+
+    def notes_of(self, number: int) -> ClientTrace | None:
+        """Where to note what the client of that number does; None if nothing of it is noted."""
+        if number >= self._traced:
+            return None
+        self.tally.traces.append(ClientTrace(number))
+        return self.tally.traces[-1]
 
     def think(self) -> int:
         """How long a client thinks before its next message, in ns."""

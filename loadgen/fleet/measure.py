@@ -34,6 +34,15 @@ class Watcher(Protocol):
     def end(self, name: str, run: Run) -> None: ...
 
 
+class Silent:
+    """A watcher that tells nobody."""
+
+    def begin(self, name: str, plan: Plan) -> None: ...
+    def turn(self, name: str, life: int, number: int) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def end(self, name: str, run: Run) -> None: ...
+
+
 class Keeper:
     """A watcher that keeps each run the moment it has ended, before `watcher` is told of it.
 
@@ -72,8 +81,7 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
         with task.server.running(task.plan) as server:
             run = observe(run, server, watcher.event, stop, task.driver)
             run = replace(run, notes=(*run.notes, *diagnosis.notes(run, server)))
-        if server.process is not None:
-            run = replace(run, connections_by_worker=server.process.connections_by_worker)
+        run = with_last_words(run, server)
     except TargetError as error:
         run = replace(run, problem=str(error))
     except KeyboardInterrupt:
@@ -82,6 +90,18 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
         stop.set()  # it came while the server was being stopped: the figures are there
     watcher.end(task.name, run)
     return run
+
+
+def with_last_words(run: Run, server: Running) -> Run:
+    """The run with what its server said as it stopped, where we have started it."""
+    process = server.process
+    if process is None:
+        return run
+    trace, tally = process.trace, run.tally
+    if trace is not None and tally is not None:
+        traced = (one for group in tally.groups for one in group.traces)
+        trace = trace.only(address for one in traced for address in one.addresses)
+    return replace(run, connections_by_worker=process.connections_by_worker, trace=trace)
 
 
 def begun(task: Task) -> Run:

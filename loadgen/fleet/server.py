@@ -6,14 +6,17 @@ known; and `running(plan)`, a context manager that has it run and gives a `Runni
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from concurrency_models.backends import MODELS
 from loadgen.fleet.cores import server_cores
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.record.trace import read_trace
 from loadgen.servers import interpreters
 from loadgen.servers.found import Found
 from loadgen.servers.interpreters import Interpreter
@@ -65,14 +68,23 @@ class ModelServer:
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
-        """Start it where the plan's family wants it, stop it again. Raises TargetError."""
-        with place_for(plan.family) as place:
-            command = model_command(self.name, (*place, *self.options), self.python.executable)
+        """Start it where the plan's family wants it, stop it again. Raises TargetError.
+
+        Of clients that the plan has traced, it is to write its half; that is read in the end.
+        """
+        with place_for(plan.family) as place, ExitStack() as stack:
+            options = [*place, *self.options]
+            if plan.trace_clients:
+                folder = stack.enter_context(TemporaryDirectory(prefix="loadgen-"))
+                options += ["--trace", str(Path(folder, "trace"))]
+            command = model_command(self.name, options, self.python.executable)
             cores = self.cores or server_cores(plan)
             with ServerProcess(
                 self.name, command, cores, self.open_files, self.python.library
             ) as process:
                 yield Running(process.endpoint, process.pid, process=process)
+            if plan.trace_clients:
+                process.trace = read_trace(Path(folder, "trace"))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from loadgen.fleet import diagnosis
 from loadgen.fleet.conductor import Fleet, LoadError, Stop, interrupt_sets
 from loadgen.fleet.host import Host
-from loadgen.fleet.measure import Watcher, begun
+from loadgen.fleet.measure import Watcher, begun, with_last_words
 from loadgen.fleet.server import Running
 from loadgen.fleet.task import Task
 from loadgen.record import kernel
@@ -171,9 +171,8 @@ class _Member:
 
     def note_what_it_said(self) -> None:
         """Take note of what the server said as it stopped."""
-        if self._server is not None and self._server.process is not None:
-            spread = self._server.process.connections_by_worker
-            self.run = replace(self.run, connections_by_worker=spread)
+        if self._server is not None:
+            self.run = with_last_words(self.run, self._server)
 
     def _give_up(self, error: Exception) -> None:
         self._fleet = None

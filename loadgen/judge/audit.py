@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadgen.judge.figures import Figures, figures
+from loadgen.judge.handled import handled
+from loadgen.judge.where import TOLERANCE, where
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
@@ -65,6 +67,8 @@ def audit(run: Run) -> Audit:
             _bytes_sent_agree(run.tally.groups),
             _connections_agree(run, found),
             _window_as_asked(run, found),
+            *([_traced_messages_handled(run)] if run.trace else []),
+            *([_parts_add_up(run)] if run.trace else []),
             *(
                 _littles_law(count, group, run)
                 for count, group in zip(run.tally.groups, run.plan.groups, strict=True)
@@ -164,6 +168,34 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
         len(turns) == (run.plan.turns or 0)
         and all(abs(seconds - usual) <= tolerance * usual for seconds in windows),
         f"{window:.3f} s measured{in_turns}, {asked:g} s asked for",
+    )
+
+
+def _traced_messages_handled(run: Run) -> Check:
+    """Whether the server noted each message of a traced client that was answered.
+
+    Of clients of whom both halves kept everything.
+    """
+    name = "traced messages were handled"
+    if run.tally is None or run.trace is None or run.plan.talk == "greet":
+        return Check(name, None, "a greeting answers no message")
+    answered = paired = 0
+    for client in (one for group in run.tally.groups for one in group.traces):
+        if client.left_out or any(stay.left_out for stay in run.trace.of(client.addresses)):
+            continue
+        answered += sum(reply is not None for _, _, reply in client.exchanges)
+        paired += sum(1 for _ in handled(client, run.trace))
+    return Check(name, answered == paired, f"{answered} answered, {paired} noted by the server")
+
+
+def _parts_add_up(run: Run) -> Check:
+    """Whether the parts that a message's time is split into make its latency."""
+    missing = {name: one.missing_share for name, one in where(run).items()}
+    said = ", ".join(f"{name} by {share:.2%}" for name, share in missing.items())
+    return Check(
+        "parts of a message's time add up",
+        all(share <= TOLERANCE for share in missing.values()) if missing else None,
+        f"they miss the latency: {said}" if missing else "no traced message was handled",
     )
 
 

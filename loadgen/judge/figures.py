@@ -96,6 +96,13 @@ class ServerFigures:
     cpu_seconds: float | None = None
     cpu_cores: float | None = None
     cpu_seconds_per_message: float | None = None
+    user_seconds_per_message: float | None = None
+    system_seconds_per_message: float | None = None
+    runnable_seconds_per_message: float | None = None
+    voluntary_switches_per_message: float | None = None
+    forced_switches_per_message: float | None = None
+    page_faults_per_message: float | None = None
+    gil_waiters: float | None = None
     memory_bytes: int | None = None
     memory_kind: str | None = None
     threads: int | None = None
@@ -296,12 +303,21 @@ def _load_figures(
 
 
 def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigures:
-    cost = run.server
+    cost, effort = run.server, run.server.effort
     cores = _over(cost.cpu_seconds, cost.measured_seconds)
+    # The cost was read just outside of the window in which messages were counted.
+    messages = (messages_per_second or 0.0) * (cost.measured_seconds or 0.0)
     return ServerFigures(
         cpu_seconds=cost.cpu_seconds,
         cpu_cores=cores,
         cpu_seconds_per_message=_over(cores, messages_per_second),
+        user_seconds_per_message=_over(effort.user_seconds, messages),
+        system_seconds_per_message=_over(effort.system_seconds, messages),
+        runnable_seconds_per_message=_over(effort.runnable_seconds, messages),
+        voluntary_switches_per_message=_over(effort.voluntary_switches, messages),
+        forced_switches_per_message=_over(effort.forced_switches, messages),
+        page_faults_per_message=_over(effort.page_faults, messages),
+        gil_waiters=cost.gil_waiters,
         memory_bytes=cost.memory_bytes,
         memory_kind=cost.memory_kind,
         threads=cost.threads,

@@ -33,6 +33,13 @@ LATENCY_P99: Final = "latency_seconds.p99"
 RESPONSE_P99: Final = "response_seconds.p99"
 CPU_CORES: Final = "server.cpu_cores"
 CPU_PER_MESSAGE: Final = "server.cpu_seconds_per_message"
+USER_PER_MESSAGE: Final = "server.user_seconds_per_message"
+SYSTEM_PER_MESSAGE: Final = "server.system_seconds_per_message"
+RUNNABLE_PER_MESSAGE: Final = "server.runnable_seconds_per_message"
+SWITCHES_PER_MESSAGE: Final = "server.voluntary_switches_per_message"
+FORCED_PER_MESSAGE: Final = "server.forced_switches_per_message"
+FAULTS_PER_MESSAGE: Final = "server.page_faults_per_message"
+GIL_WAITERS: Final = "server.gil_waiters"
 MEMORY: Final = "server.memory_bytes"
 THREADS: Final = "server.threads"
 PROCESSES: Final = "server.processes"
@@ -242,6 +249,36 @@ SECTIONS: Final[dict[str, tuple[Figure, ...]]] = {
         Figure(
             CPU_PER_MESSAGE, "CPU per message", SECONDS, _LOWER, _MEAN,
             "CPU time for each message answered in the window",
+        ),
+        Figure(
+            USER_PER_MESSAGE, "user time per message", SECONDS, _LOWER, _MEAN,
+            "CPU time in programs, the interpreter's and the server's, for each message",
+        ),
+        Figure(
+            SYSTEM_PER_MESSAGE, "kernel time per message", SECONDS, _LOWER, _MEAN,
+            "CPU time in the kernel for each message",
+        ),
+        Figure(
+            RUNNABLE_PER_MESSAGE, "wait for a core per message", SECONDS, _LOWER, _MEAN,
+            "how long the server's threads together were ready to run and had no core, for each "
+            "message; not known where threads ended meanwhile, nor are switches then",
+        ),
+        Figure(
+            SWITCHES_PER_MESSAGE, "switches per message", NUMBER, _LOWER, _MEAN,
+            "how often a thread of the server gave up its core to wait, for each message",
+        ),
+        Figure(
+            FORCED_PER_MESSAGE, "forced switches per message", NUMBER, _LOWER, _MEAN,
+            "how often a thread of the server had its core taken away, for each message",
+        ),
+        Figure(
+            FAULTS_PER_MESSAGE, "page faults per message", NUMBER, _LOWER, _MEAN,
+            "pages that the kernel had to provide, for each message",
+        ),
+        Figure(
+            GIL_WAITERS, "threads waiting for the GIL", NUMBER, _LOWER, _MEDIAN,
+            "threads that waited at one lock with a time limit, as CPython's do for the GIL, on "
+            "average over looks in the window; none for a server without threads",
         ),
         Figure(
             MEMORY, "memory", BYTES, _LOWER, _HIGHEST,

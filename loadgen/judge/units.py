@@ -58,6 +58,13 @@ def number(value: float | None) -> str:
     return NOT_MEASURED if value is None else _digits(value)
 
 
+def few(value: float | None) -> str:
+    """A small number of things, with two decimals at most: 2.03, 0.00, 151."""
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:.2f}" if value < 9.995 else _digits(value)
+
+
 def fraction(value: float | None) -> str:
     """A number from 0 to 1, such as Jain's index; 1.00 only when it is that near."""
     if value is None:

@@ -1,4 +1,4 @@
-"""What held one run back: the server, the load generator, the machine that both share, or waiting.
+"""What held one run back: the server, its GIL, the load generator, the machine, or waiting.
 
 Pure judgement over a run's figures. Every threshold stands at the top of this file with its reason.
 """
@@ -22,7 +22,11 @@ SERVER_BUSY = 0.85
 # With this share of all cores busy, nobody could have had much more.
 MACHINE_BUSY = 0.88
 
+# With so many threads at any moment that wait for the lock, somebody always has it.
+GIL_WAITERS = 1.0
+
 SERVER = "server"
+GIL = "GIL"
 GENERATOR = "generator"
 MACHINE = "machine"
 WAITING = "waiting"
@@ -30,7 +34,7 @@ WAITING = "waiting"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What bound the rate: "server", "generator", "machine", "waiting".
+    """What bound the rate: "server", its "GIL", "generator", "machine", "waiting".
 
     None when the figures do not say. `because` is the evidence in a few words.
     """
@@ -65,6 +69,9 @@ def verdict(
             "a server that does nothing gets hardly more out of it, "
             f"{ceiling.messages_per_second:,.0f} messages/s",
         )
+    waiters = found.server.gil_waiters
+    if run.gil == "on" and waiters is not None and waiters >= GIL_WAITERS:
+        return Verdict(GIL, f"{waiters:.1f} of its threads waited for it at any moment")
     if server is not None and at_its_limit(found):
         return Verdict(SERVER, f"it used {server:.2f} cores")
     busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0

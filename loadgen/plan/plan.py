@@ -17,6 +17,8 @@ from loadgen.plan.validation import require, require_choice, require_seconds
 
 # 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
 LARGEST_DATAGRAM = 65_507
+# Each keeps some 1,000 messages; a server notes the messages of 200 clients at a time.
+MOST_TRACED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Plan:
     `turns` is for a server that takes turns with others: the duration is cut into so many windows
     of equal length, and between them the clients stay connected and hold still. None is one window
     for all.
+
+    Of the first `trace_clients` of each group it is noted when each message was sent and answered.
 
     `family` and `transport` are the server's; figures over another way do not compare. `talk` is
     what the server does with a connection: under `greet` and `once` it closes it itself after its
@@ -55,6 +59,7 @@ class Plan:
     seed: int = 1
     pin: bool = False
     turns: int | None = None
+    trace_clients: int = 0
 
     @property
     def turn_seconds(self) -> float:
@@ -133,6 +138,14 @@ class Plan:
                 self.messages_per_client is None,
                 "a number of messages per client is sent in one go; turns need a duration",
             )
+        require(
+            0 <= self.trace_clients <= MOST_TRACED,
+            f"{self.trace_clients} clients of each group to trace; give at most {MOST_TRACED}",
+        )
+        require(
+            not self.trace_clients or self.transport == "tcp",
+            "a trace follows connections, and UDP has none",
+        )
         require(self.workers >= 1, f"{self.workers} workers; give 1 or more")
         require(
             self.workers <= self.clients,

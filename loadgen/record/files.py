@@ -20,6 +20,7 @@ from loadgen.record.result import RecordError, Result
 
 RESULT_FILE = "run.json"
 TABLES_FILE = "tables.md"
+TRACE_FILE = "trace.json"
 
 
 def read_result(path: Path) -> Result:

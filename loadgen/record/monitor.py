@@ -9,15 +9,21 @@ rests so long that it stays under 5 % of one core, and it says what it used.
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import mean
 
 import psutil
 
+from loadgen.record import effort
+from loadgen.record.effort import Effort
 from loadgen.record.number import Count
 
 _SHARE = 0.05  # of one core, at most
 _SHORTEST_REST = 0.1
 _MOST_SAMPLES = 600
+# Of one core, for looks at who waits for a lock while the load is on.
+_LOCKS_SHARE = 0.02
+_LOCKS_REST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,11 @@ class ServerCost:
     taken as the measured window opened and closed. `memory_bytes`, `threads` and `processes` are
     peaks over the run, `memory_kind` is "pss", "uss" or "rss". `machine_busy_seconds` is what all
     processors together spent on anything in those `measured_seconds`, `machine_stolen_seconds` what
-    a hypervisor gave to other guests. `monitor_cpu_seconds` is the price of this watching. `note`
-    says why something is missing. `turns` has an entry for each turn of a server that took turns
-    with others, and the sums above are over them.
+    a hypervisor gave to other guests. `effort` is what the kernel counted of the tree in them, and
+    `gil_waiters` how many threads waited as they do for the GIL, on average over some looks; None
+    where no process has several threads. `monitor_cpu_seconds` is the price of this watching.
+    `note` says why something is missing. `turns` has an entry for each turn of a server that took
+    turns with others, and the sums above are over them.
     """
 
     cpu_seconds: float | None = None
@@ -70,6 +78,8 @@ class ServerCost:
     processes: Count | None = None
     machine_busy_seconds: float | None = None
     machine_stolen_seconds: float | None = None
+    effort: Effort = field(default_factory=Effort)
+    gil_waiters: float | None = None
     monitor_cpu_seconds: float | None = None
     note: str | None = None
     samples: tuple[Sample, ...] = ()
@@ -101,6 +111,9 @@ class Monitor:
         self._resting: _Reading | None = None
         self._waited: _Spent | None = None
         self._turns: list[TurnCost] = []
+        self._waiters: list[int] = []
+        self._pids: list[int] = []
+        self._locks_stop = threading.Event()
         self._peak_memory: int | None = None
         self._cpu_used = 0.0
         self._memory_due = 0.0
@@ -133,6 +146,7 @@ class Monitor:
                 self._origin = self._opened.at
             if self._resting is not None:
                 self._waited = self._resting.until(self._opened)
+            self._watch_locks()
             if self._peak_memory is None:  # else the first look may come too late for a short run
                 self._look()
 
@@ -141,6 +155,7 @@ class Monitor:
         with self._lock:
             if self._opened is None:
                 return
+            self._locks_stop.set()
             self._resting = self._reading()
             spent = self._opened.until(self._resting)
             self._windows.append(spent)
@@ -178,11 +193,34 @@ class Monitor:
                 machine_stolen_seconds=(
                     sum(one.machine_stolen for one in windows) if windows else None
                 ),
+                effort=effort.total(one.effort for one in windows),
+                gil_waiters=mean(self._waiters) if self._waiters else None,
                 monitor_cpu_seconds=self._cpu_used if tree else None,
                 note=self._note,
                 samples=tuple(samples),
                 turns=tuple(self._turns),
             )
+
+    def _watch_locks(self) -> None:
+        """Look, until the window closes, how many threads wait for a lock."""
+        pids = effort.threaded(self._pids)
+        if not pids:
+            return
+        self._locks_stop = stop = threading.Event()
+
+        def watch() -> None:
+            rest = _LOCKS_REST / 2
+            while not stop.wait(rest):
+                before = time.thread_time()
+                found = effort.lock_waiters(pids)
+                used = time.thread_time() - before
+                self._cpu_used += used
+                if found is None:
+                    return
+                self._waiters.append(found)
+                rest = max(_LOCKS_REST, used / _LOCKS_SHARE)
+
+        threading.Thread(target=watch, name="locks", daemon=True).start()
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -220,7 +258,10 @@ class Monitor:
     def _reading(self) -> "_Reading":
         look = self._tree.look() if self._tree else None
         busy, stolen = machine_cpu_seconds()
-        return _Reading(time.monotonic(), look.cpu_seconds if look else None, busy, stolen)
+        self._pids = self._tree.pids() if self._tree and look else []
+        counts = effort.read(self._pids)
+        cpu = look.cpu_seconds if look else None
+        return _Reading(time.monotonic(), cpu, busy, stolen, counts)
 
 
 @dataclass(frozen=True)
@@ -229,6 +270,7 @@ class _Reading:
     tree_cpu: float | None
     machine_busy: float
     machine_stolen: float
+    counts: effort.Counts | None
 
     def until(self, later: "_Reading") -> "_Spent":
         """What was spent between this reading and a later one."""
@@ -238,17 +280,22 @@ class _Reading:
             (later.tree_cpu or 0.0) - (self.tree_cpu or 0.0) if known else None,
             later.machine_busy - self.machine_busy,
             later.machine_stolen - self.machine_stolen,
+            effort.between(self.counts, later.counts),
         )
 
 
 @dataclass(frozen=True)
 class _Spent:
-    """Between two readings: seconds that passed, CPU seconds of the tree and of the machine."""
+    """Between two readings: seconds that passed, CPU seconds of the tree and of the machine.
+
+    `effort` is the tree's.
+    """
 
     seconds: float
     cpu: float | None
     machine_busy: float
     machine_stolen: float
+    effort: Effort = field(default_factory=Effort)
 
 
 @dataclass(frozen=True)
@@ -307,6 +354,13 @@ class ProcessTree:
                 sizes = [_memory(process, weaker) for process in members]
         known = [size for size in sizes if size is not None and size != _DENIED]
         return sum(known) if known else None
+
+    def pids(self) -> list[int]:
+        """The process ids of all that are alive; none once the root has ended."""
+        try:
+            return [process.pid for process in self.members()]
+        except psutil.Error:
+            return []
 
     def members(self) -> Sequence[psutil.Process]:
         """The root first, then every descendant that is alive."""

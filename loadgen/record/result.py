@@ -12,7 +12,7 @@ The file's shape (--help-figures says what each figure is):
     ceilings     the same for each load of a curve under which the engine was busy
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
                  label, python, gil, at_once, endpoint, began, problem, notes,
-                 connections_by_worker, probe, figures, audit, verdict, server, kernel, tally
+                 connections_by_worker, probe, figures, audit, verdict, server, kernel, tally, trace
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
@@ -37,6 +37,7 @@ from loadgen.record.environment import Environment
 from loadgen.record.monitor import ServerCost
 from loadgen.record.number import Count
 from loadgen.record.tally import Tally
+from loadgen.record.trace import ServerTrace
 
 SCHEMA = "concurrency-models loadgen result"
 SCHEMA_VERSION = 1
@@ -77,8 +78,9 @@ class Run:
     wall clock in ISO 8601, for people; every duration comes from the monotonic clock. `kernel`
     holds how far the kernel's counters moved. `connections_by_worker` is how many connections each
     worker of the server got, None for a server that has no workers. `probe` is what a client of an
-    experiment's own counted, by name. `problem` says in a sentence why there is no `tally`; `notes`
-    are what else was noticed.
+    experiment's own counted, by name. `trace` is the server's half of what the tally's `traces` are
+    the other half of. `problem` says in a sentence why there is no `tally`; `notes` are what else
+    was noticed.
     """
 
     model: str
@@ -97,6 +99,7 @@ class Run:
     server: ServerCost = field(default_factory=ServerCost)
     kernel: Mapping[str, int] | None = None
     tally: Tally | None = None
+    trace: ServerTrace | None = None
 
     @property
     def clients(self) -> int:
@@ -179,6 +182,9 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """The record as values that `files.dumps` can write; `from_json` reads it back."""
         data = codec.to_json(self)
+        for one in data["runs"]:
+            if one["trace"] is None:
+                del one["trace"]
         plain = [
             {"model": run.model, "clients": run.clients, **one}
             for run, one in zip(self.runs, data["runs"], strict=True)

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from loadgen.record.histogram import Histogram
 from loadgen.record.number import Count
+from loadgen.record.trace import ClientTrace
 
 LANES = 20
 TIMELINE_SLICE_SECONDS = 0.1
@@ -88,6 +89,7 @@ class GroupTally:
     run, on each connection. `lost`, `late` and `duplicated` are datagrams: a lost message is in
     `failed` too, the other two answer nothing. `sent_agreed` and `sent_disagreed` count the
     connections of clients that have one, by whether what was sent agrees with the kernel's count.
+    `traces` are of the clients that were asked for.
     """
 
     name: str
@@ -127,6 +129,7 @@ class GroupTally:
     timeline: list[Count] = field(default_factory=list)
     timeline_slice_seconds: SliceSeconds = TIMELINE_SLICE_SECONDS
     lanes: list[Lane] = field(default_factory=list)
+    traces: list[ClientTrace] = field(default_factory=list)
 
     def count_error(self, name: str, times: int = 1) -> None:
         """Count an error by its errno name; "EOF" is a connection that the server closed early."""
@@ -164,6 +167,7 @@ class GroupTally:
             self.lateness.merge(other.lateness)
         self.answered_per_client += other.answered_per_client
         self.lanes = (self.lanes + other.lanes)[:LANES]
+        self.traces += other.traces
         self._merge_timeline(other)
 
     def _merge_timeline(self, other: GroupTally) -> None:

@@ -22,6 +22,7 @@ from types import TracebackType
 import psutil
 
 from loadgen.plan.endpoint import Endpoint
+from loadgen.record.trace import ServerTrace
 from loadgen.servers import interpreters
 from loadgen.servers.problem import TargetError
 
@@ -58,6 +59,8 @@ class ServerProcess:
     ) -> None:
         self.name = name
         self.endpoint = Endpoint("inet")
+        self.trace: ServerTrace | None = None
+        """What it has written down, once it has stopped, where it was asked to."""
         self._command = list(command)
         self._cores = cores
         self._open_files = open_files

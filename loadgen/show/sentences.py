@@ -22,7 +22,8 @@ from loadgen.judge.registry import (
 from loadgen.judge.rows import Row, load_of
 from loadgen.judge.service import kept_up
 from loadgen.judge.units import SECONDS
-from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
+from loadgen.show.explained import explained
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5
@@ -31,6 +32,7 @@ UNFAIR = 0.9
 _COSTS = (LATENCY_P99, CPU_PER_MESSAGE, MEMORY)
 _LIMITS = {
     SERVER: "the server was the limit",
+    GIL: "the server's GIL was the limit",
     GENERATOR: "the load generator was the limit, the server can do more",
     MACHINE: "the machine was the limit",
     WAITING: "waiting was the limit, not work",
@@ -122,6 +124,10 @@ def _standing(row: Row, same: Sequence[Row]) -> str | None:
     if row.bound.bound == GENERATOR:
         said.append("but the load generator was the limit: it can do more")
         return ", ".join(said)
+    if odd := _unevenness(row):
+        return ", ".join([*said, odd])
+    if row.rank != 1 and not row.ties and (more := explained(row, ranked[0])):
+        return f"{said[0]}: {more}"
     odd = _oddity(row, ranked)
     return ", ".join([*said, odd] if odd else said)
 
@@ -162,15 +168,20 @@ def _times(row: Row, other: Row) -> str:
     return said
 
 
+def _unevenness(row: Row) -> str | None:
+    """How far apart its clients were, if far."""
+    fairness = row.value("fairness")
+    if fairness is None or fairness >= UNFAIR:
+        return None
+    least, most = min(row.measured("least_served")), max(row.measured("most_served"))
+    return (
+        f"uneven: the least served client got {units.count(least)} messages, "
+        f"the most served {units.count(most)}"
+    )
+
+
 def _oddity(row: Row, ranked: Sequence[Row]) -> str | None:
     """The one cost in which it exceeds the lowest of its peers by most, if by enough."""
-    fairness = row.value("fairness")
-    if fairness is not None and fairness < UNFAIR:
-        least, most = min(row.measured("least_served")), max(row.measured("most_served"))
-        return (
-            f"uneven: the least served client got {units.count(least)} messages, "
-            f"the most served {units.count(most)}"
-        )
     worst: tuple[float, str] | None = None
     for path in _COSTS:
         if path == headline(row.plan).path:

@@ -17,12 +17,19 @@ from loadgen.judge.registry import (
     CONNECTIONS,
     CPU_CORES,
     CPU_PER_MESSAGE,
+    FAULTS_PER_MESSAGE,
     FIGURES,
+    FORCED_PER_MESSAGE,
+    GIL_WAITERS,
     MEMORY,
     MESSAGES,
     PROCESSES,
     RESPONSE_P99,
+    RUNNABLE_PER_MESSAGE,
+    SWITCHES_PER_MESSAGE,
+    SYSTEM_PER_MESSAGE,
     THREADS,
+    USER_PER_MESSAGE,
     figure_of,
 )
 from loadgen.judge.rows import Row, Span, load_of
@@ -30,6 +37,7 @@ from loadgen.judge.units import NOT_MEASURED
 from loadgen.judge.verdict import GENERATOR
 from loadgen.record.kernel import MEANINGS
 from loadgen.show.table import Table
+from loadgen.show.where_table import where_table
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ def tables(found: Sequence[Row]) -> list[Table]:
         _datagrams(found),
         _outcomes(found),
         _cost(found),
+        _budget(found),
+        where_table(found),
     ]
     return [table for table in made if table is not None]
 
@@ -296,6 +306,28 @@ def _cost(found: Sequence[Row]) -> Table:
     ]
     legend = "CPU of the whole process tree in the measured window; all else at its peak."
     return _table("What it cost the server", columns, found, [legend, *notes])
+
+
+def _budget(found: Sequence[Row]) -> Table | None:
+    """What the kernel counted for a message; left out where it counts nothing."""
+    if all(row.value(SYSTEM_PER_MESSAGE) is None for row in found):
+        return None
+    columns = _subject(found)
+    columns += [
+        _figure("user\ntime", USER_PER_MESSAGE),
+        _figure("kernel\ntime", SYSTEM_PER_MESSAGE),
+        _figure("wait for\na core", RUNNABLE_PER_MESSAGE),
+        _figure("switches\nto wait", SWITCHES_PER_MESSAGE, units.few),
+        _figure("\nforced", FORCED_PER_MESSAGE, units.few),
+        _figure("page\nfaults", FAULTS_PER_MESSAGE, units.few),
+    ]
+    if any(row.value(GIL_WAITERS) is not None for row in found):
+        columns.append(_figure("waiting\nfor GIL", GIL_WAITERS, units.few))
+    counted = "Counted by the kernel over all threads of the server, within the window."
+    notes = [f"{counted} wait for a core: ready to run, and not running."]
+    if any(row.value(GIL_WAITERS) is not None for row in found):
+        notes.append("waiting for GIL: threads at any moment, and not for each message.")
+    return _table("What a message took", columns, found, notes)
 
 
 def _groups(found: Sequence[Row]) -> Table | None:

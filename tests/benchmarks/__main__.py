@@ -128,6 +128,18 @@ def model_rows(effort: Effort) -> Iterator[Row]:
     )
 
 
+def trace_rows(effort: Effort) -> Iterator[Row]:
+    """What a trace costs: models that write one against the same without, under the C client."""
+    for name in ("selectors", "thread", "process", "socketserver", "asyncio-streams"):
+        yield ratio_row(
+            f"{name} with a trace, against none",
+            0.90,
+            effort,
+            (sides.traced_server(name), sides.c_client),
+            (sides.model_server(name), sides.c_client),
+        )
+
+
 def size_rows(effort: Effort) -> Iterator[Row]:
     """Messages of all sizes: models against servers that copy nothing and fault no page."""
     for name in ("thread", "process", "socketserver", "selectors", "iterative"):
@@ -216,6 +228,7 @@ def memory_rows(effort: Effort) -> Iterator[Row]:
 SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "engine": engine_rows,
     "models": model_rows,
+    "trace": trace_rows,
     "sizes": size_rows,
     "ceiling": ceiling_rows,
     "churn": churn_rows,

@@ -163,6 +163,11 @@ def model_server(name: str, *options: str) -> Server:
     return Server(name, (*command, "--backlog", "4096", *options), "received: ")
 
 
+def traced_server(name: str) -> Server:
+    """The same model, which notes each message."""
+    return model_server(name, "--trace", str(_scratch() / f"{name}.trace"))
+
+
 @dataclass(frozen=True)
 class Reached:
     """What a client did within its window: rates per second, and its own CPU seconds in it."""

@@ -23,8 +23,10 @@ def missing() -> str | None:
     return None
 
 
-def write_report(analyses: Sequence[Analysis], path: Path) -> None:
+def write_report(analyses: Sequence[Analysis], path: Path, only: str | None = None) -> None:
     """Write the report about one or more results to `path`, replacing what is there.
+
+    `only` is the anchor of the one section that it is to have, without verdicts then.
 
     Raises RecordError when it cannot be made or written.
     """
@@ -32,4 +34,4 @@ def write_report(analyses: Sequence[Analysis], path: Path) -> None:
         raise RecordError(problem)
     from loadgen.show.report.page import page  # noqa: PLC0415 - only a report needs Bokeh
 
-    write(path, page(analyses))
+    write(path, page(analyses, only))

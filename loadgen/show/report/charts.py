@@ -22,15 +22,21 @@ from bokeh.models import (
     LogTicker,
     NoOverlap,
     NumeralTickFormatter,
+    PanTool,
     Range1d,
+    ResetTool,
+    ZoomInTool,
+    ZoomOutTool,
 )
-from bokeh.models.annotations import BoxAnnotation, Span, TeeHead, Whisker
+from bokeh.models.annotations import BoxAnnotation, Span, TeeHead, Title, Whisker
 from bokeh.models.renderers import Renderer
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
 from loadgen.judge import units
 from loadgen.show.report.panels import (
+    ANSWERED,
+    AT_STYLES,
     STATES,
     WAITING,
     Axis,
@@ -39,6 +45,7 @@ from loadgen.show.report.panels import (
     Lines,
     Panel,
     Reaches,
+    Running,
     Strips,
 )
 
@@ -47,6 +54,8 @@ QUIET = "#6B6B6B"
 GRID = "#E3E3E3"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 REPLY = "first reply"
+LANE = 46  # pixels for a client's lane
+FAR = "18px"  # letters that are read from the last row of a class
 ROW = 50  # pixels for one subject's name and its marks
 
 THEME = Theme(
@@ -89,7 +98,7 @@ THEME = Theme(
 _SHARES = 'return tick < 1 ? "1/" + Math.round(1 / tick) : String(Math.round(tick))'
 _SECONDS = """
 const [factor, unit] = tick < 9.995e-4 ? [1e6, "us"] : tick < 0.9995 ? [1e3, "ms"] : [1, "s"]
-return Number((tick * factor).toPrecision(3)) + " " + unit
+return tick === 0 ? "0" : Number((tick * factor).toPrecision(3)) + " " + unit
 """
 
 
@@ -384,6 +393,91 @@ def _(panel: Lanes) -> Drawn:
         touched.append(drawn)
         marks[state] = (drawn,)
     _hover(plot, touched)
+    return Drawn(plot, marks)
+
+
+@draw.register
+def _(panel: Running) -> Drawn:
+    lanes = panel.lanes.lanes
+    plot = _figure(
+        "",
+        LANE * len(lanes) + 120,
+        x_range=Range1d(start=0, end=panel.lanes.seconds, bounds=(0, panel.lanes.seconds)),
+        y_range=Range1d(start=-len(lanes) + 0.45, end=0.55),
+    )
+    plot.grid.visible = False
+    plot.xgrid.visible = True
+    plot.title = Title(text=panel.title, text_font_size="20px")
+    plot.axis.major_label_text_font_size = FAR
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    plot.xaxis.formatter = CustomJSTickFormatter(code=_SECONDS)
+    plot.yaxis.ticker = FixedTicker(ticks=sorted(-place for place in range(len(lanes))))
+    plot.yaxis.major_label_overrides = {-place: lane.label for place, lane in enumerate(lanes)}
+    marks: dict[str, tuple[Renderer, ...]] = {}
+    for at, (style, ground, pattern) in AT_STYLES.items():
+        parts = [
+            (-place, start, end, lane.label)
+            for place, lane in enumerate(lanes)
+            for one, start, end in lane.spans
+            if one is at
+        ]
+        if not parts:
+            continue
+        source = _source(
+            y=[y for y, _, _, _ in parts],
+            left=[start for _, start, _, _ in parts],
+            right=[end for _, _, end, _ in parts],
+            tip=[
+                f"{label} {at.value} for {units.seconds(end - start)}, from {units.seconds(start)}"
+                for _, start, end, label in parts
+            ],
+        )
+        marks[at.value] = (
+            plot.hbar(
+                y="y",
+                left="left",
+                right="right",
+                height=0.8,
+                source=source,
+                fill_color=ground,
+                line_color=None,
+                hatch_pattern=pattern,
+                hatch_color=style.color,
+                hatch_scale=9,
+                hatch_weight=2,
+            ),
+        )
+    name, style = ANSWERED
+    answers = [
+        (-place, at, f"{lane.label} had its reply after {units.seconds(waited)}")
+        for place, lane in enumerate(lanes)
+        if not lane.works
+        for at, waited in zip(lane.answers, lane.waits, strict=True)
+    ]
+    if answers:
+        source = _source(
+            x=[at for _, at, _ in answers],
+            low=[y - 0.4 for y, _, _ in answers],
+            high=[y + 0.4 for y, _, _ in answers],
+            tip=[tip for _, _, tip in answers],
+        )
+        marks[name] = (
+            plot.segment(
+                x0="x", x1="x", y0="low", y1="high",
+                source=source, line_color=style.color, line_width=5,
+            ),
+        )  # fmt: skip
+    _hover(plot, [mark for same in marks.values() for mark in same])
+    # Buttons and no gestures: a finger on a phone, and a wheel, go on scrolling the page.
+    plot.add_tools(
+        ZoomInTool(dimensions="width", factor=0.5),
+        ZoomOutTool(dimensions="width", factor=0.5),
+        PanTool(dimensions="width"),
+        ResetTool(),
+    )
+    plot.toolbar_location = "above"
+    plot.toolbar.logo = None
+    plot.toolbar.active_drag = None
     return Drawn(plot, marks)
 
 

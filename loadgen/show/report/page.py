@@ -25,7 +25,7 @@ from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
 from loadgen.judge.ranks import headline, rank_words
 from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import Row
-from loadgen.judge.verdict import GENERATOR, MACHINE, SERVER, WAITING
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
 from loadgen.record.result import ExperimentOutcome
 from loadgen.show import rate_tables
@@ -137,10 +137,13 @@ class Party:
     script: str
 
 
-def page(analyses: Sequence[Analysis]) -> str:
-    """The whole report as HTML, of one result or more; rows that share a load stand together."""
+def page(analyses: Sequence[Analysis], only: str | None = None) -> str:
+    """The whole report as HTML, of one result or more; rows that share a load stand together.
+
+    `only` is the anchor of the one section that it is about, without verdicts then.
+    """
     apart = parties([analysis.result for analysis in analyses])
-    every = [_party(analyses, positions, len(apart) > 1) for positions in apart]
+    every = [_party(analyses, positions, len(apart) > 1, only) for positions in apart]
     template = Environment(
         loader=PackageLoader("loadgen.show.report", "."),
         autoescape=True,
@@ -149,7 +152,9 @@ def page(analyses: Sequence[Analysis]) -> str:
         lstrip_blocks=True,
     ).get_template("page.html")
     return template.render(
-        title=_title([origin for party in every for origin in party.origins]),
+        title=_title([origin for party in every for origin in party.origins])
+        if only is None
+        else "; ".join(block.section.title for party in every for block in party.blocks),
         parties=every,
         markers=MARKERS,
         bokeh=_packed("\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)),
@@ -180,11 +185,14 @@ def _title(origins: Sequence[Origin]) -> str:
     return f"{len(origins)} results: {between.join(shown)}{rest}"
 
 
-def _party(analyses: Sequence[Analysis], positions: Sequence[int], apart: bool) -> Party:
+def _party(
+    analyses: Sequence[Analysis], positions: Sequence[int], apart: bool, only: str | None
+) -> Party:
     """The results at these positions; `apart` when the page is about others as well."""
     own = [analyses[position] for position in positions]
     every = loads(own, positions)
     asked = sections(every, bundles(own, every, positions))
+    asked = [section for section in asked if only in (None, section.anchor)]
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
     figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
@@ -216,8 +224,10 @@ def _party(analyses: Sequence[Analysis], positions: Sequence[int], apart: bool) 
         f"{origins[0].letter}-" if apart else "",
         ", ".join(f"{origin.letter}: {origin.name}" for origin in origins),
         origins,
-        (*_searches(own, every), *_verdicts(_judged_by_itself(own, every, positions))),
-        tuple(_contrasts(analyses, positions)),
+        (*_searches(own, every), *_verdicts(_judged_by_itself(own, every, positions)))
+        if only is None
+        else (),
+        tuple(_contrasts(analyses, positions)) if only is None else (),
         blocks,
         _packed(script),
     )
@@ -363,6 +373,7 @@ def _figure(row: Row) -> str:
 
 _BOUNDS = {
     SERVER: "Limited by the server",
+    GIL: "Limited by the server's GIL, for which its threads wait",
     GENERATOR: "Limited by the load generator: the server can do more",
     MACHINE: "Limited by the machine, whose cores both share",
     WAITING: "Limited by waiting, not by work",

@@ -5,16 +5,18 @@ sentences that say what they show, and tables with the same figures for those wh
 What was not measured is left out of a chart and said in its sentence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.show.report.style import BLUE, ORANGE, Style
+from loadgen.judge.lanes import At
+from loadgen.judge.lanes import Lanes as Traced
+from loadgen.show.report.style import BLUE, GREEN, ORANGE, PURPLE, Style
 from loadgen.show.table import Table
 
 CONNECTING: Final = "connecting"
 WAITING: Final = "connected, no reply yet"
-SERVED: Final = "served"
+SERVED: Final = "has had a reply"
 SILENT: Final = "silent on purpose"
 STATES: Final = {
     CONNECTING: Style("#9A9A9A", "square"),
@@ -22,6 +24,16 @@ STATES: Final = {
     SERVED: Style(BLUE, "square"),
     SILENT: Style("#D9D9D9", "square"),
 }
+
+AT_STYLES: Final[Mapping[At, tuple[Style, str, str | None]]] = {
+    At.RUNS: (Style(BLUE, "square"), BLUE, None),
+    At.BEHIND: (Style(ORANGE, "square"), "#FFF6E0", "right_diagonal_line"),
+    At.WAITS: (Style(PURPLE, "square"), "#FBEFF6", "dot"),
+    At.OUTSIDE: (Style("#9A9A9A", "square"), "white", "left_diagonal_line"),
+}
+"""What a traced client is at: its look, and what a pattern in its colour stands on."""
+
+ANSWERED: Final = ("a reply came", Style(GREEN, "square"))
 
 
 @dataclass(frozen=True)
@@ -149,7 +161,15 @@ class Lanes:
     seconds: float
 
 
-Panel = Bars | Lines | Reaches | Strips | Lanes
+@dataclass(frozen=True)
+class Running:
+    """The clients of one run that were traced, and what each was at."""
+
+    title: str
+    lanes: Traced
+
+
+Panel = Bars | Lines | Reaches | Strips | Lanes | Running
 
 
 @dataclass(frozen=True)

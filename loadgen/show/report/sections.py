@@ -10,6 +10,7 @@ from loadgen.show.report.latency import latency
 from loadgen.show.report.loads import Load
 from loadgen.show.report.over_time import over_time
 from loadgen.show.report.panels import Section
+from loadgen.show.report.running import running
 from loadgen.show.report.swimlanes import swimlanes
 from loadgen.show.report.throughput import throughput
 from loadgen.show.report.words import titled
@@ -29,7 +30,7 @@ def sections(every: Sequence[Load], bundles: Sequence[Sequence[Strand]] = ()) ->
         latency(every),
         connecting(every, ready),
         fairness(every),
-        swimlanes(every),
+        running(every) or swimlanes(every),
         over_time(every, ready),
     ]
     return [section for section in made if section is not None]

@@ -47,8 +47,8 @@ def swimlanes(every: Sequence[Load]) -> Section | None:
     return Section(
         "lanes",
         "The first clients, one lane each",
-        "Time runs to the right. Where lanes turn to served one after the other, or one alone "
-        "does, clients are served in series; where all turn at once, side by side."
+        "Time runs to the right. A lane turns with the client's first reply, which says who was "
+        "let in when, and not who ran: loadgen lanes, and --trace-clients, draw that."
         + left_out(few, every),
         tuple(replace(panel, seconds=longest) for panel in panels),
         tuple(said),

@@ -1,0 +1,291 @@
+"""What `--trace` writes: when each client came and went, and when each of its messages was handled.
+
+One line of JSON for each stay of a client with a process, appended to the file in one go when the
+process lets the client go. So processes share the file and nothing else, nobody has to hand in
+anything at an end that may never come, and a process that is killed loses its clients' lines only.
+
+The first line has the "version" of the format, the "model", the "python" and whether it has a
+"gil", the "process" and when it "began"; the last one, in a file that is whole, when the server
+"ended" and how many "clients" it had. Each line between them has, of one stay:
+
+- the "client", by its address, the "process", and a number that tells its "interpreter" from
+  others of the process;
+- when it was "accepted", and by which thread (the "acceptor"); null where that is not known here;
+- when its conversation was "begun"; null where there was none, since it was handed over to others;
+- when it "ended", or was handed over;
+- the names of the "threads" that served it, by their numbers;
+- of each of its "messages": when it was received, answered and sent, the CPU time of the thread
+  when it was answered (null where that took hardly any), the number of the thread, and a list of
+  when it was worked on, from when to when: empty for a message that asked for no work;
+- how many messages were "left_out" between the first and the last.
+
+All times are nanoseconds of the monotonic clock, which the processes of a machine share. Memory is
+bounded: of each conversation the first and the last `KEPT` messages are kept, of `MOST_TALKS`
+conversations at a time; the file is bounded by `LARGEST_FILE`.
+"""
+
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import get_ident
+from time import monotonic_ns, thread_time_ns
+from typing import Any, Final
+
+from concurrency_models import work
+from concurrency_models.inbox import Scratch
+from concurrency_models.narration import Narration, peer_name
+from concurrency_models.talk import Talk, Terms
+
+VERSION: Final = 1
+"""Of the format of the file."""
+
+KEPT: Final = 500
+"""Messages of a conversation that are kept from its beginning, and as many from its end."""
+
+MOST_TALKS: Final = 200
+"""Conversations that a process notes the messages of, at a time; of others it notes none."""
+
+MOST_STAYS: Final = 10_000
+"""Clients that are waited for at a time; of others it is not noted when they were accepted."""
+
+MOST_STRETCHES: Final = 200
+"""Stretches that a message's work is told in; the last one then reaches to its end."""
+
+LARGEST_FILE: Final = 64 << 20
+"""Bytes of the file beyond which nothing is added but the last line."""
+
+LONG_NS: Final = 50_000
+"""An answer that took longer is worth half a microsecond for the thread's CPU time."""
+
+PAUSE_NS: Final = 200_000
+"""A thread that did not run for so long, between two signs of its work, was at a pause."""
+
+Stretch = list[int]
+"""From when to when a thread ran: two times."""
+
+
+class Stretches:
+    """When a thread ran while it worked, told by signs that the work gives again and again.
+
+    What the clock counted and the thread's own CPU clock did not, the thread did not run.
+    """
+
+    def __init__(self) -> None:
+        self._at, self._cpu = monotonic_ns(), thread_time_ns()
+        self.found: list[Stretch] = [[self._at, self._at]]
+
+    def sign(self) -> None:
+        """The work goes on at this moment."""
+        now, cpu = monotonic_ns(), thread_time_ns()
+        ran = cpu - self._cpu
+        if now - self._at - ran > PAUSE_NS and len(self.found) < MOST_STRETCHES:
+            self.found.append([now - ran, now])
+        else:
+            self.found[-1][1] = now
+        self._at, self._cpu = now, cpu
+
+
+class Stay:
+    """A client's stay with one process: what is noted of it, and in the end one line of the file.
+
+    `accepted` is None where another process accepted the client; `begun` is None where no
+    conversation was held, since the client was handed over to others.
+    """
+
+    def __init__(self, client: str, accepted: int | None) -> None:
+        self.client = client
+        self.accepted = accepted
+        self.acceptor = threading.current_thread().name if accepted else None
+        self.begun: int | None = None
+        self.first: list[tuple[Any, ...]] = []
+        self.last: deque[tuple[Any, ...]] = deque(maxlen=KEPT)
+        self.threads: dict[int, str] = {}
+        self.left_out = 0
+        self.talk: TracedTalk | None = None
+
+    def begin(self) -> None:
+        """A conversation begins, in this thread."""
+        self.begun = monotonic_ns()
+        self.name_thread()
+
+    def name_thread(self) -> int:
+        """Note the name of this thread and return its number, as the kernel has it."""
+        number = threading.get_native_id()
+        self.threads[number] = threading.current_thread().name
+        return number
+
+    def keep_last(self, message: tuple[Any, ...]) -> None:
+        """Note a message that is none of the first."""
+        self.left_out += len(self.last) == KEPT
+        self.last.append(message)
+
+    def line(self, ended: int) -> dict[str, object]:
+        """Return what is written of a stay that ended at that time."""
+        if self.talk:
+            _ = self.talk.over  # notes what was sent last
+        return {
+            "client": self.client,
+            "process": os.getpid(),
+            "interpreter": id(sys.modules),
+            "accepted": self.accepted,
+            "acceptor": self.acceptor,
+            "begun": self.begun,
+            "ended": ended,
+            "threads": self.threads,
+            "messages": [*self.first, *self.last],
+            "left_out": self.left_out,
+        }
+
+
+class TracedTalk(Talk):
+    """A talk that notes when its messages came, were answered, and their answers were sent.
+
+    A driver asks whether the talk is over once it has sent a reply, whichever model it drives for:
+    that is when the reply counts as sent. An event loop may only have taken it to send it soon.
+    It is all in few steps: each costs every message something.
+    """
+
+    __slots__ = (
+        "_cpu",
+        "_first",
+        "_over",
+        "_stay",
+        "_stretches",
+        "_thread",
+        "_thread_id",
+        "_times",
+    )
+
+    def __init__(self, terms: Terms, scratch: Scratch | None, stay: Stay) -> None:
+        self._over = False
+        self._stay = stay
+        self._first = stay.first
+        self._times: tuple[int, int] | None = None  # of a message that was answered, and not sent
+        self._cpu: int | None = None
+        self._stretches: Sequence[Stretch] = ()
+        self._thread_id, self._thread = get_ident(), stay.name_thread()
+        super().__init__(terms, scratch)
+
+    @property
+    def over(self) -> bool:
+        """As the talk has it."""
+        times = self._times
+        if times is not None:
+            self._times = None
+            message = (*times, monotonic_ns(), self._cpu, self._thread, self._stretches)
+            if len(self._first) < KEPT:
+                self._first.append(message)
+            else:
+                self._stay.keep_last(message)
+        return self._over
+
+    @over.setter
+    def over(self, over: bool) -> None:
+        self._over = over
+
+    def received(self, size: int) -> bytes | memoryview:
+        received = monotonic_ns()
+        self._stretches = ()  # and no list: the garbage collector would look at each of them
+        reply = Talk.received(self, size)
+        if reply:
+            self._note_answer(received)
+        return reply
+
+    def go_on(self) -> bytes | memoryview:
+        _ = self.over  # what was answered before is sent
+        received = monotonic_ns()
+        self._stretches = ()
+        reply = Talk.go_on(self)
+        self._note_answer(received)
+        return reply
+
+    def _note_answer(self, received: int) -> None:
+        answered = monotonic_ns()
+        self._times = received, answered
+        self._cpu = thread_time_ns() if answered - received > LONG_NS else None
+        if get_ident() != self._thread_id:  # of a pool of threads
+            self._thread_id, self._thread = get_ident(), self._stay.name_thread()
+
+    def answer(self, message: bytes) -> bytes:
+        if not self._terms.work:
+            return super().answer(message)
+        stretches = Stretches()
+        result = work.perform(message, stretches.sign)
+        stretches.sign()
+        self._stretches = [*self._stretches, *stretches.found]
+        return self._terms.reply_prefix + result
+
+
+class Tracing(Narration):
+    """Notes what clients do, for the file, and prints nothing."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(verbose=False)
+        self.remembers = True
+        self._path = path
+        self._stays: dict[socket.socket, Stay] = {}
+        self._talking: set[socket.socket] = set()  # of whom messages are noted
+
+    def begin(self, model: str) -> None:
+        """Write the first line, in place of whatever the file holds."""
+        line = {
+            "version": VERSION,
+            "model": model,
+            "python": platform.python_version(),
+            "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+            "process": os.getpid(),
+            "began": monotonic_ns(),
+        }
+        Path(self._path).write_text(text_of(line), encoding="utf-8")
+
+    def connected(self, client: socket.socket) -> None:
+        if len(self._stays) < MOST_STAYS:
+            self._stays[client] = Stay(peer_name(client), monotonic_ns())
+
+    def new_talk(
+        self, terms: Terms, client: socket.socket | str, scratch: Scratch | None = None
+    ) -> Talk:
+        assert not isinstance(client, str), "datagrams are not traced"
+        stay = self._stays.setdefault(client, Stay(peer_name(client), None))
+        stay.begin()
+        if len(self._talking) >= MOST_TALKS:
+            return Talk(terms, scratch)
+        self._talking.add(client)
+        stay.talk = TracedTalk(terms, scratch, stay)
+        return stay.talk
+
+    def forget(self, client: socket.socket) -> None:
+        """Write the line of a client that has left."""
+        stay = self._stays.pop(client, None)
+        if stay is not None:
+            self._talking.discard(client)
+            self._write(stay.line(monotonic_ns()))
+
+    def finish(self, accepted: int) -> None:
+        """Write what is left: of clients who were handed over and forgotten, and the last line."""
+        for client in list(self._stays):
+            self.forget(client)
+        self._write({"ended": monotonic_ns(), "clients": accepted}, LARGEST_FILE + 4096)
+
+    def _write(self, line: dict[str, object], largest: int = LARGEST_FILE) -> None:
+        """Append a line; one that cannot be is lost, and the server serves on."""
+        text = text_of(line).encode()
+        with suppress(OSError):
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            try:
+                if os.fstat(file).st_size + len(text) <= largest:
+                    os.write(file, text)
+            finally:
+                os.close(file)
+
+
+def text_of(line: dict[str, object]) -> str:
+    """Return a line of the file."""
+    return json.dumps(line, separators=(",", ":")) + "\n"
