@@ -9,9 +9,11 @@ import math
 import select
 import socket
 import struct
+import sys
 import time
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import LOOK_SECONDS, Leaving, is_readable
@@ -19,6 +21,12 @@ from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
 from concurrency_models.systems import shut_rd_discards, unconfirmed_size
 from concurrency_models.talk import Talk
+
+SWITCH_INTERVAL: Final = 0.005
+"""Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
+
+MOST_LOOKS: Final = 100_000
+"""How often a second all threads that wait for the GIL may ask for it."""
 
 
 def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
@@ -40,6 +48,7 @@ def talk(server: Server, client: socket.socket) -> None:
     """Hold one whole conversation, blocking, and release the client."""
     with Leaving(server, client) as leaving:
         server.clients[client] = partial(interrupt, leaving)
+        keep_looks_few(server)
         limit_silence(client, server.settings.idle_timeout)
         if not server.stopping:
             limited = server.settings.message_timeout is not None
@@ -49,6 +58,19 @@ def talk(server: Server, client: socket.socket) -> None:
             finish(leaving)
         if leaving.all_is_said():
             linger(leaving)
+
+
+def keep_looks_few(server: Server) -> None:
+    """Let threads that want the GIL ask for it less often where there are very many of them.
+
+    Each that waits wakes once per switch interval to ask. When 10,000 clients leave at once, that
+    is 2,000,000 times a second, and nothing else was done: stopping took 579 s, with this 2.8 s; at
+    200,000 times a second it took 15 to 32 s.
+    """
+    if server.settings.switch_interval is None:
+        wanted = max(SWITCH_INTERVAL, len(server.clients) / MOST_LOOKS)
+        if wanted != sys.getswitchinterval():
+            sys.setswitchinterval(wanted)
 
 
 class InTime:
