@@ -250,7 +250,7 @@ def _origin(analysis: Analysis, mark: str) -> Origin:
         title,
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
-        _details(result.environment),
+        _details(result.environment, result.version),
         analysis.cautions,
         result.experiment,
     )
@@ -387,8 +387,9 @@ def _bound(row: Row, sentence: str) -> str:
     return f"{_BOUNDS[row.bound.bound]} ({row.bound.because})."
 
 
-def _details(machine: Machine) -> Table:
+def _details(machine: Machine, version: str | None) -> Table:
     shown = {
+        "Measured with": version and f"concurrency-models {version}",
         "Processor": machine.cpu or machine.machine,
         "Cores": f"{units.count(machine.usable_cores)} usable of {units.count(machine.cores)}",
         "Memory": units.size(machine.memory_bytes),
