@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, TypeVarTuple
 
 from concurrency_models.datagrams import receive_datagram
 from concurrency_models.self_pipe import POLL_SECONDS
@@ -25,6 +25,7 @@ AT_ONCE: Final = 64
 """How many clients are let in at a time before we look what else there is to do."""
 
 Arrival = TypeVar("Arrival", socket.socket, Datagram)
+Arguments = TypeVarTuple("Arguments")
 
 
 class StoppedError(Exception):
@@ -163,14 +164,16 @@ class Arrivals(ABC, Generic[Arrival]):
         if not self._is_woken(departures.poll(seconds * 1000)):
             self.server.in_service()
 
-    def begin(self, arrived: Arrival, start: Callable[[], object]) -> None:
+    def begin(
+        self, arrived: Arrival, start: Callable[[*Arguments], object], *arguments: *Arguments
+    ) -> None:
         """Call `start`, which begins to serve, as soon as a thread or process can be had.
 
         If the server stops before, the one who came is let go.
         """
         while not self.server.stopping:
             try:
-                start()
+                start(*arguments)
                 return
             except (OSError, RuntimeError) as error:
                 self.server.shortage.pause_after(error)

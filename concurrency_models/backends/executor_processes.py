@@ -10,7 +10,6 @@ import signal
 import socket
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 
 from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
@@ -29,7 +28,7 @@ def serve(server: Server) -> None:
         server.in_service = lambda: len(pool.talks)
         incoming = Incoming(server)
         for client in incoming:
-            incoming.begin(client, partial(pool.hand_over, client))
+            incoming.begin(client, pool.hand_over, client)
             server.release(client)  # a worker has a copy
         pool.executor.shutdown(wait=False)  # the lifeline waits, and not longer than the grace
 

@@ -7,7 +7,6 @@ import errno
 import os
 import socket
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from concurrency_models.accepting import Incoming
@@ -63,5 +62,5 @@ def serve(server: Server) -> None:
         server.in_service = in_service
         incoming = Incoming(server)
         for client in incoming:
-            incoming.begin(client, partial(hand_over, client))
+            incoming.begin(client, hand_over, client)
             server.release(client)

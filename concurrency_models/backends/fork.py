@@ -3,7 +3,6 @@
 import socketserver
 import sys
 from collections.abc import Collection
-from functools import partial
 from typing import Any
 
 from concurrency_models.accepting import Incoming
@@ -39,5 +38,5 @@ def serve(server: Server) -> None:
     incoming = Incoming(server)
     with ForkingServer(server) as processes, processes.lifeline:
         for client in incoming:
-            incoming.begin(client, partial(processes.process_request, client, None))
+            incoming.begin(client, processes.process_request, client, None)
             server.release(client)  # the child has a copy

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import socket
-from functools import partial
 
 from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
@@ -17,7 +16,7 @@ def serve(server: Server) -> None:
         for client in incoming:
             arguments = server, client, lifeline
             process = multiprocessing.Process(target=talk_in_child, args=arguments)
-            incoming.begin(client, partial(lifeline.start, process))
+            incoming.begin(client, lifeline.start, process)
             # The child has a copy; as long as ours is open, the connection stays open too.
             server.release(client)
             del process  # or its descriptors would stay until the next client comes

@@ -1,7 +1,6 @@
 """A thread per client, as the standard library writes it: `socketserver.ThreadingTCPServer`."""
 
 import socketserver
-from functools import partial
 from typing import Any
 
 from concurrency_models.accepting import Incoming, IncomingDatagrams
@@ -57,7 +56,7 @@ def serve(server: Server) -> None:
         # In place of serve_forever(), which tries again at once when descriptors run out, in
         # silence and with all of a core, and looks for its end only twice a second.
         for client in incoming:
-            incoming.begin(client, partial(threads.process_request, client, None))
+            incoming.begin(client, threads.process_request, client, None)
 
 
 def serve_datagrams(server: Server) -> None:
@@ -65,4 +64,4 @@ def serve_datagrams(server: Server) -> None:
     incoming = IncomingDatagrams(server)
     with DatagramServer(server) as threads:
         for datagram in incoming:
-            incoming.begin(datagram, partial(threads.process_request, datagram, None))  # type: ignore[arg-type]
+            incoming.begin(datagram, threads.process_request, datagram, None)  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -64,7 +63,7 @@ def serve(server: Server) -> None:
     server.in_service = in_service
     incoming = Incoming(server)
     for client in incoming:
-        incoming.begin(client, partial(hand_over, client))
+        incoming.begin(client, hand_over, client)
     for outlet in outlets:
         os.close(outlet)  # the workers see the end of their pipe, and stop
     for worker, thread in workers:

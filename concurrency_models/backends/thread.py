@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from functools import partial
 
 from concurrency_models.accepting import Incoming, IncomingDatagrams
 from concurrency_models.blocking import talk
@@ -14,17 +13,17 @@ def serve(server: Server) -> None:
     """Serve every client in a thread of its own until the server stops."""
     incoming = Incoming(server)
     for client in incoming:
-        incoming.begin(client, partial(start_thread, partial(talk, server, client)))
+        incoming.begin(client, start_thread, talk, server, client)
 
 
 def serve_datagrams(server: Server) -> None:
     """Answer every datagram in a thread of its own until the server stops."""
     incoming = IncomingDatagrams(server)
     for datagram in incoming:
-        incoming.begin(datagram, partial(start_thread, partial(answer, server, datagram)))
+        incoming.begin(datagram, start_thread, answer, server, datagram)
 
 
-def start_thread(target: Callable[[], None]) -> None:
+def start_thread(target: Callable[..., None], *arguments: object) -> None:
     """Start a thread: a new one at each try, as one that failed to start never will (3.13)."""
     # A daemon: at the end of the grace the program does not wait for it.
-    threading.Thread(target=target, daemon=True).start()
+    threading.Thread(target=target, args=arguments, daemon=True).start()

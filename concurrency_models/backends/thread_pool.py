@@ -20,4 +20,4 @@ def serve_in_threads(server: Server, size: int) -> None:
     server.limit_clients(size)  # without a free thread, clients wait where the kernel queues them
     incoming = Incoming(server)
     for client in incoming:
-        incoming.begin(client, partial(pool.submit, partial(talk, server, client)))
+        incoming.begin(client, pool.submit, partial(talk, server, client))
