@@ -366,4 +366,10 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="write report.html, a page with charts, beside the saved result (needs the extra "
         "'report')",
     )
+    add(
+        "--all-tables",
+        action="store_true",
+        help="print every table, and what the columns mean; tables.md in the saved result has them "
+        "all",
+    )
     add("-q", "--quiet", action="store_true", help="show no progress")

@@ -39,7 +39,7 @@ def present(asked: Namespace, result: Result) -> int:
     if asked.export_hdr:
         start = datetime.fromisoformat(result.began).timestamp()
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
-    out.write(as_text(analysis))
+    out.write(as_text(analysis, all_tables=asked.all_tables))
     if asked.json == "-":
         sys.stdout.write(saved)
     for sentence in trouble:

@@ -214,7 +214,7 @@ def _point(value: float, row: Row) -> Point:
     served = row.value("served")
     return Point(
         value=value,
-        clients=sum(group.clients for group in row.plan.groups if not group.silent),
+        clients=row.plan.talking,
         served=None if served is None else int(served),
         messages_per_second=row.estimate(MESSAGES),
         p99_seconds=row.value(_p99_figure(row.plan)),
