@@ -150,11 +150,25 @@ RATES = {("a", "messages_per_second"): 900.0, ("b", "messages_per_second"): 300.
 
 def test_a_claim_says_the_numbers_that_decided() -> None:
     assert judge.check(TWICE, look_at(RATES), {}, 2, certain) == Claim(
-        "a is twice as fast", True, "a = 900/s; b = 300/s: 3 times (expected at least 2 times)"
+        "a is twice as fast",
+        True,
+        "messages of a = 900/s; messages of b = 300/s: 3 times (expected at least 2 times)",
     )
     assert (
         judge.check(replace(TWICE, at_least=4), look_at(RATES), {}, 2, certain).as_expected is False
     )
+
+
+def test_a_claim_names_its_figures() -> None:
+    waits = Hypothesis("waits", Figure("iterative, backlog 128", "first_reply_seconds.max"), 1.0)
+    look = look_at({("iterative, backlog 128", "first_reply_seconds.max"): 1.78})
+    said = "1st reply max of iterative, backlog 128 = 1.78 s (expected at least 1.00 s)"
+    assert judge.check(waits, look, {}, 2, certain).numbers == said
+    counted = {("raw, small", "probe.replies"): 7.0, ("raw, small", "probe.messages"): 2000.0}
+    claim = judge.check(
+        EXPERIMENTS["sticky"].hypotheses[0], look_at(counted), {}, 2, certain
+    ).numbers
+    assert claim.startswith("replies of raw, small = 7; messages of raw, small = 2,000: ")
 
 
 @pytest.mark.parametrize(

@@ -401,6 +401,8 @@ def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
     ("words", "status", "said"),
     [
         (["--model", "thred"], 2, "did you mean 'thread'"),
+        (["--model", "process,thred"], 2, "did you mean 'thread'"),
+        (["experiment", "gil"], 2, "did you mean 'gil-duel' or 'gil-free'?"),
         (["--clients", "none"], 2, "'none' is not a whole number"),
         (["--clients", "9999999", "--model", "thread"], 2, "ulimit -Hn"),
         (["--connect", "192.0.2.1:80"], 2, "--i-may-load-this-host"),

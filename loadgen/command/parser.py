@@ -21,6 +21,7 @@ from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
     endpoint,
     escaped,
+    names,
     number,
     percent,
     requirement,
@@ -102,8 +103,9 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--model",
-        action="append",
-        metavar="NAME",
+        action="extend",
+        type=names,
+        metavar="NAME[,NAME...]",
         help="start this model and stop it afterwards; repeatable; core, stdlib and all name "
         "several (python -m concurrency_models.run --list describes them)",
     )
