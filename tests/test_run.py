@@ -32,8 +32,7 @@ def check_complaint(ended: subprocess.CompletedProcess[str], status: int, *says:
     """Judge how the command ended: the status, one line for a person, nothing else."""
     assert ended.returncode == status, ended.stderr
     assert ended.stdout == ""
-    *usage, line = ended.stderr.splitlines()
-    assert bool(usage) is (status == 2)  # argparse reminds of the options
+    [line] = ended.stderr.splitlines()
     for text in says:
         assert text in line
     assert "Traceback" not in ended.stderr
@@ -86,12 +85,16 @@ def test_help_names_the_defaults() -> None:
         (("--model", "process", "--transport", "udp"), "'process' needs connections"),
         (("--transport", "udp", "--talk", "once"), "UDP has nothing to close"),
         (("--framing", "line", "--reply-prefix", "a\nb"), "a newline ends a message"),
+        (("--model", "thread,process"), "python -m loadgen --model thread,process"),
+        (("thread", "process"), "a server has one model: start thread and process in a terminal"),
+        (("thread", "--model", "process"), "a server has one model"),
+        (("thred",), "did you mean 'thread'?"),
         (("--nonsense",), "unrecognized arguments: --nonsense"),
     ],
     ids=as_typed,
 )
 def test_usage_errors(arguments: tuple[str, ...], says: str) -> None:
-    check_complaint(run(*arguments), 2, "error: ", says)
+    check_complaint(run(*arguments), 2, "concurrency_models: ", says, "--help")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,9 @@ def test_verbose_prints_a_line_for_each_connection_and_message() -> None:
     with serving("--model", "thread", "--framing", "line", "-v") as server:
         with Client(server.address) as client:
             name = re.escape("{}:{}".format(*client.socket.getsockname()))
-            server.out.wait_for(rf"\[process {server.process.pid}, MainThread\] {name} connected")
+            clock = r"^\d\d:\d\d:\d\d\.\d{3}"
+            who = rf"\[process {server.process.pid}, MainThread\]"
+            server.out.wait_for(rf"{clock} {who} {name} connected")
             client.socket.sendall(b"hello\n" + b"x" * 100 + b"\n")
             server.out.wait_for(rf"\[process .*Thread.*\] {name} says b'hello'$")
             server.out.wait_for(rf"{name} says b'x+'\.\.\. \(100 bytes\)$")
@@ -187,6 +192,27 @@ def test_a_client_that_is_handed_over_is_said_to_connect_once(model: str) -> Non
         server.stop()
         server.out.wait_for_end()
         assert sum(line.endswith(" connected") for line in server.out.lines) == 1
+
+
+def test_a_model_needs_no_option() -> None:
+    with serving("thread") as server:
+        check_served(server.address)
+        assert server.out.lines[0].startswith("thread: listening on")
+
+
+def test_clients_of_a_socket_file_are_told_apart(tmp_path: Path) -> None:
+    path = str(tmp_path / "talk.sock")
+    options = "--framing", "line", "-v", "--family", "unix", "--path", path
+    with serving("--model", "process", *options) as server:
+        for word in b"one\n", b"two\n":
+            with Client(server.address) as client:
+                client.socket.sendall(word)
+                client.read(len(b"received: ") + len(word))
+        server.out.wait_for("says b'two'$")
+        pattern = r"(unix client \d+ \(process \d+\)) (connected|says)"
+        said = [found[1] for line in server.out.lines if (found := re.search(pattern, line))]
+    assert len(said) == 4
+    assert len(set(said)) == 2
 
 
 def test_it_is_silent_about_clients_otherwise() -> None:
