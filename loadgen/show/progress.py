@@ -33,6 +33,8 @@ class Subject:
         self.runs = runs
         self.state = "waiting"
         self.done = 0
+        self.load = ""
+        self.served = ""
         self.rate: float | None = None
         self.p99: float | None = None
         self.rates: list[float] = []
@@ -118,6 +120,8 @@ class Progress:
                 subject.state = "finishing"
             case Snapshot():
                 subject.rate, subject.p99 = event.rate, event.p99
+                subject.served = f"{event.served:,}/{plan.talking:,}"
+                subject.load = self._describe(plan)
                 subject.rates = [*subject.rates[1 - _SPARK_WIDTH :], event.rate]
                 if subject.state != "finishing" and not self._turn:
                     subject.state = self._state(event, plan)
@@ -131,6 +135,9 @@ class Progress:
         found = figures(run)
         subject.done += 1
         subject.rate, subject.p99 = found.messages_per_second, found.latency_seconds.p99
+        subject.load = self._describe(run.plan)
+        if found.served is not None:
+            subject.served = f"{found.served:,}/{run.plan.talking:,}"
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
@@ -139,6 +146,8 @@ class Progress:
                 if run.tally is None
                 else f"{units.rate(subject.rate)} messages/s, p99 {units.seconds(subject.p99)}"
             )
+            if found.starved:
+                said += f", served {subject.served}"
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
             if subject.runs != 1 and (not load or run.trial > 1):
@@ -159,8 +168,7 @@ class Progress:
 
     def _state(self, now: Snapshot, plan: Plan) -> str:
         if plan.messages_per_client is not None:
-            talking = sum(group.clients for group in plan.groups if not group.silent)
-            return f"{now.answered / (talking * plan.messages_per_client):.0%} of the messages"
+            return f"{now.answered / (plan.talking * plan.messages_per_client):.0%} of the messages"
         if self._opened is not None:
             passed = min(time.monotonic() - self._opened, plan.duration_seconds or 0)
             return f"measuring, {passed:.1f} of {plan.duration_seconds:g} s"
@@ -184,7 +192,11 @@ class Progress:
             pad_edge=False,
         )
         table.add_column("server")
-        table.add_column("state", min_width=26)
+        table.add_column("state", min_width=19)
+        loads = any(subject.load for subject in self._subjects.values())
+        if loads:
+            table.add_column("load")
+        table.add_column("served", justify="right", min_width=7)
         table.add_column("messages/s", justify="right", min_width=10)
         table.add_column("p99", justify="right", min_width=8)
         if not self._console.options.ascii_only:
@@ -194,6 +206,8 @@ class Progress:
             cells = [
                 subject.name,
                 subject.state + self._run_of(subject, running),
+                *([subject.load] if loads else []),
+                subject.served,
                 units.rate(subject.rate),
                 units.seconds(subject.p99),
                 spark(subject.rates),
