@@ -198,8 +198,11 @@ def test_many_loads_are_drawn_in_part_and_that_is_said() -> None:
 def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
     answers = {1: 1000, 10: 1000, 100: 100}
     runs = [
-        replace(run(plan=plan(Group(count))), tally=tally(group_tally(count, each)))
+        replace(
+            run("thread", trial, plan=plan(Group(count))), tally=tally(group_tally(count, each))
+        )
         for count, each in answers.items()
+        for trial in (1, 2, 3)
     ]
     curve = section("curves", result(*runs))
     rate = curve.panels[0]
