@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS, Model
-from tests.clients import Client, answer, check_served
-from tests.servers import ROOT, WAIT_SECONDS, Output, parse_address, serving
+from tests.clients import Client, answer, check_served, crowd
+from tests.servers import ROOT, WAIT_SECONDS, Output, eventually, parse_address, serving
 
 
 def run(*arguments: str, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -333,3 +334,31 @@ def test_a_datagram_that_is_worked_on_is_answered_before_the_end(model: Model) -
         server.process.terminate()
         assert client.recv(65_536) == answer(b"300")
         assert server.exit_status() == 0
+
+
+@pytest.mark.parametrize("module", ["concurrency_models.run", "loadgen"])
+def test_an_older_python_is_told_so_in_a_line(module: str) -> None:
+    program = (
+        "import runpy, sys; sys.version_info = (3, 9, 18); sys.version = '3.9.18 (main)'; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    check_complaint(ended, 1, "needs Python 3.11 or later, and", "is 3.9.18")
+
+
+def test_the_load_generator_without_its_packages_says_how_to_get_them() -> None:
+    # -S: without the packages of the environment.
+    command = [sys.executable, "-S", "-m", "loadgen", "--clients", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    check_complaint(ended, 1, "lacks msgspec, psutil, rich, tabulate", "pip install -e '.[report]'")
+
+
+def test_ctrl_c_while_children_still_start_leaves_no_traceback() -> None:
+    options = "--model", "process", "--start-method", "spawn", "--grace", "20"
+    with serving(*options) as server, crowd(server.address, 8):
+        eventually(lambda: len(server.processes()) > 1, "no child was started")
+        server.signal_all(signal.SIGINT)
+        assert server.exit_status() == 0
+        assert server.err.lines == []

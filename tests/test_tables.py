@@ -355,6 +355,21 @@ def test_connections_per_second_are_shown_where_clients_come_and_go() -> None:
     assert "tions/s" not in shown(CORE)
 
 
+def test_clients_that_starved_make_no_connections_per_second() -> None:
+    plan = replace(PLAN, groups=(Group(10, messages_per_connection=1),))
+    groups = group_tally(), group_tally(served=1)
+    for one in groups:
+        one.connections_in_window = 1234
+    runs = [
+        replace(run(name, plan=plan), tally=tally(group))
+        for name, group in zip(("thread", "iterative"), groups, strict=True)
+    ]
+    text = shown(result(*runs))
+    assert "617" in line_of(text, "Throughput", "thread")
+    assert "617" not in line_of(text, "Throughput", "iterative")
+    assert "617" not in line_of(text, "Connections", "iterative")
+
+
 def test_drawing_a_table_changes_no_other_package() -> None:
     before = tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING
     shown(CORE)

@@ -117,7 +117,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         columns += _percentiles("service", "latency_seconds", ("p50", "p99"))
     else:
         churn = FIGURES[CONNECTIONS] in kinds
-        first = _figure("connec-\ntions/s", CONNECTIONS)
+        first = _connections_per_second()
         bandwidth = _figure("MiB/s", "payload_bytes_per_second", units.mebibytes)
         columns += [first if churn else messages, *([spread] if repeated else []), limit]
         columns.append(messages if churn else replace(bandwidth, spare=True))
@@ -217,7 +217,7 @@ def _connections(found: Sequence[Row]) -> Table:
         columns += _percentiles("connect", "connect_seconds", ("p50", "p99"))
     columns += _percentiles("1st reply", "first_reply_seconds", ("p50", "p99"))
     if any(row.measured(CONNECTIONS) for row in found):
-        columns.append(_figure("connec-\ntions/s", CONNECTIONS))
+        columns.append(_connections_per_second())
     notes = []
     legend = ["starved: connected, and never got a right reply."]
     if datagrams:
@@ -228,6 +228,14 @@ def _connections(found: Sequence[Row]) -> Table:
         moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
         notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
     return _table("Clients" if datagrams else "Connections", columns, found, notes, legend)
+
+
+def _connections_per_second() -> _Column:
+    """The column of connections/s, without those that clients had who then starved."""
+    return _Column(
+        "connec-\ntions/s",
+        lambda row: NOT_MEASURED if row.ever("starved") else _shown(row, CONNECTIONS),
+    )
 
 
 def _over_udp(row: Row) -> bool:
