@@ -3,6 +3,8 @@
 import io
 from dataclasses import replace
 
+import pytest
+
 from loadgen.fleet.events import Snapshot, WindowClosed, WindowOpened
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
@@ -129,3 +131,17 @@ def test_a_rate_stands_beside_the_load_that_it_belongs_to() -> None:
         row = next(line for line in terminal.getvalue()[before:].splitlines() if "1,000" in line)
     assert "ten" in row
     assert "twenty" not in row
+
+
+def test_no_name_is_cut_on_a_projector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = Terminal()
+    names = "socketserver", "asyncio-protocol"
+    with Progress(
+        dict.fromkeys(names, 12), quiet=False, describe=lambda _: "1,000 clients", stream=out
+    ) as progress:
+        progress.begin("socketserver", PLAN)
+        progress.event(Snapshot(0.4, 90, 55_900.0, 0.01, 10, 10))
+        progress.turn("asyncio-protocol", 1, 2)
+    for name in (*names, "1,000 clients", "55,900", "holding still"):
+        assert name in out.getvalue()

@@ -19,6 +19,7 @@ from loadgen.judge import units
 from loadgen.judge.figures import figures
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
+from loadgen.show.wrapping import WIDTH
 
 SECONDS_BETWEEN_DRAWINGS = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -191,15 +192,15 @@ class Progress:
             caption_justify="left",
             pad_edge=False,
         )
-        table.add_column("server")
+        table.add_column("server", no_wrap=True)
         table.add_column("state", min_width=19)
         loads = any(subject.load for subject in self._subjects.values())
         if loads:
-            table.add_column("load")
+            table.add_column("load", no_wrap=True)
         table.add_column("served", justify="right", min_width=7)
         table.add_column("messages/s", justify="right", min_width=10)
         table.add_column("p99", justify="right", min_width=8)
-        if not self._console.options.ascii_only:
+        if not self._console.options.ascii_only and self._console.width >= WIDTH:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
         for subject in self._subjects.values():
             running = subject is self.current
