@@ -381,6 +381,15 @@ def test_a_cut_short_result_says_so_in_its_title() -> None:
     assert "cut short" in shown(replace(CORE, cut_short=True)).splitlines()[0]
 
 
+def test_a_difference_keeps_its_verdict_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = trials("socketserver", [200, 201])
+    found, minds = diff(analyse(result(*runs)), analyse(result(*runs)))
+    text = differences(found, ("one", "two"), minds)
+    assert text.count("socketserver") == 1
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_diff_as_text() -> None:
     a, b = (
         analyse(result(*trials("thread", per_client))) for per_client in ([200, 201], [300, 301])

@@ -58,18 +58,16 @@ def _without_spare(table: Table, width: int) -> Table:
 
 
 def _folded(table: Table, width: int) -> Table:
-    """The table with the words folded in its widest column of words, where that makes it fit."""
-    excess = _width(table) - width
-    if excess <= 0 or not table.rows or not table.words:
-        return table
+    """The table with words folded, in the widest columns of words first, until it fits."""
     widths = _widths(table)
-    widest = max(table.words, key=lambda index: widths[index])
-    room = max(widths[widest] - excess, NARROWEST_WORDS)
-    rows = (
-        tuple(_fold(cell, room) if index == widest else cell for index, cell in enumerate(row))
-        for row in table.rows
-    )
-    return replace(table, rows=tuple(rows))
+    for column in sorted(table.words, key=lambda index: -widths[index]):
+        excess = _width(table) - width
+        if excess <= 0:
+            break
+        room = max(widths[column] - excess, NARROWEST_WORDS)
+        rows = [(*row[:column], _fold(row[column], room), *row[column + 1 :]) for row in table.rows]
+        table = replace(table, rows=tuple(rows))
+    return table
 
 
 def _parts(table: Table, width: int) -> Iterator[Table]:
