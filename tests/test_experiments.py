@@ -477,8 +477,11 @@ def loadgen(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 def test_the_list_names_every_experiment_in_order() -> None:
     done = loadgen("--list")
     assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[3:] if line] == [one.name for one in EVERY]
+    lines = [line for line in done.stdout.splitlines()[3:] if not line.startswith(" ")]
+    assert [line.split()[0] for line in lines] == [one.name for one in EVERY]
+    folded = " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert all(one.question.split()[-1] in folded for one in EVERY)
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ def test_nobody_at_the_address_is_one_clear_line() -> None:
 
 def test_every_model_in_one_table_with_a_line_for_those_that_are_left_out() -> None:
     load = ("--talk", "once", "--messages", "2", "--clients", "3", "--no-ceiling")
-    outcome = as_json("--model", "all", "--trials", "1", *load)
+    outcome = as_json("--model", "all", "--trials", "1", "--all-tables", *load)
     assert outcome.status == 0
     available = {name for name, model in ALL.items() if not model.unavailable()}
     assert {run["model"] for run in outcome.data["runs"]} == available
