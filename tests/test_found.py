@@ -55,6 +55,7 @@ def test_what_to_type_for_one_of_ours_that_was_started_otherwise(
         (["python", "-m", "concurrency_models.run", "--port", "80", "--model=fork"], "fork"),
         (["python", "concurrency_models/backends/selectors_loop.py", "-v"], "selectors"),
         (["python", "serve.py"], None),
+        (["python", "backends/serve.py", "--port", "80"], None),
     ],
 )
 def test_a_model_is_known_however_it_was_named(line: list[str], model: str | None) -> None:

@@ -50,6 +50,15 @@ def test_bars_carry_the_mean_its_interval_and_every_trial() -> None:
     assert bar.firm
 
 
+@pytest.mark.parametrize("anchor", ["throughput", "latency", "connect"])
+def test_who_starved_clients_is_neither_the_best_nor_the_worst(anchor: str) -> None:
+    found = section(anchor, result(run("thread"), run("process"), starving()))
+    said = found.says[-1]
+    assert said.endswith("without iterative, where clients starved.")
+    assert "(iterative)" not in said
+    assert "iterative" in section(anchor, result(starving())).says[-1]
+
+
 def test_one_trial_has_no_interval_and_starving_is_not_firm() -> None:
     throughput = section("throughput", result(run(), starving()))
     (panel,) = throughput.panels

@@ -190,7 +190,7 @@ def _ours(line: list[str]) -> tuple[str, ...]:
             return tuple(line[position + 1 :]) or ("iterative",)
         if file.parent.name == "backends":
             models = [model.name for model in MODELS.values() if f"{model.module}.py" == file.name]
-            return (*models, *line[position + 1 :])
+            return (*models, *line[position + 1 :]) if models else ()
     return ()
 
 
