@@ -4,29 +4,47 @@ import argparse
 import math
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final, NoReturn
 
 from concurrency_models import __version__
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
 from concurrency_models.systems import LONGEST_PATH
 from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALK_KINDS, Terms
 
+USAGE_ERROR: Final = 2
+"""The exit status."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit as a usage error."""
+        print(f"concurrency_models: {message} (--help explains the options)", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m concurrency_models.run",
+        usage="%(prog)s [MODEL] [options]",
         description="Serve many clients over TCP the way one model of concurrency does it.",
         epilog="Try it: --framing line, and in another terminal: nc 127.0.0.1 8008",
     )
     default = Settings()
     add = parser.add_argument
+    add("models", nargs="*", metavar="MODEL", help="the same as --model MODEL")
     add(
         "--model",
-        default="iterative",
+        action="append",
+        dest="models_by_option",
+        default=[],
         metavar="NAME",
-        help="how to serve many clients, see --list (default: %(default)s)",
+        help="how to serve many clients, see --list (default: iterative)",
     )
     add(
         "--list",
@@ -199,6 +217,18 @@ def default_start_method() -> str:
     """Return `fork` where the platform has it, as it is by far the cheapest: 4 ms to spawn's 87."""
     methods = multiprocessing.get_all_start_methods()
     return "fork" if "fork" in methods else methods[0]
+
+
+def model_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """Return the name of the one model that is asked for; exit with a line if there are several."""
+    texts = ",".join([*options.models, *options.models_by_option]).split(",")
+    names = list(dict.fromkeys(filter(None, texts))) or ["iterative"]
+    if len(names) > 1:
+        parser.error(
+            f"a server has one model: start {' and '.join(names)} in a terminal each, with a --port"
+            f" each, or compare them: python -m loadgen --model {','.join(names)}"
+        )
+    return names[0]
 
 
 def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Settings:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -54,6 +55,9 @@ class Lifeline:
         # Of what is here now, nothing is garbage. A child that looked through it for some would
         # write to all of it, and so have 2 MiB of its own; whether it comes to look is chance.
         gc.freeze()
+        if multiprocessing.get_start_method() != "fork":
+            # Whoever starts this lets Ctrl-C in again: the first child would be told, too early.
+            resource_tracker.ensure_running()
         self._server.in_service = self.count_children
         self._server.end_at_once = self.kill_children
         return self
@@ -64,8 +68,12 @@ class Lifeline:
         Where `multiprocessing` fails half-way, it forgets the pipes that it had made (CPython 3.11
         to 3.13): some seconds of trying would take every descriptor. So it is not begun without
         descriptors to spare, and what a fork that failed had opened is closed.
+
+        A child inherits that Ctrl-C is blocked, until it has come so far as to `hold`: one that
+        is still importing would end with a traceback.
         """
         next_descriptors = self._next_descriptors(SPARE_DESCRIPTORS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         try:
             process.start()
         except OSError:
@@ -74,6 +82,8 @@ class Lifeline:
                     with suppress(OSError):
                         os.close(descriptor)
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _next_descriptors(self, count: int) -> list[int]:
         """Return the descriptors that will be opened next: always the lowest that are free."""
@@ -93,6 +103,7 @@ class Lifeline:
         """
         signal.set_wakeup_fd(-1)  # a forked child would wake its parent
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
         if self._writer is not None:
             self._writer.close()  # or the children would hold each other's lifelines

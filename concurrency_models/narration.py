@@ -2,8 +2,10 @@
 
 import os
 import socket
+import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -45,7 +47,7 @@ class Narration:
         if self.verbose:
             name = client if isinstance(client, str) else self._name_of(client)
             who = f"process {os.getpid()}, {threading.current_thread().name}"
-            say(f"[{who}] {name} {text}")
+            say(f"{clock()} [{who}] {name} {text}")
 
     def begin(self, model: str) -> None:
         """The server of that model is about to serve. Raises OSError where it cannot be told of."""
@@ -77,12 +79,29 @@ class Narration:
         return self._names[client]
 
 
+def clock() -> str:
+    """Return the time of day to the millisecond."""
+    now = time.time()
+    return f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03}"
+
+
 def peer_name(client: socket.socket) -> str:
-    """Return the address of the other end as text, also when it has already gone."""
+    """Return the address of the other end as text, also when it has already gone.
+
+    The client of a socket file has none: it goes by its process, where the system tells, and by
+    the number of our socket, which is the same in every process that has the connection.
+    """
     try:
-        return address_text(client.getpeername())
+        address = client.getpeername()
     except OSError:
         return "(gone)"
+    if address or client.family != socket.AF_UNIX:
+        return address_text(address)
+    name = f"unix client {os.fstat(client.fileno()).st_ino}"
+    if not hasattr(socket, "SO_PEERCRED"):
+        return name
+    pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return f"{name} (process {pid})"
 
 
 def say(text: str) -> None:

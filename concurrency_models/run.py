@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
-from concurrency_models.arguments import make_parser, settings_of
+from concurrency_models.arguments import make_parser, model_of, settings_of
 from concurrency_models.backends import MODELS, RegistryError, without_row
 from concurrency_models.listener import address_text, listening
 from concurrency_models.narration import say
@@ -21,7 +21,6 @@ from concurrency_models.server import Server
 from concurrency_models.settings import FAMILIES, Settings
 from concurrency_models.shortage import SHORTAGES
 
-USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130
 
@@ -36,18 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print_models()
         return 0
-    model = MODELS.get(options.model)
+    name = model_of(parser, options)
+    model = MODELS.get(name)
     if model is None:
         import difflib  # noqa: PLC0415 - for a mistake alone; forked children need not map it
 
-        if options.model.replace("-", "_") in without_row():
+        if name.replace("-", "_") in without_row():
             parser.error(
-                f"{options.model!r} has a file and no row in the registry: add "
-                f'Model("{options.model}", "how it serves") to MODELS in backends/__init__.py'
+                f"{name!r} has a file and no row in the registry: add "
+                f'Model("{name}", "how it serves") to MODELS in backends/__init__.py'
             )
-        near = difflib.get_close_matches(options.model, MODELS, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODELS)}"
-        parser.error(f"there is no model {options.model!r}; {hint} (--list describes them)")
+        parser.error(f"there is no model {name!r}; {hint} (--list describes them)")
     if missing := model.unavailable():
         return complain(f"the model {model.name!r} cannot run here: {missing}")
     settings = settings_of(parser, options)

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the models, and a server for each that scenarios share."""
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -17,8 +18,12 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C, which tests send, arrive: what a script starts with '&' is made to ignore it."""
+    """Let Ctrl-C, which tests send, arrive: what a script starts with '&' is made to ignore it.
+
+    How wide somebody's terminal is changes nothing either.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session", params=SUBJECTS, ids=str)

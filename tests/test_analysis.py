@@ -31,6 +31,13 @@ def slow(model: str, per_client: Sequence[int], rate: float | None = None) -> li
     return trials(model, per_client, replace(PLAN, groups=(Group(10, rate_per_second=rate),)))
 
 
+def test_loads_stand_in_order_however_they_ran() -> None:
+    ran = [replace(PLAN, groups=(Group(clients),)) for clients in (1000, 1, 100, 10)]
+    found = analyse(result(*(run for plan in ran for run in trials("thread", [100], plan))))
+    assert [row.plan.clients for row in found.rows] == [1, 10, 100, 1000]
+    assert [load.plan.clients for load in loads([found])] == [1, 10, 100, 1000]
+
+
 def cell(analysis: Analysis, header: str, under: str) -> str:
     """What the first row of the table of throughput has in the column `header` of `under`."""
     table = next(one for one in tables(analysis.rows) if one.title == "Throughput")

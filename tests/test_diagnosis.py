@@ -36,6 +36,16 @@ def test_an_echo_server_is_recognised_with_what_to_do() -> None:
     assert figures.figures(again).wrong == 0
 
 
+def test_a_server_of_lines_is_recognised_with_what_to_type() -> None:
+    def lines(client: socket.socket) -> None:
+        with client.makefile("rb") as typed:
+            for line in typed:
+                client.sendall(b"received: " + line)
+
+    [note] = put_on(lines).notes
+    assert note.endswith("repeat this with --framing line")
+
+
 def test_a_server_that_hangs_up_is_said_to() -> None:
     found = put_on(lambda _: None)
     assert found.notes == ("the server hangs up, or says nothing, when it is sent a message",)

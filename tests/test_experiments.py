@@ -160,11 +160,25 @@ RATES = {("a", "messages_per_second"): 900.0, ("b", "messages_per_second"): 300.
 
 def test_a_claim_says_the_numbers_that_decided() -> None:
     assert judge.check(TWICE, look_at(RATES), {}, 2, certain) == Claim(
-        "a is twice as fast", True, "a = 900/s; b = 300/s: 3 times (expected at least 2 times)"
+        "a is twice as fast",
+        True,
+        "messages of a = 900/s; messages of b = 300/s: 3 times (expected at least 2 times)",
     )
     assert (
         judge.check(replace(TWICE, at_least=4), look_at(RATES), {}, 2, certain).as_expected is False
     )
+
+
+def test_a_claim_names_its_figures() -> None:
+    waits = Hypothesis("waits", Figure("iterative, backlog 128", "first_reply_seconds.max"), 1.0)
+    look = look_at({("iterative, backlog 128", "first_reply_seconds.max"): 1.78})
+    said = "1st reply max of iterative, backlog 128 = 1.78 s (expected at least 1.00 s)"
+    assert judge.check(waits, look, {}, 2, certain).numbers == said
+    counted = {("raw, small", "probe.replies"): 7.0, ("raw, small", "probe.messages"): 2000.0}
+    claim = judge.check(
+        EXPERIMENTS["sticky"].hypotheses[0], look_at(counted), {}, 2, certain
+    ).numbers
+    assert claim.startswith("replies of raw, small = 7; messages of raw, small = 2,000: ")
 
 
 @pytest.mark.parametrize(
@@ -572,8 +586,11 @@ def loadgen(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 def test_the_list_names_every_experiment_in_order() -> None:
     done = loadgen("--list")
     assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[3:] if line] == [one.name for one in EVERY]
+    lines = [line for line in done.stdout.splitlines()[3:] if not line.startswith(" ")]
+    assert [line.split()[0] for line in lines] == [one.name for one in EVERY]
+    folded = " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert all(one.question.split()[-1] in folded for one in EVERY)
 
 
 @pytest.mark.parametrize(

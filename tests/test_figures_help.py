@@ -17,8 +17,9 @@ def test_every_figure_is_explained() -> None:
 
 
 @pytest.mark.parametrize("width", [70, 100, 200])
-def test_lines_fit_the_terminal(width: int) -> None:
-    assert max(map(len, help_figures(width).splitlines())) <= min(width, 100)
+def test_lines_fit_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert max(map(len, help_figures().splitlines())) <= min(width, 100)
 
 
 def test_the_command_prints_it_and_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,9 +36,9 @@ def test_whichever_phase_is_interrupted_the_result_is_saved_and_shown(
     done = interrupted(getattr(present, phase))
     plain = getattr(present, phase)
 
-    def once(*arguments: Any) -> Any:
+    def once(*arguments: Any, **more: Any) -> Any:
         monkeypatch.setattr(present, phase, plain)
-        return done(*arguments)
+        return done(*arguments, **more)
 
     monkeypatch.setattr(present, phase, once)
     assert main(WORDS) == INTERRUPTED

@@ -9,10 +9,12 @@ import psutil
 import pytest
 
 from loadgen.plan.endpoint import Endpoint
-from loadgen.servers.found import converse, find, listens, probe
+from loadgen.servers import found as found_module
+from loadgen.servers.found import Found, converse, find, listens, probe
 from loadgen.servers.problem import TargetError
 from loadgen.servers.started import ServerProcess, model_command
 from tests.known_servers import nobody_listening, serving, talk
+from tests.runs import PLAN
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,40 @@ def test_one_of_our_servers_is_found_by_its_model(ours: ServerProcess) -> None:
     found = find(ours.endpoint)
     assert (found.pid, found.name, found.note) == (ours.pid, "socketserver", None)
     assert listens(ours.endpoint)
+
+
+@pytest.mark.parametrize(
+    ("options", "say"),
+    [
+        ((), None),
+        (("--backlog", "5"), None),
+        (("--framing", "line"), "--framing line"),
+        (("--talk=once", "--reply-prefix", "you: "), "--talk once --reply-prefix 'you: '"),
+    ],
+)
+def test_what_to_type_for_one_of_ours_that_was_started_otherwise(
+    options: tuple[str, ...], say: str | None
+) -> None:
+    with ServerProcess("thread", model_command("thread", options)) as server:
+        found = find(server.endpoint)
+        assert found.contradicts(PLAN) == say
+    assert Found(1, "nginx").contradicts(PLAN) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        (["python", "-m", "concurrency_models.run"], "iterative"),
+        (["python", "-m", "concurrency_models", "thread", "--port", "80"], "thread"),
+        (["python", "-m", "concurrency_models.run", "--port", "80", "--model=fork"], "fork"),
+        (["python", "concurrency_models/backends/selectors_loop.py", "-v"], "selectors"),
+        (["python", "serve.py"], None),
+        (["python", "backends/serve.py", "--port", "80"], None),
+    ],
+)
+def test_a_model_is_known_however_it_was_named(line: list[str], model: str | None) -> None:
+    words = found_module._ours(line)
+    assert (found_module._model_of(words) if words else None) == model
 
 
 def test_a_process_per_client_is_found_by_its_parent() -> None:

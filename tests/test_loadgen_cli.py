@@ -144,7 +144,7 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
 
 def test_a_server_alone_has_lives_and_turns_and_so_an_interval() -> None:
     words = ("--model", "selectors", "--clients", "4", "--turn", "0.1", "--warmup", "0.05")
-    outcome = as_json(*words, "--no-ceiling", "--lives", "2")
+    outcome = as_json(*words, "--no-ceiling", "--lives", "2", "--all-tables")
     assert outcome.status == 0, outcome.err
     assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [2, 2]
     [row] = outcome.data["summary"]
@@ -467,6 +467,8 @@ def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
     ("words", "status", "said"),
     [
         (["--model", "thred"], 2, "did you mean 'thread'"),
+        (["--model", "process,thred"], 2, "did you mean 'thread'"),
+        (["experiment", "gil"], 2, "did you mean 'gil-duel' or 'gil-convoy'"),
         (["--clients", "none"], 2, "'none' is not a whole number"),
         (["--clients", "9999999", "--model", "thread"], 2, "ulimit -Hn"),
         (["--connect", "192.0.2.1:80"], 2, "--i-may-load-this-host"),
@@ -506,7 +508,7 @@ def test_nobody_at_the_address_is_one_clear_line() -> None:
 
 def test_every_model_in_one_table_with_a_line_for_those_that_are_left_out() -> None:
     load = ("--talk", "once", "--messages", "2", "--clients", "3", "--no-ceiling")
-    outcome = as_json("--model", "all", "--trials", "1", *load)
+    outcome = as_json("--model", "all", "--trials", "1", "--all-tables", *load)
     assert outcome.status == 0
     available = {name for name, model in ALL.items() if not model.unavailable()}
     assert {run["model"] for run in outcome.data["runs"]} == available

@@ -48,6 +48,12 @@ def test_nonsense_is_one_line_and_a_usage_error(
     assert said.count("\n") == 1
 
 
+def test_models_may_be_named_between_commas_or_one_by_one() -> None:
+    asked = make_parser().parse_args(["--model", "thread,process", "--model", "selectors"])
+    assert asked.model == ["thread", "process", "selectors"]
+    assert make_parser().parse_args([]).model is None
+
+
 def test_the_help_names_every_command() -> None:
     said = make_parser().format_help()
     for name in COMMANDS:

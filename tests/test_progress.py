@@ -3,10 +3,13 @@
 import io
 from dataclasses import replace
 
+import pytest
+
 from loadgen.fleet.events import Snapshot, WindowClosed, WindowOpened
+from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.show.progress import Progress, spark
-from tests.runs import PLAN, run
+from tests.runs import PLAN, run, starving
 
 
 class Terminal(io.StringIO):
@@ -112,3 +115,45 @@ def test_a_spark_line() -> None:
     assert spark([]) == ""
     assert spark([0.0, 0.0]) == ""
     assert spark([0.0, 4.0, 8.0]) == " ▄█"
+
+
+def test_nobody_looks_good_who_served_one_of_many() -> None:
+    out = io.StringIO()
+    with Progress({"iterative": 1}, quiet=False, stream=out) as progress:
+        progress.begin("iterative", PLAN)
+        progress.end("iterative", starving())
+    assert out.getvalue().endswith(", served 1/10\n")
+    terminal = Terminal()
+    with Progress({"iterative": 1}, quiet=False, stream=terminal) as progress:
+        progress.begin("iterative", PLAN)
+        progress.event(Snapshot(0.4, 90, 900.0, 0.01, 10, 1))
+        progress.note("")
+        assert "1/10" in terminal.getvalue()
+
+
+def test_a_rate_stands_beside_the_load_that_it_belongs_to() -> None:
+    terminal = Terminal()
+    words = {10: "ten", 20: "twenty"}
+    with Progress(
+        {"thread": 2}, quiet=False, describe=lambda plan: words[plan.clients], stream=terminal
+    ) as progress:
+        one_run(progress, run())
+        before = len(terminal.getvalue())
+        progress.begin("thread", replace(PLAN, groups=(Group(20),)))
+        row = next(line for line in terminal.getvalue()[before:].splitlines() if "1,000" in line)
+    assert "ten" in row
+    assert "twenty" not in row
+
+
+def test_no_name_is_cut_on_a_projector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = Terminal()
+    names = "socketserver", "asyncio-protocol"
+    with Progress(
+        dict.fromkeys(names, 12), quiet=False, describe=lambda _: "1,000 clients", stream=out
+    ) as progress:
+        progress.begin("socketserver", PLAN)
+        progress.event(Snapshot(0.4, 90, 55_900.0, 0.01, 10, 10))
+        progress.turn("asyncio-protocol", 1, 2)
+    for name in (*names, "1,000 clients", "55,900", "holding still"):
+        assert name in out.getvalue()

@@ -1,10 +1,12 @@
 """What the README has one type, and write, works as it says."""
 
+import difflib
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.clients import answer, crowd
 from tests.servers import ROOT, WAIT_SECONDS, parse_address
 
 README = (ROOT / "README.md").read_text()
+CHINESE = (ROOT / "README.zh-CN.md").read_text()
 MODELS_OF_README = re.findall(r"^   ```python\n(.*?)^   ```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -48,10 +51,42 @@ def test_a_model_of_the_readme_is_a_model(source: str, tmp_path: Path) -> None:
     assert server.returncode == 0
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
+@pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])
+def test_every_file_that_the_readme_names_is_there(text: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert len(links) > 5
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def commands(text: str) -> list[str]:
+    """The lines of code to type or to write, without what is said beside them."""
+    blocks = re.findall(r"^ *```(?:sh|python)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"\s+# .*", "", line) for block in blocks for line in block.splitlines()]
+
+
+def shape(text: str) -> list[str]:
+    """The headings' levels, and the tables with how many rows each has."""
+    outside = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [*outside.splitlines(), ""]
+    found, rows = [], 0
+    for line in lines:
+        if line.startswith("|"):
+            rows += 1
+            continue
+        if rows:
+            found.append(f"a table of {rows} rows")
+            rows = 0
+        if line.startswith("#"):
+            found.append(f"a heading of level {len(line) - len(line.lstrip('#'))}")
+    return found
+
+
+@pytest.mark.parametrize("part", [commands, shape])
+def test_the_readme_in_chinese_has_the_same(part: Callable[[str], list[str]]) -> None:
+    names = "README.md", "README.zh-CN.md"
+    differences = difflib.unified_diff(part(README), part(CHINESE), *names, lineterm="")
+    said = "\n".join(differences)
+    assert not said, f"the two differ; mend README.zh-CN.md where it does not follow:\n{said}"
 
 
 def test_the_rooms_stand_in_the_readme_in_their_order() -> None:

@@ -17,7 +17,7 @@ from loadgen.record.files import RESULT_FILE, dumps
 from loadgen.record.result import RecordError, Result
 from loadgen.show.report import missing, write_report
 from tests.report_results import HOSTILE, everything, outcome, sections_of
-from tests.runs import PLAN, plan, result, run, trials
+from tests.runs import PLAN, group_tally, plan, result, run, tally, trials
 
 # The page
 
@@ -174,9 +174,21 @@ def test_without_bokeh_the_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert "pip install" in (missing() or "")
+    assert "pip install -e '.[report]'" in (missing() or "")
     with pytest.raises(RecordError, match="pip install"):
         report_on(tmp_path / "report.html", result(run()))
+
+
+def test_a_curve_comes_before_the_verdicts_of_its_loads(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    every = [
+        replace(run(plan=plan(Group(clients))), tally=tally(group_tally(clients)))
+        for clients in (10, 20)
+    ]
+    report_on(file, result(*every))
+    html = file.read_text()
+    assert html.index('<section id="curves">') < html.index('<section id="verdict">')
+    assert html.index('<section id="verdict">') < html.index('<section id="throughput">')
 
 
 def test_report_and_no_save_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from concurrency_models.backends import MODELS, Model
-from tests.clients import Client, answer, check_served
-from tests.servers import ROOT, WAIT_SECONDS, Output, parse_address, serving
+from tests.clients import Client, answer, check_served, crowd
+from tests.servers import ROOT, WAIT_SECONDS, Output, eventually, parse_address, serving
 
 
 def run(*arguments: str, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -32,8 +33,7 @@ def check_complaint(ended: subprocess.CompletedProcess[str], status: int, *says:
     """Judge how the command ended: the status, one line for a person, nothing else."""
     assert ended.returncode == status, ended.stderr
     assert ended.stdout == ""
-    *usage, line = ended.stderr.splitlines()
-    assert bool(usage) is (status == 2)  # argparse reminds of the options
+    [line] = ended.stderr.splitlines()
     for text in says:
         assert text in line
     assert "Traceback" not in ended.stderr
@@ -89,12 +89,16 @@ def test_help_names_the_defaults() -> None:
         (("--model", "process", "--transport", "udp"), "'process' needs connections"),
         (("--transport", "udp", "--talk", "once"), "UDP has nothing to close"),
         (("--framing", "line", "--reply-prefix", "a\nb"), "a newline ends a message"),
+        (("--model", "thread,process"), "python -m loadgen --model thread,process"),
+        (("thread", "process"), "a server has one model: start thread and process in a terminal"),
+        (("thread", "--model", "process"), "a server has one model"),
+        (("thred",), "did you mean 'thread'?"),
         (("--nonsense",), "unrecognized arguments: --nonsense"),
     ],
     ids=as_typed,
 )
 def test_usage_errors(arguments: tuple[str, ...], says: str) -> None:
-    check_complaint(run(*arguments), 2, "error: ", says)
+    check_complaint(run(*arguments), 2, "concurrency_models: ", says, "--help")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,9 @@ def test_verbose_prints_a_line_for_each_connection_and_message() -> None:
     with serving("--model", "thread", "--framing", "line", "-v") as server:
         with Client(server.address) as client:
             name = re.escape("{}:{}".format(*client.socket.getsockname()))
-            server.out.wait_for(rf"\[process {server.process.pid}, MainThread\] {name} connected")
+            clock = r"^\d\d:\d\d:\d\d\.\d{3}"
+            who = rf"\[process {server.process.pid}, MainThread\]"
+            server.out.wait_for(rf"{clock} {who} {name} connected")
             client.socket.sendall(b"hello\n" + b"x" * 100 + b"\n")
             server.out.wait_for(rf"\[process .*Thread.*\] {name} says b'hello'$")
             server.out.wait_for(rf"{name} says b'x+'\.\.\. \(100 bytes\)$")
@@ -190,6 +196,27 @@ def test_a_client_that_is_handed_over_is_said_to_connect_once(model: str) -> Non
         server.stop()
         server.out.wait_for_end()
         assert sum(line.endswith(" connected") for line in server.out.lines) == 1
+
+
+def test_a_model_needs_no_option() -> None:
+    with serving("thread") as server:
+        check_served(server.address)
+        assert server.out.lines[0].startswith("thread: listening on")
+
+
+def test_clients_of_a_socket_file_are_told_apart(tmp_path: Path) -> None:
+    path = str(tmp_path / "talk.sock")
+    options = "--framing", "line", "-v", "--family", "unix", "--path", path
+    with serving("--model", "process", *options) as server:
+        for word in b"one\n", b"two\n":
+            with Client(server.address) as client:
+                client.socket.sendall(word)
+                client.read(len(b"received: ") + len(word))
+        server.out.wait_for("says b'two'$")
+        pattern = r"(unix client \d+ \(process \d+\)) (connected|says)"
+        said = [found[1] for line in server.out.lines if (found := re.search(pattern, line))]
+    assert len(said) == 4
+    assert len(set(said)) == 2
 
 
 def test_it_is_silent_about_clients_otherwise() -> None:
@@ -310,3 +337,31 @@ def test_a_datagram_that_is_worked_on_is_answered_before_the_end(model: Model) -
         server.process.terminate()
         assert client.recv(65_536) == answer(b"300")
         assert server.exit_status() == 0
+
+
+@pytest.mark.parametrize("module", ["concurrency_models.run", "loadgen"])
+def test_an_older_python_is_told_so_in_a_line(module: str) -> None:
+    program = (
+        "import runpy, sys; sys.version_info = (3, 9, 18); sys.version = '3.9.18 (main)'; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    check_complaint(ended, 1, "needs Python 3.11 or later, and", "is 3.9.18")
+
+
+def test_the_load_generator_without_its_packages_says_how_to_get_them() -> None:
+    # -S: without the packages of the environment.
+    command = [sys.executable, "-S", "-m", "loadgen", "--clients", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    check_complaint(ended, 1, "lacks msgspec, psutil, rich, tabulate", "pip install -e '.[report]'")
+
+
+def test_ctrl_c_while_children_still_start_leaves_no_traceback() -> None:
+    options = "--model", "process", "--start-method", "spawn", "--grace", "20"
+    with serving(*options) as server, crowd(server.address, 8):
+        eventually(lambda: len(server.processes()) > 1, "no child was started")
+        server.signal_all(signal.SIGINT)
+        assert server.exit_status() == 0
+        assert server.err.lines == []

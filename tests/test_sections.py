@@ -54,6 +54,15 @@ def test_bars_carry_the_mean_its_interval_and_every_trial() -> None:
     assert bar.firm
 
 
+@pytest.mark.parametrize("anchor", ["throughput", "latency", "connect"])
+def test_who_starved_clients_is_neither_the_best_nor_the_worst(anchor: str) -> None:
+    found = section(anchor, result(run("thread"), run("process"), starving()))
+    said = found.says[-1]
+    assert said.endswith("without iterative, where clients starved.")
+    assert "(iterative)" not in said
+    assert "iterative" in section(anchor, result(starving())).says[-1]
+
+
 def test_one_trial_has_no_interval_and_starving_is_not_firm() -> None:
     throughput = section("throughput", result(run(), starving()))
     (panel,) = throughput.panels
@@ -202,8 +211,11 @@ def test_many_loads_are_drawn_in_part_and_that_is_said() -> None:
 def test_a_curve_has_a_point_per_value_and_rings_its_knee() -> None:
     answers = {1: 1000, 10: 1000, 100: 100}
     runs = [
-        replace(run(plan=plan(Group(count))), tally=tally(group_tally(count, each)))
+        replace(
+            run("thread", trial, plan=plan(Group(count))), tally=tally(group_tally(count, each))
+        )
         for count, each in answers.items()
+        for trial in (1, 2, 3)
     ]
     curve = section("curves", result(*runs))
     rate = curve.panels[0]

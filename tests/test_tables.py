@@ -1,4 +1,4 @@
-"""Tables as a person reads them: in 100 columns, with a dash for what was not measured."""
+"""Tables as a person reads them: they fit the terminal, with a dash for what was not measured."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from tests.runs import PLAN, cost, group_tally, mixed, result, rows, run, starvi
 
 
 def shown(found: Result) -> str:
-    return as_text(analyse(found))
+    return as_text(analyse(found), all_tables=True)
 
 
 def line_of(text: str, title: str, name: str) -> list[str]:
@@ -60,6 +60,7 @@ def spoilt(model: str) -> Run:
     )
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize(
     "found",
     [
@@ -86,8 +87,11 @@ def spoilt(model: str) -> Run:
     ],
     ids=["core", "single", "spoilt", "closed", "open", "churn", "broken", "notes"],
 )
-def test_no_line_that_can_be_broken_is_wider_than_100_columns(found: Result) -> None:
-    too_wide = [line for line in shown(found).splitlines() if len(line) > WIDTH]
+def test_no_line_that_can_be_broken_is_wider_than_the_terminal(
+    found: Result, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    too_wide = [line for line in shown(found).splitlines() if len(line) > width]
     assert [line for line in too_wide if " " in line.strip()] == []
 
 
@@ -99,6 +103,7 @@ def under(python: str, gil: str, trial: int) -> Run:
     return replace(one, python=python, gil=gil)
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize(
     "found",
     [
@@ -120,13 +125,49 @@ def under(python: str, gil: str, trial: int) -> Run:
     ],
     ids=["seventeen models", "many workers", "interpreters"],
 )
-def test_many_rows_and_long_names_fit_as_well(found: Result) -> None:
+def test_many_rows_and_long_names_fit_as_well(
+    found: Result, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # What is too wide is folded: no table is wider, and no name is cut.
+    monkeypatch.setenv("COLUMNS", str(width))
     lines = shown(found).splitlines()
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= width
     words = " ".join(lines).split()
     for row in rows(found):
         assert set(row.name.split()) <= set(words)
+
+
+def test_the_answer_comes_first_and_fits_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = as_text(analyse(CORE)).splitlines()
+    assert len(lines) <= 35
+    assert max(map(len, lines)) <= 80
+    titles = [line for line in lines if line in ("What stands out", "Throughput", "Connections")]
+    assert titles == ["What stands out", "Throughput"]
+    assert "--all-tables" in lines[-2]
+    for title in "Connections", "How messages and clients ended", "What it cost the server":
+        assert title in " ".join(lines[-2:])
+        assert f"\n{title}\n" in shown(CORE)
+
+
+def test_a_narrow_terminal_does_without_what_matters_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = result(*trials("thread", [200, 220]), *trials("socketserver", [100, 101]))
+    assert "MiB/s" in shown(found)
+    monkeypatch.setenv("COLUMNS", "80")
+    header = shown(found).split("\nThroughput\n")[1].split("---")[0].split()
+    assert "MiB/s" not in header
+    assert {"server", "served", "limited", "latency", "p50", "p99"} < set(header)
+
+
+def test_a_table_too_wide_even_so_goes_on_below_with_its_names_and_headings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    part = shown(CORE).split("\nHow messages and clients ended\n")[1].split("  waiting: ")[0]
+    above, below = part.strip("\n").split("\n\n")
+    assert above.count("iterative") == below.count("iterative") == 1
+    assert "clients" in below.splitlines()[0]
+    assert "refused" in below.splitlines()[1]
 
 
 def test_the_state_of_the_lock_stands_beside_each_interpreter() -> None:
@@ -178,6 +219,7 @@ def test_datagrams_have_a_table_of_their_own() -> None:
 def test_a_starved_client_cannot_be_overlooked() -> None:
     text = shown(CORE)
     assert line_of(text, "Connections", "iterative")[1:4] == ["10", "1", "9"]
+    assert "-  iterative       1/10" in text
     assert "iterative (starved clients)" in text
     assert "1 client was served, the other 9 connected and starved" in text
 
@@ -193,11 +235,13 @@ def test_only_uneven_servers_are_named_with_what_their_clients_got() -> None:
     alike = "no client over twice as often as another."
     even, twice = lopsided("thread", 100, 200), lopsided("process", 99, 200)
     text = " ".join(shown(result(even, twice)).split())
-    ends = "Messages of the least and the most served client: process 99 to 200"
-    assert f"{ends}; the others answered {alike}" in text
-    assert f"{ends}." in " ".join(shown(result(twice)).split())
-    assert f"Each server answered {alike}" in " ".join(
-        shown(result(even, lopsided("process", 150, 200))).split()
+    ends = "Messages of the least and the most served client: process 99 to 200."
+    assert ends in text
+    assert f"thread answered {alike}" in text
+    assert ends in " ".join(shown(result(twice)).split())
+    both = " ".join(shown(result(even, lopsided("process", 150, 200))).split())
+    assert (
+        f"process, thread answered {alike}" in both or f"thread, process answered {alike}" in both
     )
     assert f"It answered {alike}" in " ".join(shown(result(even)).split())
 
@@ -231,7 +275,7 @@ def test_every_end_of_clients_and_messages_is_in_a_table() -> None:
 def test_what_was_not_measured_is_a_dash() -> None:
     nothing = tally(GroupTally("all", clients=10, refused=10), window=0.0)
     text = shown(result(run("thread"), replace(run("process"), tally=nothing)))
-    assert set(line_of(text, "Throughput", "process")[1:]) == {"-"}
+    assert set(line_of(text, "Throughput", "process")[1:]) == {"0/10", "-"}
 
 
 def test_a_server_elsewhere_has_no_cost_and_the_table_says_why() -> None:
@@ -244,7 +288,7 @@ def test_a_server_elsewhere_has_no_cost_and_the_table_says_why() -> None:
 def test_the_generators_limit_stands_beside_the_number() -> None:
     saturated = replace(run(), tally=tally(group_tally(), worker=0.99))
     text = shown(result(saturated))
-    assert line_of(text, "Throughput", "thread")[1:3] == ["1,000", "generator"]
+    assert line_of(text, "Throughput", "thread")[2:4] == ["1,000", "generator"]
     assert "the server can do more" in text
 
 
@@ -263,7 +307,7 @@ def test_an_open_loop_shows_both_clocks_and_both_rates() -> None:
     plan = replace(PLAN, groups=(Group(10, rate_per_second=1234.0),))
     text = shown(result(replace(run(plan=plan), tally=tally(group))))
     cells = line_of(text, "Throughput", "thread")
-    assert cells[1] == "1,000"
+    assert cells[2] == "1,000"
     assert " ".join(cells).endswith("500 ms 500 ms 500 ms 9.99 ms 9.99 ms")
     assert "asked for: 1,234 messages/s" in text
     assert "open loop at 1,234 messages/s" in text
@@ -311,6 +355,21 @@ def test_connections_per_second_are_shown_where_clients_come_and_go() -> None:
     assert "tions/s" not in shown(CORE)
 
 
+def test_clients_that_starved_make_no_connections_per_second() -> None:
+    plan = replace(PLAN, groups=(Group(10, messages_per_connection=1),))
+    groups = group_tally(), group_tally(served=1)
+    for one in groups:
+        one.connections_in_window = 1234
+    runs = [
+        replace(run(name, plan=plan), tally=tally(group))
+        for name, group in zip(("thread", "iterative"), groups, strict=True)
+    ]
+    text = shown(result(*runs))
+    assert "617" in line_of(text, "Throughput", "thread")
+    assert "617" not in line_of(text, "Throughput", "iterative")
+    assert "617" not in line_of(text, "Connections", "iterative")
+
+
 def test_drawing_a_table_changes_no_other_package() -> None:
     before = tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING
     shown(CORE)
@@ -320,6 +379,15 @@ def test_drawing_a_table_changes_no_other_package() -> None:
 
 def test_a_cut_short_result_says_so_in_its_title() -> None:
     assert "cut short" in shown(replace(CORE, cut_short=True)).splitlines()[0]
+
+
+def test_a_difference_keeps_its_verdict_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = trials("socketserver", [200, 201])
+    found, minds = diff(analyse(result(*runs)), analyse(result(*runs)))
+    text = differences(found, ("one", "two"), minds)
+    assert text.count("socketserver") == 1
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_diff_as_text() -> None:

@@ -12,7 +12,7 @@ from loadgen.command.parser import Parser
 from loadgen.command.plans import seed_of
 from loadgen.command.present import check_report
 from loadgen.command.status import FAILURE, INTERRUPTED, complain
-from loadgen.command.values import nearest, whole
+from loadgen.command.values import meant, whole
 from loadgen.experiments import predict, show
 from loadgen.experiments.catalogue import EXPERIMENTS
 from loadgen.experiments.conduct import Findings, conduct, unavailable
@@ -147,8 +147,8 @@ def experiments_of(names: Sequence[str]) -> list[Experiment]:
         elif name in EXPERIMENTS:
             found[name] = EXPERIMENTS[name]
         else:
-            near = nearest(name, EXPERIMENTS)
-            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(EXPERIMENTS)}"
+            near = meant(name, EXPERIMENTS)
+            hint = f"did you mean {near}?" if near else f"choose from {', '.join(EXPERIMENTS)}"
             raise PlanError(f"there is no experiment {name!r}; {hint} (--list describes them)")
     return list(found.values())
 

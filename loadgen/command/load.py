@@ -4,7 +4,6 @@ Whatever was measured is tabulated and saved, however the command ends.
 """
 
 import re
-import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ from loadgen.record.files import check_file, check_folder
 from loadgen.record.result import RecordError, Result
 from loadgen.show import export
 from loadgen.show.figures_help import help_figures
-from loadgen.show.wrapping import WIDTH
 
 
 def main(words: Sequence[str]) -> int:
@@ -38,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     """
     asked = make_parser().parse_args(words)
     if asked.help_figures:
-        sys.stdout.write(help_figures(shutil.get_terminal_size((WIDTH, 0)).columns))
+        sys.stdout.write(help_figures())
         return 0
     _check_combinations(asked)
     check_report(asked)

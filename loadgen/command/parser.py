@@ -23,6 +23,7 @@ from loadgen.command.values import (
     bound,
     endpoint,
     escaped,
+    names,
     number,
     percent,
     requirement,
@@ -108,8 +109,9 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--model",
-        action="append",
-        metavar="NAME",
+        action="extend",
+        type=names,
+        metavar="NAME[,NAME...]",
         help="start this model and stop it afterwards; repeatable; core, stdlib and all name "
         "several (python -m concurrency_models.run --list describes them)",
     )
@@ -399,5 +401,11 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="write report.html, a page with charts, beside the saved result (needs the extra "
         "'report')",
+    )
+    add(
+        "--all-tables",
+        action="store_true",
+        help="print every table, and what the columns mean; tables.md in the saved result has them "
+        "all",
     )
     add("-q", "--quiet", action="store_true", help="show no progress")

@@ -42,7 +42,7 @@ def present(asked: Namespace, result: Result) -> int:
         trouble += _trying(lambda: export.save(Path(asked.export_hdr), analysis.rows, start))
     if asked.export_trace and (traces := trace_events(result.runs)):
         trouble += _trying(lambda: write(Path(asked.export_trace), traces))
-    out.write(as_text(analysis))
+    out.write(as_text(analysis, all_tables=asked.all_tables))
     if asked.json == "-":
         sys.stdout.write(saved)
     for sentence in trouble:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concurrency_models.backends import MODELS
-from loadgen.command.values import nearest
+from loadgen.command.values import meant
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 
@@ -15,7 +15,7 @@ MODEL_GROUPS = ("core", "stdlib", "all")
 def models_of(names: Sequence[str]) -> list[str]:
     """The models that `--model` asks for, in the registry's order, each once.
 
-    Raises PlanError for a name that there is none of, with the nearest one.
+    Raises PlanError for a name that there is none of, with what it may have been meant to be.
     """
     wanted = set()
     for name in names:
@@ -25,8 +25,8 @@ def models_of(names: Sequence[str]) -> list[str]:
         elif name in MODELS:
             wanted.add(name)
         else:
-            near = nearest(name, [*MODELS, *MODEL_GROUPS])
-            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(MODELS)}"
+            near = meant(name, [*MODELS, *MODEL_GROUPS])
+            hint = f"did you mean {near}?" if near else f"choose from {', '.join(MODELS)}"
             raise PlanError(f"there is no model {name!r}; {hint}")
     return [name for name in MODELS if name in wanted]
 

@@ -261,6 +261,10 @@ class Session:
         found = find(endpoint)
         if found.pid is None:
             probe(endpoint)
+        if self._asked.request is None and (options := found.contradicts(self._plan)):
+            raise PlanError(
+                f"{found.name} at {endpoint} was started otherwise: repeat this with {options}"
+            )
         warnings = (port_warning(plan, endpoint) for plan in self._plans)
         self.notes += dict.fromkeys(warning for warning in warnings if warning)
         name = self._asked.label or found.name

@@ -27,6 +27,18 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def meant(word: str, choices: Iterable[str]) -> str | None:
+    """What a word may have been meant to be: all choices it begins, else the nearest; None: none.
+
+    Quoted, and ready to stand behind "did you mean".
+    """
+    known = list(choices)
+    begun = [choice for choice in known if choice.startswith(f"{word}-")]
+    close = nearest(word, known)
+    found = begun or ([close] if close else [])
+    return " or ".join(map(repr, found)) or None
+
+
 def endpoint(text: str) -> Endpoint:
     """HOST:PORT, [HOST]:PORT, :PORT, or unix:PATH."""
     if text.startswith("unix:"):
@@ -71,6 +83,11 @@ def several(convert: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...
         return tuple(dict.fromkeys(convert(part.strip()) for part in text.split(",")))
 
     return convert_all
+
+
+def names(text: str) -> list[str]:
+    """Names between commas."""
+    return [name.strip() for name in text.split(",")]
 
 
 def sweep(text: str) -> tuple[str, tuple[object, ...]]:

@@ -36,6 +36,10 @@ def sticky() -> Experiment:
     small = [case(framing, 64, 2000, "small") for framing in ("raw", "line", "length")]
     large = [case(framing, 512 * KIB, 8, "large") for framing in ("raw", "length")]
     per_message = "probe.replies_per_message"
+
+    def replies(name: str) -> Quantity:
+        return Figure(name, "probe.replies") / Figure(name, "probe.messages")
+
     return Experiment(
         name="sticky",
         question="A client sends 2,000 messages one after the other. How many replies come back?",
@@ -63,34 +67,34 @@ def sticky() -> Experiment:
         hypotheses=(
             Hypothesis(
                 "raw: small messages stick together, so there are fewer replies than messages",
-                Figure("raw, small", per_message),
+                replies("raw, small"),
                 at_most=0.9,
-                lesson="TCP has no messages: unframed, the small ones were glued together "
-                "({value} replies for each message).",
+                lesson="TCP has no messages: unframed, the small ones were glued together, and "
+                "many had one reply.",
                 otherwise="Here the server was quick enough to read nearly every small message by "
-                "itself ({value} replies each); nothing promises that it always will.",
+                "itself ({value} as many replies); nothing promises that it always will.",
             ),
             Hypothesis(
                 "raw: a large message comes in pieces, so there are more replies than messages",
-                Figure("raw, large", per_message),
+                replies("raw, large"),
                 at_least=1.5,
-                lesson="A large one came in pieces, each taken for a message ({value} replies "
-                "each).",
+                lesson="A large one came in pieces, each taken for a message ({value} as many "
+                "replies as messages).",
             ),
             Hypothesis(
                 "line: exactly one reply for each message",
-                Figure("line, small", per_message),
+                replies("line, small"),
                 at_least=1,
                 at_most=1,
             ),
             Hypothesis(
                 "length: exactly one reply for each message",
-                Figure("length, small", per_message),
+                replies("length, small"),
                 at_least=1,
                 at_most=1,
                 lesson="With framing every message had one reply of its own.",
                 otherwise="Framing should give one reply for each message, and it did not "
-                "({value}): that is a fault of the server or of this program.",
+                "({value} as many): that is a fault of the server or of this program.",
             ),
             Hypothesis(
                 "length: reads end in the middle of a large reply",

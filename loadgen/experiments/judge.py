@@ -133,7 +133,10 @@ def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:
     if low == high:
         bounds = [f"exactly {shown(unit, low)}"]
     figures = hypothesis.value.figures()
-    parts = [f"{one.case} = {shown(one.unit, look(one.case, one.path))}" for one in figures]
+    parts = [
+        f"{one.label} of {one.case} = {shown(one.unit, look(one.case, one.path))}"
+        for one in figures
+    ]
     result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {shown(unit, value)}"
     return f"{result} (expected {' and '.join(bounds)})"
 

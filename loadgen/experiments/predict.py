@@ -8,6 +8,7 @@ from typing import TextIO
 from loadgen.experiments import judge
 from loadgen.experiments.experiment import Ranking
 from loadgen.experiments.quantity import Look, shown, unit_of
+from loadgen.show.wrapping import wrapped
 
 
 class GuessError(ValueError):
@@ -21,7 +22,7 @@ def ask(ranking: Ranking, stdin: TextIO | None = None, out: TextIO | None = None
     line is read, such as from a pipe.
     """
     stdin, out = stdin or sys.stdin, out or sys.stderr
-    print(f"Before it is measured: {ranking.question}", file=out)
+    print(wrapped(f"Before it is measured: {ranking.question}", "  ", ""), file=out)
     for number, name in enumerate(ranking.cases, 1):
         print(f"  {number}  {name}", file=out)
     while True:

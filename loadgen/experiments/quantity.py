@@ -96,6 +96,11 @@ class Figure(Quantity):
         return [self]
 
     @property
+    def label(self) -> str:
+        """What people call it; the rate's "/s" stands behind its number."""
+        return figure_of(self.path).label.removesuffix("/s")
+
+    @property
     def unit(self) -> Unit:
         return unit_of(self.path)
 

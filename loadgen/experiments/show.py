@@ -31,7 +31,8 @@ def listing(experiments: Sequence[Experiment]) -> str:
 
 def opening(experiment: Experiment) -> str:
     """What is asked and what will be done: no word of what is expected."""
-    lines = [f"{experiment.name}: {experiment.question}", wrapped(experiment.load, "  ")]
+    asked = wrapped(f"{experiment.name}: {experiment.question}", "  ", "")
+    lines = [asked, wrapped(experiment.load, "  ")]
     return "\n".join(lines) + "\n"
 
 

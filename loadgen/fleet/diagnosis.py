@@ -1,5 +1,8 @@
 """What a run's figures do not say: why a server ended, or what it answers in place of a reply."""
 
+from dataclasses import replace
+
+from concurrency_models.talk import FRAMINGS
 from loadgen.fleet.server import Running
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.messages import Messages
@@ -52,6 +55,9 @@ def _first_words(plan: Plan, endpoint: Endpoint) -> list[str]:
         if plan.talk == "loop":
             return []
         return [f"the server answers and does not close: start it with --talk {plan.talk}"]
+    for framing in FRAMINGS:
+        if framing != plan.framing and _answers(endpoint, replace(plan, framing=framing)):
+            return [f"the server answers to another framing: repeat this with --framing {framing}"]
     if not got:
         when = "when it is sent a message" if request else "unasked: start it with --talk greet"
         return [f"the server hangs up, or says nothing, {when}"]
@@ -63,6 +69,15 @@ def _first_words(plan: Plan, endpoint: Endpoint) -> list[str]:
     elif got.startswith(b"HTTP/"):
         said.append("that is an HTTP server; --request and --reply can speak to it")
     return ["; ".join(said)]
+
+
+def _answers(endpoint: Endpoint, plan: Plan) -> bool:
+    """Whether the server answers a plan's first message as it should."""
+    group = next(group for group in plan.groups if not group.silent)
+    if group.request is not None:
+        return False
+    request, expected = Messages(group, plan).pairs[0]
+    return converse(endpoint, request, len(expected)) == expected
 
 
 def shortened(data: bytes) -> str:

@@ -15,9 +15,9 @@ class Analysis:
     """A result with what follows from it.
 
     `rows` has one for each server and load, with its trials, their audits and verdicts: the best
-    first within a load, unsound ones after them, loads in the order in which they first ran.
-    `cautions` say what not to rely on, a sentence each, the gravest first. `rates` is what a search
-    for the highest rate found; empty where there was none.
+    first within a load, unsound ones after them, smaller loads first. `cautions` say what not to
+    rely on, a sentence each, the gravest first. `rates` is what a search for the highest rate
+    found; empty where there was none.
     """
 
     result: Result

@@ -91,10 +91,11 @@ class Curve:
     `by` names what was varied (a key of `VARIED`), `what` says it in words; `points` rise by it.
     `beside` is what its loads have in common: curves that share it belong side by side.
     `p99_figure` is the path of the figure that `p99_seconds` is of.
-    `knee` is the first load whose throughput comes near the highest of all, `rising` whether that
-    is the last load, so that the real knee may lie beyond, and `generator_knee` whether it was the
-    load generator that could do no more there, or under the next load. `within_bound` is the last
-    load before the first that is past `p99_bound_seconds` (or leaves clients unserved),
+    `knee` is the first load whose throughput comes near the highest of all, `clear` whether the
+    intervals of all loads before it lie below the highest, `rising` whether it is the last load,
+    so that the real knee may lie beyond, and `generator_knee` whether it was the load generator
+    that could do no more there, or under the next load. `within_bound` is the last load before the
+    first that is past `p99_bound_seconds` (or leaves clients unserved),
     `past_bound` that one.
     Fits are per unit of what was varied and only made for clients: memory over all loads, CPU over
     those up to the knee, since beyond it more clients get no more of the server.
@@ -108,6 +109,7 @@ class Curve:
     p99_figure: str
     p99_bound_seconds: float
     knee: float | None = None
+    clear: bool = False
     rising: bool = False
     generator_knee: bool = False
     within_bound: float | None = None
@@ -117,8 +119,22 @@ class Curve:
 
     @property
     def bend(self) -> float | None:
-        """The knee, where throughput did stop rising, and by the server's doing."""
-        return None if self.rising or self.generator_knee else self.knee
+        """The knee, where throughput clearly did stop rising, and by the server's doing."""
+        return self.knee if self.clear and not self.rising and not self.generator_knee else None
+
+    @property
+    def best(self) -> Point | None:
+        """The load with the highest throughput; None where none was measured."""
+        known = [point for point in self.points if point.rate]
+        return max(known, key=lambda point: point.rate or 0.0, default=None)
+
+    @property
+    def lowest_beyond(self) -> Point | None:
+        """The load beyond the best with the least throughput, if that is clearly less."""
+        best = self.best
+        beyond = [point for point in self.points if best and point.value > best.value]
+        least = min(beyond, key=lambda point: point.rate or 0.0, default=None)
+        return least if best and least and _clearly_less(least, best) else None
 
     def to_json(self) -> dict[str, Any]:
         """The curve as JSON-able values; what its loads have in common is in their plans."""
@@ -201,6 +217,7 @@ def _curve(
         p99_figure=_p99_figure(plan),
         p99_bound_seconds=bound_seconds,
         knee=knee,
+        clear=_is_clear(knee, points),
         rising=knee is not None and knee == points[-1].value,
         generator_knee=any(point.bound == GENERATOR for point in beyond[:2]),
         within_bound=max(within, default=None),
@@ -214,7 +231,7 @@ def _point(value: float, row: Row) -> Point:
     served = row.value("served")
     return Point(
         value=value,
-        clients=sum(group.clients for group in row.plan.groups if not group.silent),
+        clients=row.plan.talking,
         served=None if served is None else int(served),
         messages_per_second=row.estimate(MESSAGES),
         p99_seconds=row.value(_p99_figure(row.plan)),
@@ -235,6 +252,22 @@ def _knee(points: Sequence[Point]) -> float | None:
     if not highest:
         return None
     return next(point.value for point in points if (point.rate or 0.0) >= NEAR_HIGHEST * highest)
+
+
+def _is_clear(knee: float | None, points: Sequence[Point]) -> bool:
+    """Whether every load before the knee clearly had less than the highest throughput."""
+    if knee is None:
+        return False
+    best = max(points, key=lambda point: point.rate or 0.0)
+    return all(_clearly_less(point, best) for point in points if point.value < knee)
+
+
+def _clearly_less(point: Point, other: Point) -> bool:
+    """Whether the throughput's intervals lie apart; False where one is not known."""
+    one, most = point.messages_per_second, other.messages_per_second
+    if one is None or most is None or one.high is None or most.low is None:
+        return False
+    return one.high < most.low
 
 
 def _fit(points: Sequence[tuple[float, float | None]]) -> Fit | None:

@@ -349,7 +349,8 @@ def figure_of(path: str) -> Figure:
         )
     if family == "probe" and rest:
         words = "what a client of an experiment's own counted"
-        return Figure(path, rest, NUMBER, None, OverTrials.MEAN, words)
+        label = rest.replace("_", " ")
+        return Figure(path, label, NUMBER, None, OverTrials.MEAN, words)
     return FIGURES[path]
 
 

@@ -307,7 +307,7 @@ class Row:
 
 
 def rows_by_load(result: Result) -> list[list[Row]]:
-    """The rows of a result, not ranked yet: those under one load together, as they first ran."""
+    """The rows of a result, not ranked yet: those under one load together, smaller loads first."""
     kinds: dict[tuple[Any, ...], list[Run]] = {}
     for run in result.runs:
         key = (load_of(run.plan), run.model, run.label, run.python, run.gil)
@@ -319,7 +319,8 @@ def rows_by_load(result: Result) -> list[list[Row]]:
         bound = _common_verdict([trial.verdict for trial in trials])
         row = Row(_name(runs[0], several_pythons=len(pythons) > 1), trials, bound)
         loads.setdefault(key[0], []).append(row)
-    return [[_beside(row, same) for row in same] for same in loads.values()]
+    in_order = sorted(loads.values(), key=lambda same: _size_of(same[0].plan))
+    return [[_beside(row, same) for row in same] for same in in_order]
 
 
 def trial_of(run: Run, ceiling: Ceiling | None, here: Environment) -> Trial:
@@ -334,6 +335,15 @@ def load_of(plan: Plan) -> tuple[Any, ...]:
     That is everything but how long and by how many workers it is put on, and the seed.
     """
     return tuple(getattr(plan, name) for name in ("groups", *LOAD))
+
+
+def _size_of(plan: Plan) -> tuple[Any, ...]:
+    """What to put loads in order by, which ran at random: more clients or larger messages later."""
+    groups = tuple(
+        (group.clients, group.size_bytes, group.rate_per_second or 0.0, group.think_seconds)
+        for group in plan.groups
+    )
+    return len(groups), groups, plan.framing
 
 
 def _beside(row: Row, same: Sequence[Row]) -> Row:

@@ -73,6 +73,11 @@ class Plan:
         """Clients over all groups."""
         return sum(group.clients for group in self.groups)
 
+    @property
+    def talking(self) -> int:
+        """Clients that say something."""
+        return sum(group.clients for group in self.groups if not group.silent)
+
     def validate(self) -> None:
         """Raise PlanError, with a sentence for a person, at the first value that makes no sense."""
         require(bool(self.groups), "a plan needs at least one group of clients")
@@ -152,7 +157,7 @@ class Plan:
             f"{self.workers} workers for {self.clients} clients; "
             "a worker needs a client, so give fewer workers",
         )
-        talkers = sum(group.clients for group in self.groups if not group.silent)
+        talkers = self.talking
         require(
             self.messages_per_client is None or self.workers <= talkers,
             f"{self.workers} workers for {talkers} clients that talk; a worker ends when its "

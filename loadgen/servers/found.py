@@ -1,13 +1,18 @@
 """A server that is there already: who listens at an endpoint, and whether it answers."""
 
+import argparse
 import contextlib
+import os
+import shlex
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from concurrency_models.backends import MODELS
 from loadgen.plan.endpoint import Endpoint
+from loadgen.plan.plan import Plan
 from loadgen.servers.problem import TargetError
 
 PROBE_SECONDS = 3.0
@@ -20,11 +25,29 @@ class Found:
     """A server that was there already, and what to call it.
 
     `pid` is the root of its process tree; None where it cannot be watched, and `note` says why.
+    `words` are what one of our servers was told as it was started.
     """
 
     pid: int | None
     name: str
     note: str | None = None
+    words: tuple[str, ...] = ()
+
+    def contradicts(self, plan: Plan) -> str | None:
+        """The options with which a load would be one that this server answers; None if it is one.
+
+        Only of our own servers it can be told how they talk.
+        """
+        if not self.words:
+            return None
+        told = _talk_options().parse_known_args(self.words)[0]
+        wanted = {
+            "--framing": (told.framing, plan.framing),
+            "--talk": (told.talk, plan.talk),
+            "--reply-prefix": (told.reply_prefix, os.fsdecode(plan.reply_prefix)),
+        }
+        unlike = [(option, own) for option, (own, asked) in wanted.items() if own != asked]
+        return " ".join(f"{option} {shlex.quote(own)}" for option, own in unlike) or None
 
 
 def find(endpoint: Endpoint) -> Found:
@@ -47,7 +70,10 @@ def find(endpoint: Endpoint) -> Found:
             f"the server's cost is left out: this user may not see which process listens at "
             f"{endpoint}; run as the server's user or as root",
         )
-    return Found(roots[0], _name_of(roots[0]) or str(endpoint))
+    line = _command_line(roots[0])
+    words = _ours(line)
+    name = _model_of(words) if words else _program_of(roots[0], line)
+    return Found(roots[0], name or str(endpoint), words=words)
 
 
 def listens(endpoint: Endpoint) -> bool:
@@ -146,19 +172,48 @@ def _parent(pid: int) -> int | None:
     return None
 
 
-def _name_of(pid: int) -> str | None:
-    """The model when it is one of our servers, else the program's name."""
+def _command_line(pid: int) -> list[str]:
+    """The words that started a process; none where they may not be seen."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).cmdline()
+    return []
+
+
+def _ours(line: list[str]) -> tuple[str, ...]:
+    """What a server of ours was told, its model first where that one's file was run; else nothing.
+
+    `line` is the command line that started it.
+    """
+    for position, word in enumerate(line):
+        file = Path(word)
+        if word in ("concurrency_models.run", "concurrency_models"):
+            return tuple(line[position + 1 :]) or ("iterative",)
+        if file.parent.name == "backends":
+            models = [model.name for model in MODELS.values() if f"{model.module}.py" == file.name]
+            return (*models, *line[position + 1 :]) if models else ()
+    return ()
+
+
+def _talk_options() -> argparse.ArgumentParser:
+    """A parser of those options of a server of ours that say how it talks."""
+    parser = argparse.ArgumentParser(add_help=False)
+    usual = Plan(())
+    parser.add_argument("--framing", default=usual.framing)
+    parser.add_argument("--talk", default=usual.talk)
+    parser.add_argument("--reply-prefix", default=os.fsdecode(usual.reply_prefix))
+    return parser
+
+
+def _model_of(words: tuple[str, ...]) -> str:
+    """The model of a server of ours that was told this."""
+    named = (word.removeprefix("--model=") for word in words)
+    return next((name for name in named if name in MODELS), "iterative")
+
+
+def _program_of(pid: int, words: list[str]) -> str | None:
+    """The name of the program that runs there, of a script its own."""
     try:
-        process = psutil.Process(pid)
-        words = process.cmdline()
-        if "concurrency_models.run" in words:
-            for position, word in enumerate(words):
-                if word == "--model" and position + 1 < len(words):
-                    return words[position + 1]
-                if word.startswith("--model="):
-                    return word.partition("=")[2]
-            return "iterative"
-        name = process.name()
+        name = psutil.Process(pid).name()
         script = next((word for word in words[1:] if word.endswith(".py")), None)
         return Path(script).name if script and name.startswith("python") else name
     except psutil.Error:

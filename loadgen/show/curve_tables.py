@@ -56,7 +56,8 @@ def sentence(curve: Curve) -> str:
 def about(found: Sequence[Curve]) -> str:
     """How the words in the sentences are meant."""
     said = (
-        "Throughput stops rising at the first load that reaches 90 % of the highest. A load is "
+        "Throughput stops rising at the first load that reaches 90 % of the highest, where the "
+        "intervals of all before it lie below. A load is "
         "past the bound when its p99 is, or when a client was never served."
     )
     if any(curve.by == "clients" for curve in found):
@@ -74,9 +75,23 @@ def _knee(curve: Curve) -> str:
     where = f"{_value(curve, curve.knee)} ({units.rate(at.rate)} messages/s)"
     if curve.generator_knee:
         return f"the load generator could do no more from {where} on, the server can"
+    if not curve.clear:
+        best = curve.best or at
+        most = f"{units.rate(best.rate)} messages/s at {_value(curve, best.value)}"
+        return f"the most were {most}; where throughput stops rising, the intervals leave open"
     if curve.rising:
         return f"throughput still rises at {where}, the last load"
-    return f"throughput stops rising at {where}"
+    return f"throughput stops rising at {where}{fall(curve)}"
+
+
+def fall(curve: Curve) -> str:
+    """How far throughput falls again beyond its highest, where it clearly does."""
+    best, least = curve.best, curve.lowest_beyond
+    if best is None or least is None or not best.rate or least.rate is None:
+        return ""
+    times = units.times(least.rate / best.rate)
+    where = _value(curve, least.value)
+    return f", and falls to {units.rate(least.rate)} at {where} ({times} times the most)"
 
 
 def _bound(curve: Curve) -> str:

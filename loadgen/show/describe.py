@@ -8,7 +8,7 @@ from loadgen.record.environment import Environment
 
 
 def heading(analysis: Analysis) -> list[str]:
-    """What was measured, under which load, and where: a line each."""
+    """What was measured, under which load, and where: a line each; then how figures were made."""
     result, found = analysis.result, analysis.rows
     subjects = list(dict.fromkeys(row.name for row in found))
     loads = list(dict.fromkeys(row.plan for row in found))
@@ -21,14 +21,16 @@ def heading(analysis: Analysis) -> list[str]:
         lines = [_search_text(analysis), f"Machine: {machine_text(result.environment)}."]
         return [title, *lines]
     trials = max((len(row.trials) for row in found), default=0)
-    lines = [f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."]
-    if trials > 1:
-        lines[0] += (
-            f" {trials} trials each, in random order (seed {result.seed}): rates are means with "
-            "95 % intervals, percentiles are over all trials, messages are totals."
-        )
-    lines.append(f"Machine: {machine_text(result.environment)}.")
-    return [title, *lines]
+    load = f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."
+    machine = f"Machine: {machine_text(result.environment)}."
+    if trials < 2:
+        return [title, load, machine]
+    return [
+        title,
+        f"{load} {trials} trials each, in random order (seed {result.seed}).",
+        machine,
+        "Rates are means with 95 % intervals, percentiles are over all trials, counts are totals.",
+    ]
 
 
 def _search_text(analysis: Analysis) -> str:

@@ -16,13 +16,15 @@ from loadgen.record.result import RecordError
 
 # Two significant digits are what our own buckets hold; three keep theirs from adding to the error.
 _DIGITS = 3
+INSTALL = "python -m pip install -e"
+"""What works in a clone: the kit is in no index, where its name may be anybody's."""
 CLOCKS = ("latency_seconds", "response_seconds", "connect_seconds", "first_reply_seconds")
 
 
 def missing() -> str | None:
     """What to install before anything can be exported, or None."""
     if find_spec("hdrh") is None:
-        return "exporting needs the hdrhistogram package: pip install 'concurrency-models[hdr]'"
+        return f"exporting needs hdrhistogram; in the kit's folder: {INSTALL} '.[hdr]'"
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from loadgen.judge.registry import CLOCKS, SECTIONS, STATISTICS, Figure
-from loadgen.show.wrapping import WIDTH, wrapped
+from loadgen.show.wrapping import wrapped
 
 _HOW = (
     "Every figure by its path in run.json, as --require takes it: 'PATH >= NUMBER', in the units "
@@ -20,28 +20,27 @@ _FAMILIES = (
 )
 
 
-def help_figures(width: int = WIDTH) -> str:
-    """Every figure of the registry, in lines of at most `width` columns where words allow it."""
-    width = min(width, WIDTH)
-    parts = [wrapped(_HOW, "", width=width), wrapped(_FAMILIES, "", width=width)]
+def help_figures() -> str:
+    """Every figure of the registry, in lines that fit the terminal where words allow it."""
+    parts = [wrapped(_HOW, ""), wrapped(_FAMILIES, "")]
     for title, figures in SECTIONS.items():
-        entries = [wrapped(title, "", width=width)]
+        entries = [wrapped(title, "")]
         for clock, same in groupby(figures, key=_clock_of):
             if clock is None:
-                entries += [_entry([_head(one)], one.definition, one, width) for one in same]
+                entries += [_entry([_head(one)], one.definition, one) for one in same]
             else:
                 together = list(same)
                 heads = [f"{_head(one)}: {_statistic(one)}" for one in together]
-                entries.append(_entry(heads, CLOCKS[clock][1], together[-1], width))
+                entries.append(_entry(heads, CLOCKS[clock][1], together[-1]))
         parts.append("\n".join(entries))
     return "\n\n".join(parts) + "\n"
 
 
-def _entry(heads: Sequence[str], definition: str, figure: Figure, width: int) -> str:
+def _entry(heads: Sequence[str], definition: str, figure: Figure) -> str:
     """Figures that share a definition, with their unit and the like, which are those of one."""
     direction = [figure.better.value] if figure.better else []
     how = ", ".join([figure.unit.name, *direction, figure.over_trials.value])
-    below = [wrapped(line, "      ", width=width) for line in (definition, f"[{how}]")]
+    below = [wrapped(line, "      ") for line in (definition, f"[{how}]")]
     return "\n".join([*(f"  {head}" for head in heads), *below])
 
 

@@ -19,6 +19,7 @@ from loadgen.judge import units
 from loadgen.judge.figures import figures
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
+from loadgen.show.wrapping import WIDTH
 
 SECONDS_BETWEEN_DRAWINGS = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -33,6 +34,8 @@ class Subject:
         self.runs = runs
         self.state = "waiting"
         self.done = 0
+        self.load = ""
+        self.served = ""
         self.rate: float | None = None
         self.p99: float | None = None
         self.rates: list[float] = []
@@ -122,6 +125,8 @@ class Progress:
                 subject.state = "finishing"
             case Snapshot():
                 subject.rate, subject.p99 = event.rate, event.p99
+                subject.served = f"{event.served:,}/{plan.talking:,}"
+                subject.load = self._describe(plan)
                 subject.rates = [*subject.rates[1 - _SPARK_WIDTH :], event.rate]
                 if subject.state != "finishing" and not self._turn:
                     subject.state = self._state(event, plan)
@@ -136,6 +141,9 @@ class Progress:
         subject.done += 1
         clock = found.response_seconds or found.latency_seconds
         subject.rate, subject.p99 = found.messages_per_second, clock.p99
+        subject.load = self._describe(run.plan)
+        if found.served is not None:
+            subject.served = f"{found.served:,}/{run.plan.talking:,}"
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
@@ -144,6 +152,8 @@ class Progress:
                 if run.tally is None
                 else f"{units.rate(subject.rate)} messages/s, p99 {units.seconds(subject.p99)}"
             )
+            if found.starved:
+                said += f", served {subject.served}"
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
             if subject.runs != 1 and (not load or run.trial > 1):
@@ -169,8 +179,7 @@ class Progress:
 
     def _state(self, now: Snapshot, plan: Plan) -> str:
         if plan.messages_per_client is not None:
-            talking = sum(group.clients for group in plan.groups if not group.silent)
-            return f"{now.answered / (talking * plan.messages_per_client):.0%} of the messages"
+            return f"{now.answered / (plan.talking * plan.messages_per_client):.0%} of the messages"
         if self._opened is not None:
             passed = min(time.monotonic() - self._opened, plan.duration_seconds or 0)
             return f"measuring, {passed:.1f} of {plan.duration_seconds:g} s"
@@ -193,19 +202,25 @@ class Progress:
             caption_justify="left",
             pad_edge=False,
         )
-        table.add_column("server")
-        table.add_column("state", min_width=26)
+        table.add_column("server", no_wrap=True)
+        table.add_column("state", min_width=19)
+        loads = any(subject.load for subject in self._subjects.values())
+        if loads:
+            table.add_column("load", no_wrap=True)
+        table.add_column("served", justify="right", min_width=7)
         table.add_column("messages/s", justify="right", min_width=10)
         if any(subject.known for subject in self._subjects.values()):
             table.add_column(self._known_as, justify="right")
         table.add_column("p99", justify="right", min_width=8)
-        if not self._console.options.ascii_only:
+        if not self._console.options.ascii_only and self._console.width >= WIDTH:
             table.add_column("", min_width=_SPARK_WIDTH, no_wrap=True)
         for subject in self._subjects.values():
             running = subject is self.current
             cells = [
                 subject.name,
                 subject.state + self._run_of(subject, running),
+                *([subject.load] if loads else []),
+                subject.served,
                 units.rate(subject.rate),
                 *([subject.known] if any(one.known for one in self._subjects.values()) else []),
                 units.seconds(subject.p99),

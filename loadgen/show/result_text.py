@@ -9,26 +9,35 @@ from loadgen.show import curve_tables, rate_tables
 from loadgen.show.describe import heading
 from loadgen.show.sentences import sentences
 from loadgen.show.table import Table, markdown, text
-from loadgen.show.tables import difference_table, tables
+from loadgen.show.tables import answers, details, difference_table, tables
 from loadgen.show.wrapping import points, wrapped
 
 
-def as_text(analysis: Analysis) -> str:
-    """Everything about one result as plain text, for a terminal.
+def as_text(analysis: Analysis, *, all_tables: bool = False) -> str:
+    """One result as plain text, for a terminal: the answer, so that it fits a screen.
 
-    The tables of curves, or of rates that were searched for, take the place of the usual ones,
-    which would be long with that many loads.
+    With `all_tables` the other tables stand below it, and how their columns are meant. Curves, or
+    rates that were searched for, take the place of the usual tables, which are long with that many
+    loads; those of curves then stand below as well.
     """
     title, *lines = heading(analysis)
+    if not all_tables:
+        lines = lines[:2]  # the load and the machine
     parts = ["\n".join([title, *(wrapped(line, "  ") for line in lines)])]
-    shown = _found(analysis) or curve_tables.tables_of(analysis.curves) or tables(analysis.rows)
-    parts += [text(table) for table in shown]
     if found := _stands_out(analysis):
         width = max(len(name) for name, _ in found)
         lines = [wrapped(say, " " * (width + 4), f"  {name:<{width}}  ") for name, say in found]
         parts.append("\n".join(["What stands out", *lines]))
+    instead = _found(analysis) or curve_tables.tables_of(analysis.curves)
+    below = _below(analysis) if instead else details(analysis.rows)
+    parts += [text(table, legend=all_tables) for table in instead or answers(analysis.rows)]
     if analysis.cautions:
         parts.append(points("Mind", analysis.cautions))
+    if all_tables:
+        parts += [text(table) for table in below]
+    elif below:
+        titles = ", ".join(table.title for table in below)
+        parts.append(wrapped(f"--all-tables shows more: {titles}; and what each column means.", ""))
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,12 +45,10 @@ def as_markdown(analysis: Analysis) -> str:
     """The same as Markdown with every table, and with the command that made it."""
     title, *lines = heading(analysis)
     parts = [f"# {title}", "  \n".join(lines), f"    {shlex.join(analysis.result.command)}"]
-    shown = [*_found(analysis), *curve_tables.tables_of(analysis.curves)]
-    if not analysis.rates:  # a search has a load for each of its trials, and curves of them
-        shown += tables(analysis.rows)
-    parts += [markdown(table) for table in shown]
     if found := _stands_out(analysis):
         parts += ["## What stands out", "\n".join(f"- **{name}**: {say}" for name, say in found)]
+    shown = (*_found(analysis), *curve_tables.tables_of(analysis.curves), *_below(analysis))
+    parts += [markdown(table) for table in shown]
     if analysis.cautions:
         parts += ["## Mind", "\n".join(f"- {caution}" for caution in analysis.cautions)]
     return "\n\n".join(parts) + "\n"
@@ -53,6 +60,11 @@ def differences(found: Sequence[Difference], names: tuple[str, str], minds: Sequ
     if minds:
         parts.append(points("Mind", minds))
     return "\n\n".join(parts) + "\n"
+
+
+def _below(analysis: Analysis) -> list[Table]:
+    """The usual tables; none of a search, which has a load for each of its trials."""
+    return [] if analysis.rates else tables(analysis.rows)
 
 
 def _stands_out(analysis: Analysis) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A table as text for a terminal of 100 columns, and the same as Markdown."""
+"""A table as text that fits the terminal, and the same as Markdown."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 
 import tabulate
 
-from loadgen.show.wrapping import WIDTH, wrapped
+from loadgen.show.wrapping import columns, wrapped
+
+GAP = "  "
+"""What stands between two columns."""
+NARROWEST_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,9 @@ class Table:
     """A table ready to be drawn.
 
     Headers and cells may have several lines; `words` are the columns that hold words and start at
-    the left, the first of them with names; `notes` stand below, a line each.
+    the left, the first of them with names; `spare` are those that a narrow terminal does without,
+    the first one first. `notes` stand below, a line each, and below them `legend`: how the columns
+    are meant.
     """
 
     title: str
@@ -23,37 +29,108 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     words: tuple[int, ...] = (0,)
     notes: tuple[str, ...] = ()
+    spare: tuple[int, ...] = ()
+    legend: tuple[str, ...] = ()
 
 
-def text(table: Table) -> str:
-    """A table as plain text under its title, with its notes below."""
-    notes = [wrapped(note, "  ") for note in table.notes]
+def text(table: Table, *, legend: bool = True) -> str:
+    """A table as plain text under its title, with its notes below, and its legend if wanted.
+
+    It is as wide as the terminal at most: spare columns are left out, words folded,
+    and what is too wide even so is drawn in parts, one below the other, each with the names.
+    """
+    width = columns()
+    below = _below(table) if legend else table.notes
+    notes = [wrapped(note, "  ") for note in below]
     if not table.headers:
         return "\n".join([table.title, *notes])
-    drawn = _drawn(table)
-    excess = max(map(len, drawn.splitlines())) - WIDTH
-    if excess > 0 and table.rows and table.words:
-        # Long names take two lines each, rather than every line of the table.
-        names = table.words[0]
-        width = max(len(row[names]) for row in table.rows) - excess
-        narrow = [
-            (*row[:names], _folded(row[names], width), *row[names + 1 :]) for row in table.rows
-        ]
-        drawn = _drawn(replace(table, rows=tuple(narrow)))
-    return "\n".join([table.title, drawn, *notes])
+    drawn = [_drawn(part) for part in _parts(_folded(_without_spare(table, width), width), width)]
+    return "\n".join([table.title, "\n\n".join(drawn), *notes])
+
+
+def _without_spare(table: Table, width: int) -> Table:
+    """The table without as many of its spare columns as are too many for this width."""
+    kept = list(range(len(table.headers)))
+    spare = list(table.spare)
+    while spare and _width(_only(table, kept)) > width:
+        kept.remove(spare.pop(0))
+    return _only(table, kept)
+
+
+def _folded(table: Table, width: int) -> Table:
+    """The table with words folded, in the widest columns of words first, until it fits."""
+    widths = _widths(table)
+    for column in sorted(table.words, key=lambda index: -widths[index]):
+        excess = _width(table) - width
+        if excess <= 0:
+            break
+        room = max(widths[column] - excess, NARROWEST_WORDS)
+        rows = [(*row[:column], _fold(row[column], room), *row[column + 1 :]) for row in table.rows]
+        table = replace(table, rows=tuple(rows))
+    return table
+
+
+def _parts(table: Table, width: int) -> Iterator[Table]:
+    """The table, or its columns in parts that fit, each beginning with the columns up to names."""
+    names = list(range(table.words[0] + 1)) if table.words else []
+    kept = list(names)
+    for index in range(len(names), len(table.headers)):
+        if kept != names and _width(_only(table, [*kept, index])) > width:
+            yield _only(table, kept)
+            kept = list(names)
+        kept.append(index)
+    yield _only(table, kept)
+
+
+def _only(table: Table, kept: Sequence[int]) -> Table:
+    """The table with those of its columns alone.
+
+    A header whose first line is empty shares that line with the one before it; the first of those
+    that are kept has it.
+    """
+    headers = []
+    shared, said = "", False
+    for index, header in enumerate(table.headers):
+        begins = not header.startswith("\n")
+        if begins:
+            shared, said = header.rpartition("\n")[0], False
+        if index in kept:
+            headers.append(header if begins or said else shared + header)
+            said = True
+    return replace(
+        table,
+        headers=tuple(headers),
+        rows=tuple(tuple(row[index] for index in kept) for row in table.rows),
+        words=tuple(place for place, index in enumerate(kept) if index in table.words),
+        spare=(),
+    )
+
+
+def _widths(table: Table) -> list[int]:
+    """How wide each column is: its longest line."""
+    lines = zip(table.headers, *table.rows, strict=True)
+    return [max(len(line) for cell in column for line in cell.split("\n")) for column in lines]
+
+
+def _width(table: Table) -> int:
+    return sum(_widths(table)) + len(GAP) * (len(table.headers) - 1)
+
+
+def _below(table: Table) -> tuple[str, ...]:
+    return table.notes + table.legend
 
 
 def markdown(table: Table) -> str:
     """The same as Markdown."""
     if not table.headers:
-        return "\n\n".join([f"## {table.title}", *table.notes])
+        return "\n\n".join([f"## {table.title}", *_below(table)])
     drawn = _tabulated(
         [[cell.replace("\n", " ") for cell in row] for row in table.rows],
         [header.replace("-\n", "").replace("\n", " ").strip() for header in table.headers],
         table.words,
         "pipe",
     )
-    return "\n\n".join([f"## {table.title}", drawn, *table.notes])
+    return "\n\n".join([f"## {table.title}", drawn, *_below(table)])
 
 
 def _drawn(table: Table) -> str:
@@ -82,7 +159,7 @@ def _tabulated(
 def _verbatim() -> Iterator[None]:
     """A block in which tabulate takes cells as they are; it has no argument for that.
 
-    Two lines of a header stand flush right only if their spaces are kept, and 100 columns leave no
+    Two lines of a header stand flush right only if their spaces are kept, and a terminal leaves no
     room for padding.
     """
     before = tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING
@@ -93,9 +170,9 @@ def _verbatim() -> Iterator[None]:
         tabulate.PRESERVE_WHITESPACE, tabulate.MIN_PADDING = before
 
 
-def _folded(name: str, width: int) -> str:
+def _fold(name: str, width: int) -> str:
     return textwrap.fill(
-        name, max(width, 1), subsequent_indent=" ", break_long_words=False, break_on_hyphens=False
+        name, width, subsequent_indent=" ", break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -6,7 +6,7 @@ not measured; a column or table that could hold nothing else is left out.
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadgen.judge import units
 from loadgen.judge.cautions import prolonged_warmup, said_of_speeds, uneven
@@ -42,25 +42,36 @@ from loadgen.show.where_table import where_table
 
 @dataclass(frozen=True)
 class _Column:
+    """What stands in a column; `spare` is one that a narrow terminal does without."""
+
     header: str
     cell: Callable[[Row], str]
     words: bool = False
+    spare: bool = False
 
 
-def tables(found: Sequence[Row]) -> list[Table]:
-    """Every table that has something to say about these rows, in reading order."""
+def answers(found: Sequence[Row]) -> list[Table]:
+    """The tables that say how the servers did: who was served, how fast, and what held it down."""
+    made = [_throughput(found) or _connections(found), _groups(found), _datagrams(found)]
+    return [table for table in made if table is not None]
+
+
+def details(found: Sequence[Row]) -> list[Table]:
+    """The tables behind those: how that came, and what it cost."""
     made = [
-        _connections(found),
+        None if _throughput(found) is None else _connections(found),
         _by_worker(found),
-        _throughput(found),
-        _groups(found),
-        _datagrams(found),
         _outcomes(found),
         _cost(found),
         _budget(found),
         where_table(found),
     ]
     return [table for table in made if table is not None]
+
+
+def tables(found: Sequence[Row]) -> list[Table]:
+    """Every table that has something to say about these rows, in reading order."""
+    return [*answers(found), *details(found)]
 
 
 def difference_table(found: Sequence[Difference], a: str = "A", b: str = "B") -> Table:
@@ -106,6 +117,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
 
     columns = [_Column("#", lambda row: _rank(row, found))] if ranked else []
     columns += [*_subject(found), *_gil(found)]
+    columns.append(_Column("served", _served))
     if len(asked) > 1:
         columns.append(_figure("asked\n/s", "requested_per_second"))
     # What the rows are ranked by comes first, with its interval beside it.
@@ -119,30 +131,35 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         columns += _percentiles("service", "latency_seconds", ("p50", "p99"))
     else:
         churn = FIGURES[CONNECTIONS] in kinds
-        first = _figure("connec-\ntions/s", CONNECTIONS)
+        first = _connections_per_second()
         bandwidth = _figure("MiB/s", "payload_bytes_per_second", units.mebibytes)
         columns += [first if churn else messages, *([spread] if repeated else []), limit]
-        columns.append(messages if churn else bandwidth)
-        columns += _percentiles("latency", "latency_seconds", ("p50", "p90", "p99", "max"))
+        columns.append(messages if churn else replace(bandwidth, spare=True))
+        p50, p90, p99, longest = _percentiles(
+            "latency", "latency_seconds", ("p50", "p90", "p99", "max")
+        )
+        columns += [p50, replace(p90, spare=True), p99, replace(longest, spare=True)]
         columns += [_figure("Jain", "fairness")] if compared else []
 
-    notes = []
+    notes, legend = [], ["served: clients that got a right reply, of all."]
     if asked:
         rates = " and ".join(units.rate(rate) for rate in sorted(filter(None, asked)))
         notes.append(f"asked for: {rates} messages/s.")
-        notes.append("response counts from when a message was due, service from when it was sent.")
+        legend.append("response counts from when a message was due, service from when it was sent.")
     elif compared:
-        notes.append(
+        legend.append(
             "Jain: fairness, 1 when all clients were answered equally often, 1/n when one of n had "
             "all."
         )
-        notes += _evenness(found)
+        same, apart = _evenness(found)
+        notes += apart
+        legend += same
     what = " and ".join(FIGURES[path].label for path in _RANKED_BY if FIGURES[path] in kinds)
     if repeated:
-        notes.append(f"+/-: half the 95 % interval of {what} ({_interval_stands_on(found)}).")
+        legend.append(f"+/-: half the 95 % interval of {what} ({_interval_stands_on(found)}).")
     if any(row.ties for row in found):
         paired = "paired within rounds" if all(row.took_turns for row in found) else "Welch's"
-        notes.append(
+        legend.append(
             f"#: the place by {what}; = where none of that rank is clearly better than another "
             f"(95 % sure of all pairs at once: ratios {paired}, Holm's procedure)."
         )
@@ -154,13 +171,13 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         for row in found
         if (seconds := prolonged_warmup(row)) is not None
     ]:
-        notes.append(f"warm-up prolonged, for clients without a first reply: {', '.join(longer)}.")
+        legend.append(f"warm-up prolonged, for clients without a first reply: {', '.join(longer)}.")
     if any(row.bound.bound == GENERATOR for row in found):
-        notes.append("limited by generator: the server can do more than the number beside it.")
+        legend.append("limited by generator: the server can do more than the number beside it.")
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]
     if ranked and unranked:
         notes.append(f"not ranked: {', '.join(unranked)}.")
-    return _table("Holding" if silent else "Throughput", columns, found, notes)
+    return _table("Holding" if silent else "Throughput", columns, found, notes, legend)
 
 
 def _spread(row: Row) -> str:
@@ -181,17 +198,21 @@ def _interval_stands_on(found: Sequence[Row]) -> str:
     )
 
 
-def _evenness(found: Sequence[Row]) -> list[str]:
-    """How far apart clients of one server were; the figures of all are in the JSON."""
+def _evenness(found: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Which servers answered their clients evenly, and which did not and how far apart those were.
+
+    The figures of all are in the JSON; of a server that starved some, `served` says it.
+    """
     alike = "no client over twice as often as another."
-    known = [(row, is_uneven) for row in found if (is_uneven := uneven(row)) is not None]
+    served = [row for row in found if not row.ever("starved")]
+    known = [(row, is_uneven) for row in served if (is_uneven := uneven(row)) is not None]
     apart = [f"{row.name} {_served_span(row)}" for row, is_uneven in known if is_uneven]
-    if not known:
-        return []
-    if not apart:
-        return [f"Each server answered {alike}" if len(found) > 1 else f"It answered {alike}"]
-    said = f"Messages of the least and the most served client: {', '.join(apart)}"
-    return [f"{said}; the others answered {alike}" if len(apart) < len(known) else f"{said}."]
+    even = [row.name for row, is_uneven in known if not is_uneven]
+    who = "It" if len(found) == 1 else ", ".join(even)
+    return (
+        [f"{who} answered {alike}"] if even else [],
+        [f"Messages of the least and the most served client: {', '.join(apart)}."] if apart else [],
+    )
 
 
 _RANKED_BY = (MESSAGES, CONNECTIONS, RESPONSE_P99, MEMORY)
@@ -212,16 +233,25 @@ def _connections(found: Sequence[Row]) -> Table:
         columns += _percentiles("connect", "connect_seconds", ("p50", "p99"))
     columns += _percentiles("1st reply", "first_reply_seconds", ("p50", "p99"))
     if any(row.measured(CONNECTIONS) for row in found):
-        columns.append(_figure("connec-\ntions/s", CONNECTIONS))
-    notes = ["starved: connected, and never got a right reply."]
+        columns.append(_connections_per_second())
+    notes = []
+    legend = ["starved: connected, and never got a right reply."]
     if datagrams:
-        notes = [
+        legend = [
             "connected: has a socket to send datagrams from. starved: never got a right reply."
         ]
     for name in dict.fromkeys(name for row in found for name in row.kernel):
         moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
         notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
-    return _table("Clients" if datagrams else "Connections", columns, found, notes)
+    return _table("Clients" if datagrams else "Connections", columns, found, notes, legend)
+
+
+def _connections_per_second() -> _Column:
+    """The column of connections/s, without those that clients had who then starved."""
+    return _Column(
+        "connec-\ntions/s",
+        lambda row: NOT_MEASURED if row.ever("starved") else _shown(row, CONNECTIONS),
+    )
 
 
 def _over_udp(row: Row) -> bool:
@@ -252,7 +282,7 @@ def _by_worker(found: Sequence[Row]) -> Table | None:
     )
 
 
-_COUNTS_WIDTH = 50
+_COUNTS_WIDTH = 40
 
 
 def _datagrams(found: Sequence[Row]) -> Table | None:
@@ -262,11 +292,11 @@ def _datagrams(found: Sequence[Row]) -> Table | None:
     columns.append(_figure("sent", "intended"))
     columns += [_figure(name, name) for name in ("answered", "lost", "late", "duplicated")]
     timeouts = " and ".join(dict.fromkeys(units.seconds(row.plan.timeout_seconds) for row in found))
-    notes = [
+    legend = [
         f"lost: no reply within {timeouts}, be it the message or the reply that was lost.",
         "late: replies that came after that; duplicated: that came again. Neither is an answer.",
     ]
-    return _table("Datagrams", columns, found, notes)
+    return _table("Datagrams", columns, found, legend=legend)
 
 
 def _outcomes(found: Sequence[Row]) -> Table:
@@ -280,11 +310,12 @@ def _outcomes(found: Sequence[Row]) -> Table:
         _span_column("timed\nout", "timed_out"),
         _span_column("other\nend", "other_failed"),
     ]
-    notes = ["waiting: sent, and not answered when the run ended."]
+    notes = []
     errors = [f"{row.name}: {_errors(row)}" for row in found if row.errors]
     if errors:
         notes.append(f"Errors by name: {'; '.join(errors)}.")
-    return _table("How messages and clients ended", columns, found, notes)
+    legend = ["waiting: sent, and not answered when the run ended."]
+    return _table("How messages and clients ended", columns, found, notes, legend)
 
 
 def _cost(found: Sequence[Row]) -> Table:
@@ -305,7 +336,7 @@ def _cost(found: Sequence[Row]) -> Table:
         _figure("generator's\nbusiest core", "engine.busiest_worker_cpu"),
     ]
     legend = "CPU of the whole process tree in the measured window; all else at its peak."
-    return _table("What it cost the server", columns, found, [legend, *notes])
+    return _table("What it cost the server", columns, found, notes, [legend])
 
 
 def _budget(found: Sequence[Row]) -> Table | None:
@@ -390,7 +421,11 @@ def _gil(found: Sequence[Row]) -> list[_Column]:
 
 
 def _table(
-    title: str, columns: Sequence[_Column], found: Sequence[Row], notes: Sequence[str]
+    title: str,
+    columns: Sequence[_Column],
+    found: Sequence[Row],
+    notes: Sequence[str] = (),
+    legend: Sequence[str] = (),
 ) -> Table:
     return Table(
         title,
@@ -398,6 +433,8 @@ def _table(
         tuple(tuple(column.cell(row) for column in columns) for row in found),
         tuple(index for index, column in enumerate(columns) if column.words),
         tuple(notes),
+        tuple(index for index, column in enumerate(columns) if column.spare),
+        tuple(legend),
     )
 
 
@@ -434,6 +471,12 @@ def _span(found: Span | None) -> str:
         return NOT_MEASURED
     low, high = units.count(found.low), units.count(found.high)
     return low if low == high else f"{low}-{high}"
+
+
+def _served(row: Row) -> str:
+    """How many clients were served, of those that were to send: "1/100"."""
+    served = row.span("served")
+    return NOT_MEASURED if served is None else f"{_span(served)}/{units.count(row.plan.talking)}"
 
 
 def _served_span(row: Row) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from loadgen.judge.analysis import Analysis
 from loadgen.record.files import write
 from loadgen.record.result import RecordError
+from loadgen.show.export import INSTALL
 
 REPORT_FILE = "report.html"
 
@@ -19,7 +20,7 @@ REPORT_FILE = "report.html"
 def missing() -> str | None:
     """What to install before a report can be made, or None when nothing is missing."""
     if importlib.util.find_spec("bokeh") is None:
-        return "a report needs Bokeh; install it with: pip install 'concurrency-models[report]'"
+        return f"a report needs Bokeh; in the kit's folder: {INSTALL} '.[report]'"
     return None
 
 

@@ -189,6 +189,7 @@ def _(panel: Lines) -> Drawn:
         )
     marks: dict[str, tuple[Renderer, ...]] = {}
     touched = []
+    far = 3 * max((y for line in panel.lines for y in line.ys), default=0.0)
     for line in panel.lines:
         source = _source(x=list(line.xs), y=list(line.ys))
         made: list[Renderer] = [
@@ -207,7 +208,6 @@ def _(panel: Lines) -> Drawn:
             plot.add_layout(whisker)
             # The axis knows nothing of whiskers: an unseen mark at each end makes it reach so far,
             # unless the interval is so wide that the lines would lie flat.
-            far = 1.5 * max(line.ys)
             tops = [min(high, far) for high in line.highs]
             made += [whisker, plot.scatter(list(line.xs), tops, alpha=0)]
         if line.knee is not None:

@@ -6,7 +6,7 @@ from loadgen.judge import units
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Reach, Reaches, Section
 from loadgen.show.report.parts import MOST_PANELS, left_out, some_of
-from loadgen.show.report.words import extremes, prefix, tables_titled
+from loadgen.show.report.words import extremes, prefix, starved_of, tables_titled
 from loadgen.show.table import Table
 
 
@@ -42,7 +42,8 @@ def connecting(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
             continue
         panels.append(Reaches(load.label, tuple(reaches)))
         waits = [(reach.name, reach.first_reply[1]) for reach in reaches if reach.first_reply]
-        said.append(extremes(load.label, "first reply's 99th percentile", waits, units.seconds))
+        what = "first reply's 99th percentile"
+        said.append(extremes(load.label, what, waits, units.seconds, starved_of(load)))
     if not panels:
         return None
     return Section(

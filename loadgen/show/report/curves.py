@@ -8,7 +8,7 @@ from loadgen.judge import units
 from loadgen.judge.analysis import Analysis
 from loadgen.judge.curves import Curve
 from loadgen.judge.registry import RESPONSE_P99, figure_of
-from loadgen.show.curve_tables import value_words
+from loadgen.show.curve_tables import fall, value_words
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Line, Lines, Section, legend
 from loadgen.show.report.style import Style
@@ -69,7 +69,7 @@ def _section(strands: Sequence[Strand], anchor: str) -> Section | None:
         panels.append(Lines("Memory of the server, peak", x, Axis("MiB"), tuple(memories)))
     about = "Throughput rises until something is full; from there on more load only waits longer."
     if any(line.knee is not None for line in rates):
-        about += " A ring marks the knee."
+        about += " A ring marks the knee, where the intervals allow to tell one."
     return Section(
         anchor,
         f"Scaling: {first.what}",
@@ -137,11 +137,9 @@ def _sentence(strand: Strand) -> str | None:
         f"{units.seconds(first.p99_seconds)} at {value_words(curve, first.value)} to "
         f"{units.seconds(last.p99_seconds)} at {value_words(curve, last.value)}"
     )
-    return (
-        f"{said}; knee at {value_words(curve, curve.bend)}."
-        if curve.bend is not None
-        else f"{said}."
-    )
+    if curve.bend is not None:
+        said += f"; knee at {value_words(curve, curve.bend)}"
+    return f"{said}{fall(curve)}."
 
 
 def _table(strands: Sequence[Strand]) -> Table:

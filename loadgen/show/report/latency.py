@@ -9,7 +9,7 @@ from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Line, Lines, Section, legend
 from loadgen.show.report.parts import MOST_PANELS, left_out, parts_of, some_of
 from loadgen.show.report.style import Style
-from loadgen.show.report.words import extremes, titled
+from loadgen.show.report.words import extremes, starved_of, titled
 from loadgen.show.table import Table
 
 
@@ -42,7 +42,9 @@ def latency(every: Sequence[Load]) -> Section | None:
                     tuple(lines),
                 )
             )
-            said.append(extremes(part.title, "99th percentile", lowest, units.seconds))
+            apart = starved_of(part.load)
+            apart += [f"{name}, service" for name in apart]
+            said.append(extremes(part.title, "99th percentile", lowest, units.seconds, apart))
             made.append(_percentile_table(part.title, figures))
     if not panels:
         return None

@@ -81,7 +81,7 @@ def parties(results: Sequence[Result]) -> list[tuple[int, ...]]:
 
 
 def loads(analyses: Sequence[Analysis], positions: Sequence[int] = ()) -> list[Load]:
-    """Every load of the results, in the order in which they first ran.
+    """Every load of the results, the smaller ones of a result first.
 
     The same row of several results stands together. `positions` are those of the results on a page
     that is about others as well.

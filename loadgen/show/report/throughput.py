@@ -9,7 +9,7 @@ from loadgen.judge.verdict import GENERATOR
 from loadgen.show.report.loads import Load
 from loadgen.show.report.panels import Axis, Bar, Bars, Section
 from loadgen.show.report.parts import MOST_PANELS, Part, parts_of, some_of
-from loadgen.show.report.words import extremes, tables_titled
+from loadgen.show.report.words import extremes, starved_of, tables_titled
 from loadgen.show.table import Table
 
 
@@ -29,7 +29,8 @@ def throughput(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
             continue
         label = FIGURES[_rate(part)].label
         shown.append(Bars(part.title, Axis(label), limit, bars))
-        said.append(extremes(part.title, label, [(bar.name, bar.mean) for bar in bars]))
+        rates = [(bar.name, bar.mean) for bar in bars]
+        said.append(extremes(part.title, label, rates, apart=starved_of(part.load)))
     if not shown:
         return None
     kinds = {panel.axis.label for panel in shown}
