@@ -43,7 +43,7 @@ st.register_type_strategy(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_a_saved_record_comes_back_equal(kind: type[Any], data: st.DataObject) -> None:
     record = data.draw(st.from_type(kind))

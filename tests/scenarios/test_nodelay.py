@@ -31,8 +31,7 @@ def copies(client: Client, server: ServerProcess) -> list[socket.socket]:
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="takes sockets from another process"
 )
-@pytest.mark.parametrize("family", ["inet", "inet6"])
-@pytest.mark.parametrize("nodelay", ["on", "off"])
+@pytest.mark.parametrize(("nodelay", "family"), [("on", "inet"), ("off", "inet6")])
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 def test_nodelay(subject: Subject, nodelay: str, family: str) -> None:
     options = ("--nodelay", nodelay, "--family", family)
