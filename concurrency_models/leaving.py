@@ -29,7 +29,7 @@ from typing import Final, Self
 from concurrency_models.inbox import Scratch
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
-from concurrency_models.systems import unconfirmed_size
+from concurrency_models.systems import confirmed, unconfirmed_size
 
 DRAIN_SECONDS: Final = 1.0
 """How long a client that was told goodbye has to hang up."""
@@ -173,7 +173,7 @@ class Leaving:
         timeout = self.server.settings.idle_timeout
         if timeout is None:
             return False
-        seen = self.moves, unconfirmed_size(self.client)
+        seen = self.moves, confirmed(self.client)
         if seen != self._seen or self.waits_for_us:
             self._seen, self._moved_at = seen, now
         # What has arrived and was not read yet waits for us, and not we for it.

@@ -6,8 +6,10 @@ each is tested where it can be: with a socket that behaves so, on whatever syste
 
 import fcntl
 import socket
+import struct
 import sys
 import termios
+from contextlib import suppress
 from typing import Final
 
 IS_LINUX: Final = sys.platform == "linux"
@@ -26,6 +28,9 @@ TELL_WHO_WAS_ASKED: Final = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
 }
 """By family, the option that has each datagram come with the address that it was sent to."""
+
+BYTES_ACKED: Final = 120
+"""<linux/tcp.h>: where `tcpi_bytes_acked` stands in a tcp_info, 8 bytes, from Linux 4.1 on."""
 
 SO_NWRITE: Final = 0x1024
 """macOS, <sys/socket.h>: a socket option, the bytes that we sent and that are not confirmed."""
@@ -50,3 +55,16 @@ def unconfirmed_size(client: socket.socket) -> int:
     except (OSError, ValueError):  # it is lost, or an event loop has closed it
         return 0
     return int.from_bytes(queued, sys.byteorder)
+
+
+def confirmed(client: socket.socket) -> int:
+    """Return a number that changes whenever the other end's kernel has confirmed bytes of ours.
+
+    How many are unconfirmed would not do where there is better: while a large reply is sent to a
+    slow reader, we fill up the queue to the same size again and again.
+    """
+    if IS_LINUX and client.family != socket.AF_UNIX:
+        with suppress(OSError, struct.error):
+            told = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)
+            return int(struct.unpack_from("@Q", told, BYTES_ACKED)[0])
+    return -unconfirmed_size(client)
