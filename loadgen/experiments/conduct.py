@@ -140,6 +140,7 @@ def conduct(
         name=experiment.name,
         question=experiment.question,
         expectation=experiment.expectation,
+        load=experiment.load,
         source=experiment.source,
         predictions=tuple(predictions),
         claims=claims,

@@ -172,8 +172,8 @@ def pool_starvation() -> Experiment:
                 Part(
                     "Of 10 clients that talk, and the 8 silent ones that hold a place",
                     (
-                        Series("served", "{value} of {of} who talk are served", "connected"),
-                        Series("probe.holders_left", "{value} silent ones still there"),
+                        Series("served", "{value} of {of} are served", "connected"),
+                        Series("probe.holders_left", "{value} silent, still there"),
                     ),
                     names_of(cases),
                 ),

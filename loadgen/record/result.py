@@ -16,11 +16,12 @@ The file's shape (--help-figures says what each figure is):
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
-    experiment   only in an experiment's result: name, question, expectation, source, predictions
-                 (the viewer's ranking, best first), claims (text, as_expected: true, false or
-                 null where it could not be checked or is not clear, numbers, interval), reading,
-                 columns and cases (its table, in the plan's order), ranking (what the viewer was
-                 asked to put in order, and the measured order) and picture (what is shown large)
+    experiment   only in an experiment's result: name, question, expectation, load, source,
+                 predictions (the viewer's ranking, best first), claims (text, as_expected: true,
+                 false or null where it could not be checked or is not clear, numbers, interval),
+                 reading, columns and cases (its table, in the plan's order), ranking (what the
+                 viewer was asked to put in order, and the measured order) and picture (what is
+                 shown large)
     p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
     rate_search  only where the highest rate was searched for: the bounds, and how thoroughly
     rates        only then: one entry per server and bound, see `judge.rates`
@@ -151,15 +152,16 @@ class RankingOutcome:
 class ExperimentOutcome:
     """What an experiment asked and what came out.
 
-    `source` says where the expectation comes from. `predictions` are models as the viewer ranked
-    them, best first; empty when nobody was asked. `reading` is what to take home, in sentences.
-    `columns` and `cases` are its table, in the order of the experiment. Results that are older than
-    `picture` have none, nor `ranking`, nor a table.
+    `load` says what the clients do, `source` where the expectation comes from. `predictions` are
+    models as the viewer ranked them, best first; empty when nobody was asked. `reading` is what to
+    take home, in sentences. `columns` and `cases` are its table, in the order of the
+    experiment. Results that are older than `picture` have none, nor `ranking`, nor a table.
     """
 
     name: str
     question: str
     expectation: str
+    load: str = ""
     source: str = ""
     predictions: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
