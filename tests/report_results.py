@@ -5,8 +5,9 @@ from dataclasses import replace
 from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Cell, MeasuredCase, Part, Picture, Series, TableColumn
 from loadgen.record.monitor import Sample, ServerCost
-from loadgen.record.result import Claim, ExperimentOutcome, Result, Run
+from loadgen.record.result import Claim, ExperimentOutcome, RankingOutcome, Result, Run
 from loadgen.record.tally import GroupTally, Lane
 from loadgen.show.report.curves import bundles
 from loadgen.show.report.loads import loads
@@ -14,6 +15,8 @@ from loadgen.show.report.panels import Section
 from loadgen.show.report.sections import sections
 from tests.runs import cost, group_tally, result, run, tally
 
+FIRST = "first_reply_seconds.max"
+LESSON_SERVED = {"iterative": 1, "thread": 10}
 HOSTILE = "</script><b>$$x^2$$ & co"
 
 
@@ -87,3 +90,49 @@ def sections_of(*results: Result) -> list[Section]:
     analyses = [analyse(one) for one in results]
     every = loads(analyses)
     return sections(every, bundles(analyses, every))
+
+
+def lesson() -> Result:
+    """An experiment with its table and a picture of each kind, made by hand."""
+    runs = tuple(measured(model, 10, 200, 1, served) for model, served in LESSON_SERVED.items())
+    told = replace(
+        outcome(),
+        columns=(
+            TableColumn("served", "served"),
+            TableColumn("connected", "connected"),
+            TableColumn("first reply max", "first_reply_seconds.max"),
+        ),
+        cases=(
+            MeasuredCase(
+                "one at a time",
+                {"served": Cell(1.0), "connected": Cell(10.0), FIRST: Cell(0.5, (0.4, 0.6))},
+                (0,),
+            ),
+            MeasuredCase(
+                "a thread each",
+                {"served": Cell(10.0), "connected": Cell(10.0), FIRST: Cell(0.25, (0.2, 0.3))},
+                (1,),
+            ),
+            MeasuredCase("a goroutine each", missing="there is no model 'go' in this version"),
+        ),
+        ranking=RankingOutcome(
+            "Which serves the most?", "served", ("a thread each", "one at a time")
+        ),
+        predictions=("one at a time", "a thread each"),
+        picture=Picture(
+            (
+                Part(
+                    "Of 10 clients",
+                    (Series("served", "{value} of {of} are served", "connected"),),
+                    ("one at a time", "a thread each", "a goroutine each"),
+                ),
+                Part(
+                    "The longest wait",
+                    (Series(FIRST, nothing="nobody"),),
+                    ("one at a time", "a thread each"),
+                ),
+            ),
+            lanes=("one at a time", "a thread each", "a goroutine each"),
+        ),
+    )
+    return result(*runs, experiment=told)

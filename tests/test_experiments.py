@@ -29,10 +29,13 @@ from loadgen.experiments.experiment import (
     FULL,
     QUICK,
     Case,
+    Column,
     Experiment,
     Hypothesis,
     Ranking,
     Scale,
+    named,
+    names_of,
 )
 from loadgen.experiments.quantity import Ends, Figure, Look, Quantity, shown, unit_of
 from loadgen.experiments.specimens import SPECIMENS
@@ -40,6 +43,7 @@ from loadgen.fleet.events import Event, WindowClosed, WindowOpened
 from loadgen.fleet.task import Driver
 from loadgen.judge.registry import CPU_CORES, MESSAGES, figure_of
 from loadgen.judge.rows import load_of
+from loadgen.judge.units import COUNT, NUMBER
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -111,6 +115,36 @@ def test_it_names_cases_and_figures_that_there_are(experiment: Experiment) -> No
         first, _, rest = path.partition(".")
         assert first != "groups" or rest.partition(".")[0] in groups
         assert first != "probe" or rest in PROBES
+
+
+@pytest.mark.parametrize("experiment", EVERY, ids=names)
+def test_its_picture_is_made_of_its_own_columns_and_cases(experiment: Experiment) -> None:
+    columns, picture = named(experiment.columns), experiment.picture
+    cases = {case.name for case in experiment.cases}
+    assert picture.parts or picture.lanes
+    assert set(picture.lanes) <= cases
+    for part in picture.parts:
+        assert part.cases
+        assert set(part.cases) <= cases
+        series = [path for one in part.series for path in (one.path, one.of) if path is not None]
+        assert set(series) <= columns.keys()
+        kinds = {COUNT if unit_of(path) is NUMBER else unit_of(path) for path in series}
+        assert len(kinds) == 1, "one scale has one unit"
+        for one in part.series:
+            assert one.says.format(value=1, of=2)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (("messages\n/s", "connec-\ntions/s"), ["messages/s", "connections/s"]),
+        (("latency\np50", "\np99", "p99"), ["latency p50", "latency p99", "p99"]),
+        (("silent,\nheld", "\nmax"), ["silent, held", "silent, max"]),
+    ],
+)
+def test_a_column_has_its_name_in_one_line(headers: tuple[str, ...], said: list[str]) -> None:
+    columns = [Column(header, f"path {at}") for at, header in enumerate(headers)]
+    assert list(named(columns).values()) == said
 
 
 @pytest.mark.parametrize(("experiment", "hypothesis"), HYPOTHESES)
@@ -427,12 +461,16 @@ class Watcher:
         pass
 
 
+ANSWERED = "answered"
+
+
 def tiny(*cases: Case) -> Experiment:
     rate = "messages_per_second"
     return replace(
         EVERY[0],
         name="tiny",
         cases=cases,
+        columns=(Column("messages\n/s", rate), Column("answered", ANSWERED)),
         ranking=Ranking("Which?", rate, tuple(case.name for case in cases)),
         hypotheses=tuple(
             Hypothesis(
@@ -456,6 +494,11 @@ def test_a_missing_model_is_named_and_the_rest_is_measured() -> None:
         "gone answers", None, "gone: there is no model 'no-such-model' in this version"
     )
     assert findings.outcome.reading == "It does."
+    first, second = findings.outcome.cases
+    assert first.figures[ANSWERED].value == 40
+    assert (first.runs, second.runs) == ((0,), ())
+    assert "no-such-model" in second.missing
+    assert second.figures == {}
     assert "no-such-model" in show.closing(findings, [], list(findings.result.notes))
 
 
@@ -478,6 +521,12 @@ def test_servers_under_one_load_take_turns_and_are_compared_within_them() -> Non
     [found] = findings.outcome.claims
     assert found.interval is not None
     low, high = found.interval
+    first = findings.outcome.cases[0]
+    rate = first.figures[MESSAGES]
+    assert rate.interval is not None
+    assert rate.interval[0] <= rate.value <= rate.interval[1]
+    assert len(first.runs) == 2
+    assert {findings.result.runs[at].model for at in first.runs} == {"thread"}
     one_rate, other_rate = (
         findings.look(case, MESSAGES) or 0.0 for case in ("thread", "selectors")
     )
@@ -621,6 +670,11 @@ def test_an_experiment_from_the_question_to_the_saved_result(tmp_path: Path) -> 
     assert outcome is not None
     assert outcome.name == "sticky"
     assert outcome.predictions[0] == "length, small"
+    assert outcome.picture == EXPERIMENTS["sticky"].picture
+    assert [case.name for case in outcome.cases] == list(names_of(EXPERIMENTS["sticky"].cases))
+    assert outcome.cases[1].figures["probe.replies"].value == 2000
+    assert outcome.ranking is not None
+    assert sorted(outcome.ranking.measured) == sorted(names_of(EXPERIMENTS["sticky"].cases))
     framed = [claim for claim in outcome.claims if "exactly one reply" in claim.text]
     assert [claim.as_expected for claim in framed] == [True, True]
     document = json.loads((folder / "run.json").read_text())

@@ -12,11 +12,13 @@ import pytest
 
 from loadgen.command.main import main
 from loadgen.judge.analysis import analyse
+from loadgen.judge.registry import MESSAGES
 from loadgen.plan.group import Group
 from loadgen.record.files import RESULT_FILE, dumps
-from loadgen.record.result import RecordError, Result
+from loadgen.record.lesson import TableColumn
+from loadgen.record.result import RankingOutcome, RecordError, Result
 from loadgen.show.report import missing, write_report
-from tests.report_results import HOSTILE, everything, outcome, sections_of
+from tests.report_results import HOSTILE, everything, lesson, outcome, sections_of
 from tests.runs import PLAN, group_tally, plan, result, run, tally, trials
 
 # The page
@@ -91,9 +93,53 @@ def test_names_are_shown_as_they_are_and_never_as_markup(html: str) -> None:
 def test_an_experiment_comes_first_with_its_claims(html: str) -> None:
     text = re.sub(r"\s+", " ", Page(html).text)
     told = outcome()
-    assert html.index('<section id="experiment">') < html.index('<section id="verdict">')
+    assert html.index('<section id="experiment"') < html.index('<section id="verdict">')
     for word in ("✓ as expected", "! surprise", "? not measured", told.question, told.reading):
         assert word in text
+
+
+def test_the_picture_of_an_experiment_stands_before_its_claims_and_all_else_is_folded(
+    tmp_path: Path,
+) -> None:
+    html = html_of(tmp_path, lesson())
+    told = outcome()
+    assert f"<h1>{told.name}: {told.question}</h1>" in html
+    order = ["<h1>", "1 of 10 are served", "Expected:", "✓ as expected", told.reading]
+    places = [html.index(part) for part in (*order, '<details class="fold"><summary>All figures')]
+    assert places == sorted(places)
+    assert html.count(told.question) == 2, "in the title of the window, and on the page"
+    page = Page(html)
+    assert {link.removeprefix("#") for link in page.links} <= page.ids
+    fold = html[places[-1] :]
+    assert 'id="latency"' in fold
+    assert 'id="source"' in fold
+
+
+def test_there_is_no_verdict_and_no_throughput_where_an_experiment_asks_for_none(
+    tmp_path: Path,
+) -> None:
+    made = lesson()
+    ids = Page(html_of(tmp_path, made)).ids
+    assert {"verdict", "throughput"} & ids == set()
+    told = made.experiment
+    assert told is not None
+    column, ranking = TableColumn("messages/s", MESSAGES), RankingOutcome("Which?", MESSAGES)
+    asks = replace(made, experiment=replace(told, columns=(column,), ranking=ranking))
+    assert {"verdict", "throughput"} <= Page(html_of(tmp_path, asks)).ids
+
+
+def test_an_experiment_that_was_saved_without_its_table_has_all_its_figures_open(html: str) -> None:
+    assert '<details class="fold" open><summary>All figures' in html
+
+
+def test_lessons_of_several_experiments_stand_in_one_page(tmp_path: Path) -> None:
+    made = [lesson(), result(run(plan=plan(Group(12)))), result(run(plan=plan(Group(13))))]
+    html = html_of(tmp_path, *made)
+    page = Page(html)
+    assert {link.removeprefix("#") for link in page.links} <= page.ids
+    assert html.index("1 of 10 are served") < html.index('id="A-latency"')
+    assert "A-verdict" not in page.ids
+    assert "B-verdict" in page.ids
 
 
 def test_the_page_gives_the_command_and_the_machine(html: str) -> None:

@@ -22,7 +22,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.files import read_result
 from loadgen.show.report import write_report
-from tests.report_results import everything
+from tests.report_results import everything, lesson
 from tests.runs import result, run
 from tests.traces import two_in_turn
 
@@ -30,6 +30,7 @@ REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 DESKTOP = (1280, 800)
+PROJECTOR = (1280, 720)
 PHONE = (390, 844)
 
 pytestmark = pytest.mark.skipif(
@@ -58,6 +59,11 @@ return [...(arguments[0] || document).querySelectorAll("figure")].map((figure) =
   }
   return colored
 })
+"""
+# How large the letters of an experiment's picture are, in pixels, but for notes on how to read it.
+LETTERS = """
+return [...document.querySelectorAll(".picture :is(.part, .case, .value, .ruler, .states)")]
+    .map((one) => parseFloat(getComputedStyle(one).fontSize))
 """
 VISIBLE = """
 return arguments[0].map((id) =>
@@ -278,3 +284,37 @@ def test_lanes_are_drawn_and_fit(browser: Chrome, tmp_path: Path, size: tuple[in
     assert min(browser.execute_script(COLORED)) > 1000
     assert reaches(browser) <= size[0]
     assert browser.find_elements(By.ID, "verdict") == []
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE], ids=["projector", "phone"])
+def test_an_experiment_leads_with_a_picture_that_is_read_from_afar(
+    browser: Chrome, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    write_report([analyse(lesson())], tmp_path / "report.html")
+    resize(browser, size)
+    browser.get((tmp_path / "report.html").as_uri())
+    WebDriverWait(browser, 60).until(lambda one: one.execute_script("return 'Bokeh' in window"))
+    first = browser.find_element(By.CSS_SELECTOR, ".picture .bar")
+    assert first.is_displayed()
+    assert first.rect["y"] + first.rect["height"] < size[1], "on the first screen"
+    letters = browser.execute_script(LETTERS)
+    assert min(letters) >= (18 if size == PROJECTOR else 17)
+    widths = [bar.rect["width"] for bar in browser.find_elements(By.CSS_SELECTOR, ".picture .bar")]
+    assert widths[1] == pytest.approx(10 * widths[0], abs=2)
+    lanes = browser.find_elements(By.CSS_SELECTOR, ".stairs .lane")
+    assert min(lane.rect["height"] for lane in lanes) >= 5
+    assert not browser.find_element(By.ID, "latency").is_displayed()
+    assert reaches(browser) <= size[0]
+    wait_until_drawn(browser)
+    assert min(browser.execute_script(COLORED)) > 100
+
+
+def test_an_experiments_picture_needs_no_script(browser: Chrome, tmp_path: Path) -> None:
+    write_report([analyse(lesson())], tmp_path / "report.html")
+    resize(browser, PROJECTOR)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get((tmp_path / "report.html").as_uri())
+        assert browser.find_element(By.CSS_SELECTOR, ".picture .bar").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -22,7 +22,7 @@ from loadgen.record.result import (
     Result,
     Run,
 )
-from tests.report_results import outcome
+from tests.report_results import lesson
 from tests.runs import result, run, starving, trials
 from tests.servers import ROOT
 
@@ -31,7 +31,7 @@ WITHOUT_VERSION: Final = Path(__file__).with_name("result_without_version.json")
 REFERENCE: Final = sorted((ROOT / "results" / "reference").glob(f"*/{RESULT_FILE}"))
 
 # Their keys are data, and not fields' names.
-MAPPINGS: Final = {"kernel", "probe", "errors", "libraries"}
+MAPPINGS: Final = {"kernel", "probe", "errors", "libraries", "figures"}
 
 
 def example() -> Result:
@@ -44,7 +44,7 @@ def example() -> Result:
         ceiling=Ceiling(50_000.0, 0.8, 0.5, 1),
         cut_short=True,
         notes=("process was in a hurry",),
-        experiment=outcome(),
+        experiment=lesson().experiment,
     )
 
 
@@ -54,7 +54,8 @@ def saved(made: Result) -> Any:
 
 
 def test_a_result_is_read_back_as_it_was() -> None:
-    assert Result.from_json(saved(example())) == example()
+    made = example()  # once: it holds how busy the machine was
+    assert Result.from_json(saved(made)) == made
 
 
 def test_what_was_derived_is_derived_again_and_the_same() -> None:
@@ -238,6 +239,13 @@ def test_what_is_damaged_is_told_with_its_place(change: Callable[[Any], None], s
         Result.from_json(data)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_case_with_a_run_that_there_is_not_is_damaged() -> None:
+    data = saved(lesson())
+    data["experiment"]["cases"][1]["runs"] = [2]
+    with pytest.raises(RecordError, match=r"no such run - at `\$.experiment.cases\[1\].runs`"):
+        Result.from_json(data)
 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [], [{"schema": SCHEMA}], {}, {"hello": 1}])

@@ -3,7 +3,15 @@
 from typing import Final
 
 from loadgen.experiments.clients import BackToBack, Holders
-from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
+from loadgen.experiments.experiment import (
+    Case,
+    Column,
+    Experiment,
+    Hypothesis,
+    Ranking,
+    bars,
+    names_of,
+)
 from loadgen.experiments.quantity import Figure, Quantity
 from loadgen.judge.registry import (
     CONNECTIONS,
@@ -16,6 +24,7 @@ from loadgen.judge.registry import (
 )
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Part, Picture, Series
 
 KIB: Final = 1024
 
@@ -58,6 +67,19 @@ def sticky() -> Experiment:
             Column("answered by\nits own reply", "probe.right_alone"),
             Column("short\nsends", "probe.short_sends"),
             Column("reads that\nended mid-reply", "probe.partial_reads"),
+        ),
+        picture=Picture(
+            tuple(
+                Part(title, (Series("probe.replies", says, "probe.messages"),), names_of(same))
+                for title, says, same in (
+                    (
+                        "2,000 messages of 64 bytes, one after the other",
+                        "{value} replies to {of} messages",
+                        small,
+                    ),
+                    ("8 messages of 512 KiB", "{value} replies to {of} messages", large),
+                )
+            )
         ),
         ranking=Ranking(
             "From which does a client get the most replies per message?",
@@ -147,6 +169,9 @@ def nagle() -> Experiment:
             Column("\np99", LATENCY_P99),
             Column("cores\nbusy", CPU_CORES),
         ),
+        picture=Picture(
+            (bars("How long half of the replies took", LATENCY_P50, (*whole, *pieces)),)
+        ),
         ranking=Ranking(
             "Where do clients wait least for a reply (median)?",
             LATENCY_P50,
@@ -212,6 +237,7 @@ def queue_at_the_door() -> Experiment:
             Column("\nmax", first),
             Column("Listen-\nOverflows", "kernel.ListenOverflows"),
         ),
+        picture=Picture(lanes=names_of((short, deep, thread))),
         ranking=Ranking(
             "Where does the last client wait least for its first reply?",
             first,
@@ -281,7 +307,18 @@ def churn() -> Experiment:
             Column("\np99", "first_reply_seconds.p99"),
             Column("starved", "starved"),
             Column("cores\nbusy", CPU_CORES),
+            Column("CPU per\nconnection", CPU_PER_MESSAGE),
             Column("processes", PROCESSES),
+        ),
+        picture=Picture(
+            (
+                bars(
+                    "What a client costs the server, start and all: CPU for each connection",
+                    CPU_PER_MESSAGE,
+                    (*others, *processes, held),
+                    nothing="nobody was served",
+                ),
+            )
         ),
         ranking=Ranking(
             "Which serves the most connections per second?",
@@ -362,6 +399,16 @@ def steady() -> Experiment:
             Column("\np99", LATENCY_P99),
             Column("CPU per\nmessage", CPU_PER_MESSAGE),
             Column("cores\nbusy", CPU_CORES),
+        ),
+        picture=Picture(
+            tuple(
+                bars(
+                    f"Messages of {words}, answered per second",
+                    MESSAGES,
+                    [case for case in cases if case.name.endswith(f", {words}")],
+                )
+                for words in sizes
+            )
         ),
         ranking=Ranking(
             "With messages of 1 KiB, which answers the most per second?",

@@ -2,11 +2,20 @@
 
 from typing import Final
 
-from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
+from loadgen.experiments.experiment import (
+    Case,
+    Column,
+    Experiment,
+    Hypothesis,
+    Ranking,
+    bars,
+    names_of,
+)
 from loadgen.experiments.quantity import Figure
 from loadgen.judge.registry import CPU_CORES, LATENCY_P50, LATENCY_P99, MESSAGES, THREADS
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Picture
 
 # It pauses, so that the others have the server to themselves when its next message comes: without
 # a pause it often gets the GIL back before anyone else has noticed that it was free.
@@ -47,6 +56,9 @@ def gil_duel() -> Experiment:
             Column("\nmax", "groups.quick.latency_seconds.max"),
             Column("fib\n/s", "groups.fib.messages_per_second"),
             Column("cores\nbusy", CPU_CORES),
+        ),
+        picture=Picture(
+            (bars("How long the quick client waits for a reply (median)", p50, cases),)
         ),
         ranking=Ranking(
             "Beside one client that asks for fib, where does the quick one wait least (median)?",
@@ -119,6 +131,13 @@ def gil_free() -> Experiment:
             Column("\np99", "groups.quick.latency_seconds.p99"),
             Column("cores\nbusy", CPU_CORES),
         ),
+        picture=Picture(
+            (
+                bars("fib, in Python: work done per second", rate, [alone[0], alone[1], alone[4]]),
+                bars("SHA-256, in C: work done per second", rate, alone[2:4]),
+                bars("How long a quick client beside it waits for a reply (median)", p50, beside),
+            )
+        ),
         ranking=Ranking("Which keeps the most cores busy?", CPU_CORES, names_of(alone)),
         hypotheses=(
             Hypothesis(
@@ -186,6 +205,7 @@ def sleepy_backend() -> Experiment:
             Column("threads", THREADS),
             Column("cores\nbusy", CPU_CORES),
         ),
+        picture=Picture((bars("Messages answered per second", MESSAGES, cases),)),
         ranking=Ranking("Which answers the most per second?", MESSAGES, names_of(cases)),
         hypotheses=(
             Hypothesis(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from concurrency_models import __version__
 from concurrency_models.backends import MODELS
 from loadgen.experiments import judge
-from loadgen.experiments.experiment import Case, Experiment, Scale
+from loadgen.experiments.experiment import Case, Experiment, Scale, named
 from loadgen.experiments.quantity import Ends, Look, Pairs, Reach
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.conductor import Stop
@@ -27,7 +27,8 @@ from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.rows import Row, load_of
 from loadgen.record import environment
-from loadgen.record.result import ExperimentOutcome, Result, Run
+from loadgen.record.lesson import Cell, MeasuredCase, TableColumn
+from loadgen.record.result import ExperimentOutcome, RankingOutcome, Result, Run
 from loadgen.servers import interpreters
 from loadgen.servers.interpreters import Interpreter, InterpreterError
 
@@ -139,10 +140,27 @@ def conduct(
         name=experiment.name,
         question=experiment.question,
         expectation=experiment.expectation,
+        load=experiment.load,
         source=experiment.source,
         predictions=tuple(predictions),
         claims=claims,
         reading=judge.reading(experiment.hypotheses, claims, look),
+        columns=tuple(TableColumn(name, path) for path, name in named(experiment.columns).items()),
+        cases=tuple(
+            MeasuredCase(
+                case.name,
+                _cells(experiment, case, look, _reach(rows)),
+                _positions(keeper.by_name.get(case.name, ()), keeper.runs),
+                missing.get(case.name, ""),
+            )
+            for case in experiment.cases
+        ),
+        ranking=RankingOutcome(
+            experiment.ranking.question,
+            experiment.ranking.path,
+            tuple(judge.order(experiment.ranking, look)),
+        ),
+        picture=experiment.picture,
     )
     told = replace(analysis, result=replace(result, experiment=outcome))
     return Findings(experiment, told, rows, missing)
@@ -241,6 +259,20 @@ def _rows(
         else:
             rows[name] = row
     return rows, unsound
+
+
+def _cells(experiment: Experiment, case: Case, look: Look, reach: Reach) -> dict[str, Cell]:
+    """The figures of a case that were measured, by their paths."""
+    found = {}
+    for column in experiment.columns:
+        value = look(case.name, column.path)
+        if value is not None:
+            found[column.path] = Cell(value, reach(case.name, column.path))
+    return found
+
+
+def _positions(own: Sequence[Run], every: Sequence[Run]) -> tuple[int, ...]:
+    return tuple(at for at, run in enumerate(every) if any(run is one for one in own))
 
 
 def _look(rows: dict[str, Row]) -> Look:

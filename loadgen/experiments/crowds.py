@@ -1,7 +1,15 @@
 """Experiments on crowds: connections that cost, starve, clog, or are too many."""
 
 from loadgen.experiments.clients import Holders, NeverReads
-from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
+from loadgen.experiments.experiment import (
+    Case,
+    Column,
+    Experiment,
+    Hypothesis,
+    Ranking,
+    bars,
+    names_of,
+)
 from loadgen.experiments.quantity import Figure, Quantity
 from loadgen.judge.registry import (
     CPU_CORES,
@@ -14,6 +22,7 @@ from loadgen.judge.registry import (
 )
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Part, Picture, Series
 
 
 def idle_crowd() -> Experiment:
@@ -71,6 +80,7 @@ def idle_crowd() -> Experiment:
             Column("threads", THREADS),
             Column("processes", PROCESSES),
         ),
+        picture=Picture((bars("Memory of the server, at its peak", MEMORY, cases),)),
         ranking=Ranking(
             "With many silent connections, which takes the least memory?",
             MEMORY,
@@ -157,6 +167,18 @@ def pool_starvation() -> Experiment:
             Column("threads", THREADS),
             Column("processes", PROCESSES),
         ),
+        picture=Picture(
+            (
+                Part(
+                    "Of 10 clients that talk, and the 8 silent ones that hold a place",
+                    (
+                        Series("served", "{value} of {of} are served", "connected"),
+                        Series("probe.holders_left", "{value} silent, still there"),
+                    ),
+                    names_of(cases),
+                ),
+            )
+        ),
         ranking=Ranking(
             "Which still serves the most of the 10 clients that talk?", "served", names_of(cases)
         ),
@@ -239,6 +261,15 @@ def slow_reader() -> Experiment:
             Column("\nmessages/s", MESSAGES),
             Column("\np99", LATENCY_P99),
         ),
+        picture=Picture(
+            (
+                bars(
+                    "Memory of the server, at its peak",
+                    MEMORY,
+                    [case for two in zip(quiet, loud, strict=True) for case in two] + [*greedy],
+                ),
+            )
+        ),
         ranking=Ranking(
             "Beside the client that never reads, which takes the least memory?",
             MEMORY,
@@ -308,6 +339,12 @@ def fd_cliff() -> Experiment:
             Column("clients\nrefused", "refused"),
             Column("cores\nbusy", CPU_CORES),
             Column("CPU per\nmessage", CPU_PER_MESSAGE),
+        ),
+        picture=Picture(
+            (
+                bars("Clients that were served, of 100", "served", (*ours, stock, tutorial)),
+                bars("Cores that it keeps busy meanwhile", CPU_CORES, (*ours, stock, tutorial)),
+            )
         ),
         ranking=Ranking(
             "Which takes the least CPU while descriptors are short?",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from loadgen.experiments.quantity import Ends, Quantity
 from loadgen.fleet.task import Driver
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Part, Picture, Series
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,19 @@ class Column:
     path: str
 
 
+def named(columns: Sequence[Column]) -> dict[str, str]:
+    """The columns' names by their paths, each in one line.
+
+    A header whose first line is empty stands under the first line of the one before it.
+    """
+    found, above = {}, ""
+    for column in columns:
+        first, _, second = column.header.rpartition("\n")
+        above = first or above if "\n" in column.header else ""
+        found[column.path] = f"{above} {second}".strip().replace("- ", "").replace(" /s", "/s")
+    return found
+
+
 @dataclass(frozen=True)
 class Ranking:
     """What the viewer is asked to put in order: cases by one figure, the best first."""
@@ -124,6 +138,7 @@ class Experiment:
     """A question and how it is answered.
 
     `load` says in a sentence what the clients do. `source` is where the expectation comes from.
+    `picture` is what a report shows large, made of figures that `columns` have.
     """
 
     name: str
@@ -133,6 +148,7 @@ class Experiment:
     source: str
     cases: tuple[Case, ...]
     columns: tuple[Column, ...]
+    picture: Picture
     ranking: Ranking
     hypotheses: tuple[Hypothesis, ...]
 
@@ -144,3 +160,8 @@ class Experiment:
 def names_of(cases: Sequence[Case]) -> tuple[str, ...]:
     """The cases' names."""
     return tuple(case.name for case in cases)
+
+
+def bars(title: str, path: str, cases: Sequence[Case], nothing: str = "not measured") -> Part:
+    """One bar for each case, the figure at `path`; `nothing` is said where there was none."""
+    return Part(title, (Series(path, nothing=nothing),), names_of(cases))

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking
+from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, names_of
 from loadgen.experiments.quantity import Figure
 from loadgen.judge.registry import LATENCY_P50, LATENCY_P99, MESSAGES
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Part, Picture, Series
 
 
 def who_got_served() -> Experiment:
@@ -41,6 +42,22 @@ def who_got_served() -> Experiment:
             Column("Jain", "fairness"),
             Column("messages\n/s", MESSAGES),
             Column("p99", LATENCY_P99),
+        ),
+        picture=Picture(
+            tuple(
+                Part(
+                    title,
+                    (
+                        Series(fewest, "{value} at the worker with the fewest"),
+                        Series(most, "{value} at the one with the most"),
+                    ),
+                    names_of(same),
+                )
+                for title, same in (
+                    ("Connections of 20 lasting clients, at 4 workers", cases[:2]),
+                    ("Connections of 20 that come and go", cases[2:]),
+                )
+            )
         ),
         ranking=Ranking(
             "With lasting clients, whose are served most evenly?",
@@ -112,6 +129,15 @@ def coordinated_omission() -> Experiment:
             Column("from due:\np50", "response_seconds.p50"),
             Column("\np99", due),
             Column("\nmax", "response_seconds.max"),
+        ),
+        picture=Picture(
+            (
+                Part(
+                    "The 99th percentile",
+                    (Series(LATENCY_P99, "{value} from sent"), Series(due, "{value} from due")),
+                    (closed.name, opened.name),
+                ),
+            )
         ),
         ranking=Ranking(
             "Where is the 99th percentile of latency (from sent to reply) lower?",

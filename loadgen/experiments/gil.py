@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking
+from loadgen.experiments.experiment import Case, Column, Experiment, Hypothesis, Ranking, bars
 from loadgen.experiments.quantity import Figure, Quantity
 from loadgen.judge.registry import CPU_CORES, CPU_PER_MESSAGE
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.record.lesson import Picture
 
 # It pauses, so that a thread which computes has the GIL when the next message comes.
 _QUICK: Final = Group(1, name="quick", think_seconds=0.010)
@@ -49,6 +50,7 @@ def gil_off() -> Experiment:
         *(both(model, "2 fib", fib) for model in twos),
         *(both(model, "2 sha256", sha) for model in twos),
     )
+    cases = tuple(case for pair in pairs for case in pair)
     return Experiment(
         name="gil-off",
         question="What becomes of each model where Python has no GIL?",
@@ -60,7 +62,7 @@ def gil_off() -> Experiment:
         "each. What a single thread does takes longer: counting references safely has its price.",
         source="PEP 703; Python's 'What's New in 3.13' on the free-threaded build (some 40 % "
         "slower on pyperformance in 3.13, since the specializing interpreter is off).",
-        cases=tuple(case for pair in pairs for case in pair),
+        cases=cases,
         columns=(
             Column("quick clients:\nmessages/s", _RATE),
             Column("\np50", _P50),
@@ -68,6 +70,17 @@ def gil_off() -> Experiment:
             Column("work done\n/s", _WORK),
             Column("CPU per\nmessage", CPU_PER_MESSAGE),
             Column("cores\nbusy", CPU_CORES),
+        ),
+        picture=Picture(
+            tuple(
+                bars(title, path, [case for case in cases if f", {load}, " in case.name])
+                for title, path, load in (
+                    ("10 quick clients: messages answered per second", _RATE, "quick"),
+                    ("A quick client beside fib: its wait (median)", _P50, "quick + 1 fib"),
+                    ("Two ask for fib: work done per second", _WORK, "2 fib"),
+                    ("Two ask for SHA-256: work done per second", _WORK, "2 sha256"),
+                )
+            )
         ),
         ranking=Ranking(
             "Two clients ask for fib. Where is the most work done?",
@@ -169,6 +182,18 @@ def gil_convoy() -> Experiment:
             Column("fib\n/s", _WORK),
             Column("CPU per\nmessage", CPU_PER_MESSAGE),
             Column("cores\nbusy", CPU_CORES),
+        ),
+        picture=Picture(
+            (
+                bars(
+                    "How long the quick client waits for a reply (median)",
+                    _P50,
+                    (*hogs, *intervals),
+                ),
+                bars(
+                    "10 quick clients: messages answered per second", _RATE, (one_core, two_cores)
+                ),
+            )
         ),
         ranking=Ranking(
             "Beside one calculation, where does the quick client wait least (median)?",

@@ -16,9 +16,12 @@ The file's shape (--help-figures says what each figure is):
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
-    experiment   only in an experiment's result: name, question, expectation, source, predictions
-                 (the viewer's ranking, best first), claims (text, as_expected: true, false or
-                 null where it could not be checked or is not clear, numbers, interval) and reading
+    experiment   only in an experiment's result: name, question, expectation, load, source,
+                 predictions (the viewer's ranking, best first), claims (text, as_expected: true,
+                 false or null where it could not be checked or is not clear, numbers, interval),
+                 reading, columns and cases (its table, in the plan's order), ranking (what the
+                 viewer was asked to put in order, and the measured order) and picture (what is
+                 shown large)
     p99_bound_seconds  only where a curve was asked for: up to how long a p99 is good enough
     rate_search  only where the highest rate was searched for: the bounds, and how thoroughly
     rates        only then: one entry per server and bound, see `judge.rates`
@@ -34,6 +37,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.rate_search import RateSearch
 from loadgen.record import codec
 from loadgen.record.environment import Environment
+from loadgen.record.lesson import MeasuredCase, Picture, TableColumn
 from loadgen.record.monitor import ServerCost
 from loadgen.record.number import Count
 from loadgen.record.tally import Tally
@@ -136,20 +140,36 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class RankingOutcome:
+    """What the viewer was asked to put in order: by the figure at `path`, measured best first."""
+
+    question: str
+    path: str
+    measured: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentOutcome:
     """What an experiment asked and what came out.
 
-    `source` says where the expectation comes from. `predictions` are models as the viewer ranked
-    them, best first; empty when nobody was asked. `reading` is what to take home, in sentences.
+    `load` says what the clients do, `source` where the expectation comes from. `predictions` are
+    models as the viewer ranked them, best first; empty when nobody was asked. `reading` is what to
+    take home, in sentences. `columns` and `cases` are its table, in the order of the
+    experiment. Results that are older than `picture` have none, nor `ranking`, nor a table.
     """
 
     name: str
     question: str
     expectation: str
+    load: str = ""
     source: str = ""
     predictions: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     reading: str = ""
+    columns: tuple[TableColumn, ...] = ()
+    cases: tuple[MeasuredCase, ...] = ()
+    ranking: RankingOutcome | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,9 +245,18 @@ class Result:
                     run.validate()
                 except ValueError as error:
                     raise ValueError(f"{error} - at `$.runs[{position}]`") from None
+            _validate_cases(result)
             return result
         except ValueError as error:
             raise RecordError(f"the result is damaged: {error}") from None
+
+
+def _validate_cases(result: Result) -> None:
+    """Raise ValueError, with a sentence, for a case with runs that there are not."""
+    cases = result.experiment.cases if result.experiment else ()
+    for position, case in enumerate(cases):
+        if any(run >= len(result.runs) for run in case.runs):
+            raise ValueError(f"there is no such run - at `$.experiment.cases[{position}].runs`")
 
 
 def _bound_of_curves(data: dict[str, Any]) -> Any:

@@ -27,14 +27,14 @@ from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import Row
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
-from loadgen.record.result import ExperimentOutcome
 from loadgen.show import rate_tables
 from loadgen.show import sentences as reading
 from loadgen.show.describe import heading
 from loadgen.show.report.charts import THEME, Drawn, draw
 from loadgen.show.report.curves import bundles
+from loadgen.show.report.lesson import Lesson, asks_for_ranks, asks_for_throughput, lesson
 from loadgen.show.report.loads import Load, Subject, letter, loads, parties
-from loadgen.show.report.panels import Section
+from loadgen.show.report.panels import STATES, Section
 from loadgen.show.report.sections import sections
 from loadgen.show.report.style import MARKERS, Style
 from loadgen.show.table import Table
@@ -78,7 +78,8 @@ class Contrast:
 class Origin:
     """Where a result came from. `letter` is empty when there is but one.
 
-    `name` is its experiment's, or its title where there was no experiment.
+    `name` is its experiment's, and `title` what that asks; both say what was measured where there
+    was no experiment.
     """
 
     letter: str
@@ -88,7 +89,7 @@ class Origin:
     command: str
     details: Table
     warnings: tuple[str, ...]
-    experiment: ExperimentOutcome | None
+    lesson: Lesson | None
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,16 @@ class Party:
     blocks: tuple[Block, ...]
     script: str
 
+    @property
+    def lesson(self) -> Lesson | None:
+        """What the page leads with: the lesson of one experiment by itself."""
+        return self.origins[0].lesson if len(self.origins) == 1 else None
+
+    @property
+    def judged(self) -> bool:
+        """Whether something is set in order, or against something else."""
+        return bool(self.verdicts or self.contrasts)
+
 
 def page(analyses: Sequence[Analysis], only: str | None = None) -> str:
     """The whole report as HTML, of one result or more; rows that share a load stand together.
@@ -157,6 +168,7 @@ def page(analyses: Sequence[Analysis], only: str | None = None) -> str:
         else "; ".join(block.section.title for party in every for block in party.blocks),
         parties=every,
         markers=MARKERS,
+        states=STATES,
         bokeh=_packed("\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)),
     )
 
@@ -170,7 +182,7 @@ def _title(origins: Sequence[Origin]) -> str:
     if len(origins) <= 2:
         # What a result is called says more where it is an experiment's.
         titles = [
-            f"{origin.name}: {origin.title}" if origin.experiment else origin.title
+            f"{origin.name}: {origin.title}" if origin.lesson else origin.title
             for origin in origins
         ]
         return " and ".join(dict.fromkeys(titles))
@@ -193,6 +205,8 @@ def _party(
     every = loads(own, positions)
     asked = sections(every, bundles(own, every, positions))
     asked = [section for section in asked if only in (None, section.anchor)]
+    if not any(map(asks_for_throughput, own)):
+        asked = [section for section in asked if section.anchor != "throughput"]
     drawn = [[draw(panel) for panel in section.panels] for section in asked]
     figures: list[Model] = [one.figure for same in drawn for one in same]
     document = Document(theme=THEME)
@@ -225,7 +239,7 @@ def _party(
         ", ".join(f"{origin.letter}: {origin.name}" for origin in origins),
         origins,
         (*_searches(own, every), *_verdicts(_judged_by_itself(own, every, positions)))
-        if only is None
+        if only is None and any(map(asks_for_ranks, own))
         else (),
         tuple(_contrasts(analyses, positions)) if only is None else (),
         blocks,
@@ -243,16 +257,17 @@ def _ranked(result: int, load: Load) -> list[Subject]:
 
 
 def _origin(analysis: Analysis, mark: str) -> Origin:
-    result, title = analysis.result, heading(analysis)[0]
+    result, told = analysis.result, analysis.result.experiment
+    measured = heading(analysis)[0]
     return Origin(
         mark,
-        result.experiment.name if result.experiment else title,
-        title,
+        told.name if told else measured,
+        told.question if told else measured,
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
         _details(result.environment, result.version),
         analysis.cautions,
-        result.experiment,
+        lesson(analysis),
     )
 
 
