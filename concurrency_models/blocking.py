@@ -37,16 +37,19 @@ def exchange(client: socket.socket, talk: Talk) -> None:
 
 def talk(server: Server, client: socket.socket) -> None:
     """Hold one whole conversation, blocking, and release the client."""
-    with Leaving(server, client) as leaving:
-        server.clients[client] = partial(interrupt, leaving)
-        limit_silence(client, server.settings.idle_timeout)
-        if not server.stopping:
-            exchange(client, leaving.talk)
-            leaving.ending = "hung up"
-        if server.stopping:
-            finish(leaving)
-        if leaving.all_is_said():
-            linger(leaving)
+    try:
+        with Leaving(server, client) as leaving:
+            server.clients[client] = partial(interrupt, leaving)
+            limit_silence(client, server.settings.idle_timeout)
+            if not server.stopping:
+                exchange(client, leaving.talk)
+                leaving.ending = "hung up"
+            if server.stopping:
+                finish(leaving)
+            if leaving.all_is_said():
+                linger(leaving)
+    except MemoryError as error:  # there was not even enough to begin
+        server.let_go(client, error)
 
 
 def is_silent(client: socket.socket, seconds: float) -> bool:
