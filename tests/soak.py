@@ -236,6 +236,7 @@ def live(subject: Subject, record: Record, name: str, seconds: float) -> None:
         if not amid:
             compare(server, before, record)
     record.lines += len(server.err.lines)
+    record.faults += server.err.lines[:3]
 
 
 def compare(server: ServerProcess, before: Holding, record: Record) -> None:
