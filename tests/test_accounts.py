@@ -30,10 +30,10 @@ SAYS: dict[str, Callable[[bytes], bytes]] = {
     "half a reply": lambda reply: reply[: len(reply) // 2],
     "too much": lambda reply: reply + b"!",
     "lie": lambda reply: reply[:-1] + bytes([reply[-1] ^ 1]),
-    "other size": lambda reply: framed(reply),
-    "hang up": lambda reply: b"",
-    "reset": lambda reply: b"",
-    "say nothing": lambda reply: b"",
+    "other size": framed,
+    "hang up": lambda _: b"",
+    "reset": lambda _: b"",
+    "say nothing": lambda _: b"",
 }
 
 CHOSEN = hypothesis.settings()
@@ -69,13 +69,9 @@ def test_the_accounts_add_up_whatever_the_server_does(
                 return
 
     group = Group(clients, size_bytes=size)
-    asked: dict[str, Any] = {
-        "messages_per_client": 5,
-        "timeout_seconds": 0.4,
-        "warmup_seconds": 0.0,
-    }
+    asked: dict[str, Any] = {"messages_per_client": 5, "timeout_seconds": 0.4}
     with serving(conversation) as endpoint:
         tally = audited(run(endpoint, group, **asked))
-    plan = Plan((group,), duration_seconds=None, **asked)
+    plan = Plan((group,), duration_seconds=None, warmup_seconds=0.0, **asked)
     found = audit(Run("scripted", plan, tally=tally))
     assert found.valid, found.failures

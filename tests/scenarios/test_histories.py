@@ -20,7 +20,7 @@ from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 LIMIT = 100
 """The longest message that is answered, in bytes: some are longer."""
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.5
 
 ONE_OF_EACH = (
     "thread", "selectors", "selectors-pool", "asyncio-server", "asyncio-streams",
@@ -160,7 +160,7 @@ def test_any_history_comes_to_what_the_talk_says(subject: Subject) -> None:
 
     Here.subject = subject
     chosen = hypothesis.settings()
-    run(Here, hypothesis.settings(chosen, max_examples=chosen.max_examples // 25))
+    run(Here, hypothesis.settings(chosen, max_examples=chosen.max_examples // 50))
 
 
 def run(machine: type[RuleBasedStateMachine], settings: hypothesis.settings) -> None:
