@@ -7,6 +7,7 @@ descriptors, it tries again a second later.
 import asyncio
 import socket
 import sys
+import time
 from typing import Any
 
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
@@ -44,6 +45,10 @@ async def serve_clients(server: Server) -> None:
     )
     looking = asyncio.create_task(look_after(server, looks))
     await acceptor.wait_for_stop()
+    # Closed at once, it would drop whom it has just let in, and tell nobody.
+    asyncio.get_running_loop().remove_reader(listener)
+    while listener.accepted and time.monotonic() < server.deadline:
+        await asyncio.sleep(0)
     service.close()
     await looking
 
