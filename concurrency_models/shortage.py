@@ -70,10 +70,12 @@ class Shortage:
         """Return how long from now new clients should be left waiting; 0.0 when they need not."""
         if not self.until:
             return 0.0
+        until = self.until  # first, or a pause that another thread begins would seem to be over
         now = time.monotonic()
-        if self.until <= now and not self._has_reserve() and now < self._missed + RESERVE_SECONDS:
+        if until <= now and not self._has_reserve() and now < self._missed + RESERVE_SECONDS:
             self.pause()
-        return max(0.0, self.until - time.monotonic())
+            return PAUSE_SECONDS
+        return max(0.0, until - now)
 
     def _has_reserve(self) -> bool:
         """Put by again what was let go; return False where it cannot be had yet."""
