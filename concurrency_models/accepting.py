@@ -41,16 +41,16 @@ def accept(server: Server) -> socket.socket | None:
         return None
     try:
         client, _ = server.listener.accept()
+        if ACCEPTED_INHERIT:
+            client.setblocking(True)  # as it is on Linux; event loops have it their way
+        server.admit(client)
     except BlockingIOError:
         server.give_place_back()
         return None
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         server.give_place_back()
         server.shortage.pause_after_accept(error)
         return None
-    if ACCEPTED_INHERIT:
-        client.setblocking(True)  # as it is on Linux; event loops have it their way
-    server.admit(client)
     server.narration.connected(client)
     return client
 
@@ -70,9 +70,16 @@ def receive(server: Server) -> Datagram | None:
     return datagram
 
 
-def accept_waiting(server: Server) -> Iterator[socket.socket]:
-    """Accept the clients that wait, `AT_ONCE` at the most: an event loop has more to do."""
-    return islice(iter(partial(accept, server), None), AT_ONCE)
+def start_waiting(server: Server, start: Callable[[socket.socket], object]) -> None:
+    """Accept the clients that wait, and call `start`, which begins to serve, with each.
+
+    `AT_ONCE` at the most: an event loop has more to do. Whom there is no memory for is let go.
+    """
+    for client in islice(iter(partial(accept, server), None), AT_ONCE):
+        try:
+            start(client)
+        except MemoryError as error:
+            server.let_go(client, error)
 
 
 def receive_waiting(server: Server) -> Iterator[Datagram]:
@@ -175,7 +182,7 @@ class Arrivals(ABC, Generic[Arrival]):
             try:
                 start(*arguments)
                 return
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, MemoryError) as error:
                 self.server.shortage.pause_after(error)
                 self._wait_for_room(self.server.shortage.seconds_left())
         self._not_begun.add(arrived)

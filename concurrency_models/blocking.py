@@ -46,18 +46,21 @@ def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
 
 def talk(server: Server, client: socket.socket) -> None:
     """Hold one whole conversation, blocking, and release the client."""
-    with Leaving(server, client) as leaving:
-        server.clients[client] = partial(interrupt, leaving)
-        keep_looks_few(server)
-        limit_silence(client, server.settings.idle_timeout)
-        if not server.stopping:
-            limited = server.settings.message_timeout is not None
-            exchange(InTime(leaving) if limited else client, leaving.talk)
-            leaving.ending = "hung up"
-        if server.stopping:
-            finish(leaving)
-        if leaving.all_is_said():
-            linger(leaving)
+    try:
+        with Leaving(server, client) as leaving:
+            server.clients[client] = partial(interrupt, leaving)
+            keep_looks_few(server)
+            limit_silence(client, server.settings.idle_timeout)
+            if not server.stopping:
+                limited = server.settings.message_timeout is not None
+                exchange(InTime(leaving) if limited else client, leaving.talk)
+                leaving.ending = "hung up"
+            if server.stopping:
+                finish(leaving)
+            if leaving.all_is_said():
+                linger(leaving)
+    except MemoryError as error:  # there was not even enough to begin
+        server.let_go(client, error)
 
 
 def keep_looks_few(server: Server) -> None:

@@ -63,9 +63,13 @@ def aligned(headroom: int) -> int:
 def map_memory(size: int) -> mmap.mmap:
     """Return `size` bytes that the kernel gives page by page, as they are written to.
 
-    It has them back the moment they are dropped; what malloc is given back, it may keep.
+    It has them back the moment they are dropped; what malloc is given back, it may keep. Raises
+    MemoryError, as `bytearray` does.
     """
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(error.strerror) from None
 
 
 class Scratch:

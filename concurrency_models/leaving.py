@@ -29,10 +29,14 @@ from typing import Final, Self
 from concurrency_models.inbox import Scratch
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
+from concurrency_models.shortage import LET_GO
 from concurrency_models.systems import confirmed, unconfirmed_size
 
 DRAIN_SECONDS: Final = 1.0
 """How long a client that was told goodbye has to hang up."""
+
+OUT_OF_MEMORY: Final = "was let go: out of memory"
+"""How a conversation ended that there was no memory for."""
 
 LOOK_SECONDS: Final = 0.1
 """How often to look for clients whose time is up."""
@@ -42,7 +46,7 @@ class Leaving:
     """The rules for one client: a context manager around its conversation.
 
     At the end of the block the client is released. What the client does to its connection ends the
-    conversation, and is no error to anybody else.
+    conversation, and is no error to anybody else; nor is it that there is no memory for it.
     """
 
     # What has not changed yet is the class's: a client that comes and goes costs few assignments.
@@ -86,6 +90,9 @@ class Leaving:
         if error is None:
             self.release()
             return False
+        if isinstance(error, MemoryError):
+            self.let_go(error)
+            return True
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, TimeoutError | BlockingIOError):
             self.ending = "ran out of time"
@@ -106,6 +113,11 @@ class Leaving:
             self._looks.scratch.owners.discard(self.talk.inbox)
         self.server.narration.tell(self.client, self.ending)
         self.server.release(self.client)
+
+    def let_go(self, error: MemoryError) -> None:
+        """Release a client that there is no memory to serve."""
+        self.server.shortage.pause_after(error, LET_GO)
+        self.release(OUT_OF_MEMORY)
 
     def all_is_said(self) -> bool:
         """Whether to say goodbye, as soon as all answers are sent.
@@ -242,6 +254,12 @@ class Looks:
 
     def look(self) -> None:
         """Break off the waits of those who are over; take back memory from those who are silent."""
+        try:
+            self._look()
+        except MemoryError as error:  # there will be another
+            self._server.shortage.pause_after(error)
+
+    def _look(self) -> None:
         self.scratch.look()
         now = time.monotonic()
         stopping = self._server.stopping

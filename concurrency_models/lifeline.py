@@ -63,7 +63,7 @@ class Lifeline:
         return self
 
     def start(self, process: BaseProcess) -> None:
-        """Start a child, or raise OSError and leave nothing open.
+        """Start a child, or raise OSError or MemoryError and leave nothing open.
 
         Where `multiprocessing` fails half-way, it forgets the pipes that it had made (CPython 3.11
         to 3.13): some seconds of trying would take every descriptor. So it is not begun without
@@ -76,7 +76,7 @@ class Lifeline:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         try:
             process.start()
-        except OSError:
+        except (OSError, MemoryError):
             if multiprocessing.get_start_method() == "fork":  # the others clear up at this point
                 for descriptor in next_descriptors:
                     with suppress(OSError):

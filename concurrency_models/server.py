@@ -19,7 +19,7 @@ from concurrency_models.listener import SocketAddress, open_listener
 from concurrency_models.narration import Narration
 from concurrency_models.self_pipe import POLL_SECONDS, SelfPipe
 from concurrency_models.settings import Settings
-from concurrency_models.shortage import Shortage
+from concurrency_models.shortage import LET_GO, Shortage
 from concurrency_models.talk import Talk
 
 
@@ -163,6 +163,12 @@ class Server:
         if self.narration.remembers:
             self.narration.forget(client)
         self._count_out(client)
+
+    def let_go(self, client: socket.socket, error: MemoryError) -> None:
+        """Close a client that there is no memory to serve; new ones wait, and the others go on."""
+        self.shortage.pause_after(error, LET_GO)
+        if client in self.clients:
+            self.release(client)
 
     def answered(self, datagram: Datagram) -> None:
         """Count out a datagram."""

@@ -134,8 +134,8 @@ class WorkerServer(Server):
             self._ledger.room.give_back()
 
     def admit(self, client: socket.socket | Datagram) -> None:
-        self._ledger.accepted[self._number] += 1
         super().admit(client)
+        self._ledger.accepted[self._number] += 1
 
     def release(self, client: socket.socket) -> None:
         super().release(client)

@@ -1,5 +1,6 @@
 """`python -m loadgen`."""
 
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -8,6 +9,8 @@ REQUIRED = ("msgspec", "psutil", "rich", "tabulate")
 
 def main() -> None:
     """Run the program; exit with a line where a package is missing that it cannot do without."""
+    # Importing all of it takes a while: until there is anything to stop, Ctrl-C just ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
         sys.exit(
             f"loadgen: {sys.executable} lacks {', '.join(missing)}; in the kit's folder: "

@@ -14,6 +14,7 @@ from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 
 # On a machine that others use as well, how long an example took says nothing about the code.
 hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.register_profile("many histories", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("shared machine")
 
 

@@ -128,7 +128,8 @@ class ServerProcess:
                     found.append(process)
         return found
 
-    def _sum(self, cost: Callable[[psutil.Process], float]) -> float:
+    def total(self, cost: Callable[[psutil.Process], float]) -> float:
+        """Return the sum of what each of its processes costs."""
         total = 0.0
         for process in self.processes():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -136,13 +137,13 @@ class ServerProcess:
         return total
 
     def cpu_seconds(self) -> float:
-        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+        return self.total(lambda process: sum(process.cpu_times()[:2]))
 
     def memory_bytes(self) -> float:
-        return self._sum(lambda process: process.memory_full_info().uss)
+        return self.total(lambda process: process.memory_full_info().uss)
 
     def descriptors(self) -> float:
-        return self._sum(lambda process: process.num_fds())
+        return self.total(lambda process: process.num_fds())
 
     def zombies(self) -> list[psutil.Process]:
         found = []

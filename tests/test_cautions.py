@@ -19,6 +19,14 @@ def test_what_disturbed_a_run_is_said_with_what_to_do() -> None:
     assert cautions(*trials("thread", [200, 201, 199])) == ()
 
 
+def test_clients_that_found_the_backlog_full_are_pointed_out() -> None:
+    crowded = replace(run(), kernel={"ListenOverflows": 975_000})
+    (said,) = (one for one in cautions(crowded) if "backlog" in one)
+    assert "975,000 times" in said
+    assert "--connect-rate" in said
+    assert not any("backlog" in one for one in cautions(replace(run(), kernel=None)))
+
+
 def test_trials_that_differ_much_are_named() -> None:
     said = cautions(*trials("thread", [100, 200, 300]))
     assert any("thread +/-" in one and "--trials" in one for one in said)

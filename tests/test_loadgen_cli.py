@@ -3,13 +3,14 @@
 import json
 import os
 import platform
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ from concurrency_models.backends import MODELS as ALL
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers.found import listens
 from tests.known_servers import answering_datagrams, nobody_listening, read_exactly, serving, talk
-from tests.servers import ROOT, WAIT_SECONDS
+from tests.servers import ROOT, WAIT_SECONDS, eventually
 
 # Short runs: what is tested is what the command does, not how fast anything is.
 QUICK = ("--clients", "4", "--duration", "0.3", "--warmup", "0.05", "--no-ceiling")
@@ -593,3 +594,46 @@ def test_it_runs_as_an_installed_script_does() -> None:
         timeout=LONGEST,
     )
     assert max(map(len, process.stdout.splitlines())) <= 100
+
+
+def test_a_full_disk_costs_the_record_and_not_the_figures() -> None:
+    full = ("sh", "-c", 'ulimit -f 1; exec "$@"', "sh")
+    command = (sys.executable, "-m", "loadgen", "--model", "selectors", *QUICK)
+    done = subprocess.run(
+        [*full, *command], capture_output=True, text=True, timeout=LONGEST, check=False
+    )
+    assert done.returncode == 1
+    assert "selectors" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("loadgen: cannot write ")
+    assert not list(Path().rglob("run.json*"))
+
+
+def wait_for_children(process: psutil.Process) -> None:
+    eventually(lambda: bool(process.children()), "it starts nobody")
+
+
+@pytest.mark.parametrize("victim", ["the load generator", "its server", "one of its workers"])
+def test_whatever_is_ended_at_whatever_moment_there_is_no_traceback_and_nobody_left(
+    victim: str,
+) -> None:
+    rng = random.Random(victim)
+    for _ in range(2):
+        with started("--model", "thread", *QUICK, "--workers", "2", "--no-save") as process:
+            me = psutil.Process(process.pid)
+            wait_for_children(me)
+            seconds = rng.uniform(0, 1)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            with suppress(psutil.NoSuchProcess, IndexError):
+                family = me.children(recursive=True)
+                if victim == "the load generator":
+                    me.send_signal(signal.SIGINT)
+                else:
+                    serves = [one for one in family if "concurrency_models" in str(one.cmdline())]
+                    others = [one for one in family if one not in serves]
+                    rng.choice(serves if victim == "its server" else others).kill()
+            out, err = process.communicate(timeout=LONGEST)
+            assert "Traceback" not in out + err, (seconds, err)
+            assert process.returncode in {0, 1, 130}, (seconds, err)
+            assert not psutil.wait_procs(family, timeout=WAIT_SECONDS)[1], (seconds, err)

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from concurrency_models.shortage import CLIENT_GONE, PAUSE_SECONDS, SHORTAGES, Shortage
+from concurrency_models.shortage import CLIENT_GONE, LET_GO, PAUSE_SECONDS, SHORTAGES, Shortage
 
 
 @pytest.mark.parametrize("number", CLIENT_GONE, ids=errno.errorcode.__getitem__)
@@ -24,6 +24,27 @@ def test_a_shortage_is_said_and_waited_for(number: int) -> None:
     assert 0 < shortage.seconds_left() <= PAUSE_SECONDS
     assert len(said) == 1
     assert said[0].startswith("out of ")
+
+
+def test_short_of_memory_clients_wait_for_the_reserve_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    shortage = Shortage(said.append)
+    clock = [100.0]
+    monkeypatch.setattr("concurrency_models.shortage.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("concurrency_models.shortage.map_memory", no_memory)
+    shortage.pause_after(MemoryError(), LET_GO)
+    assert said == ["out of memory; a client was let go, new clients wait until there is room"]
+    for _ in range(10):
+        assert shortage
+        clock[0] += PAUSE_SECONDS
+    clock[0] += PAUSE_SECONDS
+    assert not shortage, "it may never be had again"
+
+
+def no_memory(_size: int) -> bytearray:
+    raise MemoryError
 
 
 def test_anything_else_is_a_mistake_and_raised() -> None:

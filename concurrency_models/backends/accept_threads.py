@@ -17,9 +17,14 @@ def serve(server: Server) -> None:
         threading.Thread(target=serve_in_thread, args=(server, incoming), daemon=True)
         for _ in range(size)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:  # no further thread to be had: then there are fewer
+        server.shortage.pause_after(error)
+    for thread in started:
         thread.join()
 
 

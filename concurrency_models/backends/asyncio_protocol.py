@@ -11,6 +11,7 @@ from concurrency_models.datagrams import answer
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.listener import set_nodelay
 from concurrency_models.server import Server
+from concurrency_models.shortage import LET_GO
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -29,7 +30,6 @@ def serve_datagrams(server: Server, loop_factory: LoopFactory | None = None) -> 
 
 async def serve_clients(server: Server) -> None:
     """Serve until the server stops and the last client has been released."""
-    loop = asyncio.get_running_loop()
     looks = Looks(server)
     protocols: set[TalkProtocol] = set()
     async with asyncio.TaskGroup() as tasks:
@@ -37,7 +37,7 @@ async def serve_clients(server: Server) -> None:
 
         def connect(client: socket.socket) -> None:
             protocol = TalkProtocol(Leaving(server, client, looks), protocols)
-            tasks.create_task(loop.connect_accepted_socket(lambda: protocol, client))
+            tasks.create_task(protocol.connect(client))
 
         await Acceptor(server).accept(connect)
         for protocol in list(protocols):
@@ -77,6 +77,14 @@ class TalkProtocol(asyncio.BufferedProtocol):
         self.protocols = protocols
         self.paused = False
 
+    async def connect(self, client: socket.socket) -> None:
+        """Have the loop read and write for a client that was accepted."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: self, client)
+        except MemoryError as error:
+            self.leaving.let_go(error)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
@@ -86,7 +94,11 @@ class TalkProtocol(asyncio.BufferedProtocol):
         self.send(self.talk.open())
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's wish: ours is fine
-        return self.talk.room()
+        try:
+            return self.talk.room()
+        except MemoryError as error:  # uvloop, which ends the connection, would not say why
+            self.leaving.server.shortage.pause_after(error, LET_GO)
+            raise
 
     def buffer_updated(self, nbytes: int) -> None:
         self.leaving.moves += 1
@@ -103,8 +115,12 @@ class TalkProtocol(asyncio.BufferedProtocol):
 
     def go_on(self) -> None:
         """Send the next replies, now that others had their turn; then read on."""
-        if self.talk.more:
-            self.send(self.talk.go_on())
+        try:
+            if self.talk.more:
+                self.send(self.talk.go_on())
+        except MemoryError:  # from here, it does not end the connection
+            self.transport.abort()
+            raise
         if not (self.talk.more or self.paused):
             self.transport.resume_reading()
 

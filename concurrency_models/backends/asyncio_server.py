@@ -7,7 +7,7 @@ descriptors, it tries again a second later.
 import asyncio
 import socket
 import sys
-from functools import partial
+import time
 from typing import Any
 
 from concurrency_models.asyncio_acceptor import Acceptor, look_after
@@ -39,12 +39,16 @@ async def serve_clients(server: Server) -> None:
                     await converse(leaving, reader, writer)
                 writer.transport.abort()
 
-    asyncio.get_running_loop().set_exception_handler(partial(complain, server))
+    acceptor = Acceptor(server)
     service = await asyncio.start_server(
         handle, sock=listener, backlog=server.settings.backlog, limit=RECEIVE_SIZE
     )
     looking = asyncio.create_task(look_after(server, looks))
-    await Acceptor(server).wait_for_stop()
+    await acceptor.wait_for_stop()
+    # Closed at once, it would drop whom it has just let in, and tell nobody.
+    asyncio.get_running_loop().remove_reader(listener)
+    while listener.accepted and time.monotonic() < server.deadline:
+        await asyncio.sleep(0)
     service.close()
     await looking
 
@@ -67,13 +71,3 @@ class Listener(socket.socket):
         self.server.narration.connected(client)
         self.accepted[client.fileno()] = client
         return client, address
-
-
-def complain(server: Server, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say what is short in one line; asyncio would print a page, and has paused already."""
-    error = context.get("exception")
-    if isinstance(error, OSError):
-        server.shortage.pause_after_accept(error)
-    # A pause that outlasts the listener ends in trying to watch it.
-    elif not (server.stopping and isinstance(error, ValueError)):
-        loop.default_exception_handler(context)

@@ -12,7 +12,7 @@ import gevent.pool
 import gevent.select
 import gevent.socket
 
-from concurrency_models.accepting import accept_waiting
+from concurrency_models.accepting import start_waiting
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.server import Server
@@ -29,8 +29,7 @@ def serve(server: Server) -> None:
         watched = [server.self_pipe, server.listener] if server.may_accept() else [server.self_pipe]
         gevent.select.select(watched, [], [], server.shortage.seconds_left() or None)
         server.self_pipe.clear()
-        for client in accept_waiting(server):
-            greenlets.spawn(talk, Leaving(server, client, looks))
+        start_waiting(server, lambda client: greenlets.spawn(talk, Leaving(server, client, looks)))
     server.close_listener()
     greenlets.join()
 

@@ -3,12 +3,14 @@
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 
-from concurrency_models.accepting import accept_waiting, receive_waiting
+from concurrency_models.accepting import receive_waiting, start_waiting
 from concurrency_models.datagrams import answer
-from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.leaving import OUT_OF_MEMORY, Leaving, Looks
 from concurrency_models.server import Server
+from concurrency_models.shortage import LET_GO
 
 
 def serve(server: Server) -> None:
@@ -39,8 +41,13 @@ class Loop:
             while not self.server.stopping or self.connections:
                 self.watch_listener()
                 pause = self.looks.pause_seconds() if self.looks.needed() else None
-                for key, _ in self.selector.select(pause):
-                    key.data()
+                act: Callable[[], None] | None = None
+                try:
+                    for key, _ in self.selector.select(pause):
+                        act = key.data
+                        act()
+                except MemoryError as error:  # who is ready and had no turn still is
+                    self.fall_short(getattr(act, "__self__", None), error)
                 if pause is not None and time.monotonic() >= self.next_look:
                     self.looks.look()
                     self.next_look = time.monotonic() + self.looks.pause_seconds()
@@ -54,9 +61,15 @@ class Loop:
             else:
                 self.selector.unregister(self.server.listener)
 
+    def fall_short(self, owner: object, error: MemoryError) -> None:
+        """Go on without the connection that there was not enough memory for."""
+        if isinstance(owner, Connection):
+            owner.let_go(error)
+        else:
+            self.server.shortage.pause_after(error)
+
     def accept(self) -> None:
-        for client in accept_waiting(self.server):
-            self.connect(client)
+        start_waiting(self.server, self.connect)
 
     def connect(self, client: socket.socket) -> None:
         Connection(self, client)
@@ -167,6 +180,10 @@ class Connection:
         """Half-close, if nothing is left to be sent or answered; the client is to hang up now."""
         if not (self.unsent or self.leaving.half_closed) and self.leaving.all_is_said():
             self.leaving.half_close()
+
+    def let_go(self, error: MemoryError) -> None:
+        self.server.shortage.pause_after(error, LET_GO)
+        self.close(OUT_OF_MEMORY)
 
     def close(self, ending: str | None = None) -> None:
         if self in self.loop.connections:

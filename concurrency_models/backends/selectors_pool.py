@@ -29,7 +29,7 @@ class PoolLoop(Loop):
         # While a thread makes one client's reply, the loop receives for others.
         self.looks.scratch = Scratch(len(server.settings.terms.reply_prefix), shared=False)
         self.pool = ThreadPool(server.settings.workers or POOL_THREADS)
-        self.answered: deque[tuple[PoolConnection, bytes | memoryview]] = deque()
+        self.answered: deque[tuple[PoolConnection, bytes | memoryview | MemoryError]] = deque()
 
     def connect(self, client: socket.socket) -> None:
         PoolConnection(self, client)
@@ -66,15 +66,26 @@ class PoolConnection(Connection):
 
     def work(self, size: int) -> None:
         """Answer messages; runs in a thread of the pool and touches nothing but the talk."""
-        self.loop.answered.append((self, self.talk.received(size)))
+        reply: bytes | memoryview | MemoryError
+        try:
+            reply = self.talk.received(size)
+        except MemoryError as error:
+            reply = error
+        self.loop.answered.append((self, reply))
         self.server.self_pipe.wake()
 
-    def finish(self, reply: bytes | memoryview) -> None:
+    def finish(self, reply: bytes | memoryview | MemoryError) -> None:
         self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = False
-        if self in self.loop.connections:
+        if self not in self.loop.connections:
+            return
+        try:
+            if isinstance(reply, MemoryError):
+                raise reply
             self.answer(reply)
             if self.leaving.is_over(time.monotonic()):  # a look may find it in the pool every time
                 self.close()
+        except MemoryError as error:
+            self.let_go(error)
 
     def say_goodbye(self) -> None:
         if not self.in_pool:

@@ -2,12 +2,13 @@
 
 import math
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
 
-from concurrency_models.accepting import accept_waiting
+from concurrency_models.accepting import start_waiting
 from concurrency_models.inbox import RECEIVE_SIZE
 from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.listener import set_nodelay
@@ -28,6 +29,9 @@ async def serve_clients(server: Server) -> None:
         async with trio.open_nursery() as acceptor:
             waiting = trio.CancelScope()
 
+            def start(client: socket.socket) -> None:
+                nursery.start_soon(talk, Leaving(server, client, looks))
+
             async def accept() -> None:
                 nonlocal waiting
                 while True:
@@ -36,8 +40,7 @@ async def serve_clients(server: Server) -> None:
                             await trio.lowlevel.wait_readable(server.listener)
                         else:
                             await trio.sleep(server.shortage.seconds_left() or math.inf)
-                    for client in accept_waiting(server):
-                        nursery.start_soon(talk, Leaving(server, client, looks))
+                    start_waiting(server, start)
 
             acceptor.start_soon(accept)
             server.ready()

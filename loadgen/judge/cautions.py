@@ -23,6 +23,8 @@ UNEVEN_JAIN = 0.95
 UNEVEN_TIMES = 2
 # Latencies that hold so much of the engine's own waiting are no longer the server's alone.
 ENGINE_WAIT = 0.2
+# Connects in vain, per client, from which on how long connecting took tells of little else.
+OVERFLOWING = 0.1
 # A warm-up that took so much longer than asked was prolonged, and not only late.
 PROLONGED_SECONDS = 0.1
 
@@ -36,6 +38,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     said += _too_little(found)
     said += _short_of_rate(found)
     said += _waits_in_the_engine(found)
+    said += _backlog_full(found)
     said += _two_speeds(result, found)
     said += _unsteady(found)
     said += disturbances(result, found)
@@ -129,6 +132,20 @@ def _faults(trial: Trial) -> list[str]:
         f"trial {run.trial} is invalid, {check.name}: {check.detail}"
         for check in trial.audit.failures
     ]
+
+
+def _backlog_full(found: Sequence[Row]) -> list[str]:
+    """Whom the server's kernel had no room for; the client's tries again after 1 s, 3 s, 7 s."""
+    said = []
+    for row in found:
+        vain = max((trial.run.kernel or {}).get("ListenOverflows", 0) for trial in row.trials)
+        if vain > OVERFLOWING * row.plan.clients:
+            said.append(
+                f"{row.name}: {vain:,} times a client found the backlog full, and waited a second "
+                "or more to try again; connect more slowly, with --connect-rate or --ramp, or give "
+                "the server a larger --backlog"
+            )
+    return said
 
 
 def _too_little(found: Sequence[Row]) -> list[str]:

@@ -1,10 +1,18 @@
 """The rules by which conversations end, each over every model: see `concurrency_models.leaving`."""
 
+import asyncio
+import importlib
+import socket
 import threading
 import time
 
 import pytest
 
+from concurrency_models.backends import MODELS
+from concurrency_models.backends.asyncio_protocol import TalkProtocol
+from concurrency_models.leaving import Leaving, Looks
+from concurrency_models.server import Server
+from concurrency_models.settings import Settings
 from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import SUBJECTS, WAIT_SECONDS, Subject, eventually, serving
@@ -110,3 +118,32 @@ def test_who_has_always_begun_a_message_is_not_late_with_any(subject: Subject) -
             assert client.receive() == answer(b"message")
         client.socket.sendall(rest)
         assert client.receive() == answer(b"message")
+
+
+@pytest.mark.parametrize("model", ["asyncio-protocol", "uvloop"])
+def test_goodbye_to_a_client_that_has_just_reset_ends_nobody_else(model: str) -> None:
+    """The loop does not know of the reset yet: its transport could still be asked to say EOF."""
+    if MODELS[model].unavailable():
+        pytest.skip("not here")
+
+    async def meet_and_part() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = Client(listener.getsockname())
+            accepted, _ = listener.accept()
+        server = Server(Settings())
+        server.admit(accepted)
+        protocol = TalkProtocol(Leaving(server, accepted, Looks(server)), set())
+        await protocol.connect(accepted)
+        client.reset()
+        server.stop()
+        protocol.say_goodbye_if_done()
+        assert protocol.leaving.half_closed
+        while server.clients:
+            protocol.transport.abort()
+            await asyncio.sleep(0)
+        for end in server.self_pipe.writer, server.self_pipe._reader:  # else the collector warns
+            end.close()
+
+    loop = importlib.import_module("uvloop" if model == "uvloop" else "asyncio").new_event_loop
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(meet_and_part())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -151,6 +151,70 @@ def no_more_descriptors(server: ServerProcess) -> Iterator[None]:
     yield
     for pid, limits in before.items():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+@EVERY
+def test_more_clients_than_memory(subject: Subject) -> None:
+    """Who can't be served is let go, in one sentence; the others go on, and newcomers wait."""
+    half = 700_000
+    message = bytes(1_000_000)
+    framed = frame("length", message)
+    with serving(*subject.arguments, warns=True) as server, ExitStack() as stack:
+        processes = len(server.processes())
+        check_served(server.address)
+        eventually(lambda: len(server.processes()) == processes, "a process is left")
+        clients: list[Client] = []
+        with little_more_memory(server):
+            for _ in range(min(ENOUGH // 2, subject.model.at_once or ENOUGH)):
+                clients.append(stack.enter_context(Client(server.address)))
+                send_if_taken(clients[-1], framed[:half])
+            answered = 0
+            for client in clients:
+                answered += send_if_taken(client, framed[half:]) and is_answered(client, message)
+                client.socket.close()
+        # A process for each client, or few of them at a time, may have had enough.
+        assert answered == len(clients) or server.err.lines
+        for line in server.err.lines:
+            assert "out of " in line
+        check_served(server.address)
+        eventually(lambda: len(server.processes()) == processes, "a process is left")
+
+
+MORE_BYTES = 12 << 20
+"""How much address space a server may take beyond what it has: a thread's stack is 8 MiB."""
+
+
+@contextmanager
+def little_more_memory(server: ServerProcess) -> Iterator[None]:
+    """Let no process of the server, nor its children, have much more memory meanwhile."""
+    before = server.processes()
+    for process in before:
+        limits = process.memory_info().vms + MORE_BYTES, resource.RLIM_INFINITY
+        resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
+    yield
+    for process in server.processes():
+        with suppress(ProcessLookupError):
+            unlimited = resource.RLIM_INFINITY, resource.RLIM_INFINITY
+            resource.prlimit(process.pid, resource.RLIMIT_AS, unlimited)
+
+
+def send_if_taken(client: Client, data: bytes) -> bool:
+    """Send, and return whether the connection was still there for it."""
+    try:
+        client.socket.sendall(data)
+    except ConnectionError:
+        return False
+    return True
+
+
+def is_answered(client: Client, message: bytes) -> bool:
+    """Receive the answer; return whether there was one: whoever was let go gets none."""
+    try:
+        right = client.receive() == answer(message)
+    except (EOFError, ConnectionError):
+        return False
+    assert right
+    return True
 
 
 def as_somebody_with_few_processes() -> tuple[str, ...]:
