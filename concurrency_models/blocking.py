@@ -128,8 +128,11 @@ def interrupt(leaving: Leaving) -> bool:
     how = socket.SHUT_RD
     if time.monotonic() >= leaving.server.deadline:
         how = socket.SHUT_RDWR
-    elif shut_rd_discards(client.family) and (talk.mid_message or is_readable(client)):
-        return False
+    elif shut_rd_discards(client.family):
+        # What was received a moment ago may not have come to the talk yet, so we look twice.
+        was_quiet, leaving.quiet = leaving.quiet, not (talk.mid_message or is_readable(client))
+        if not (was_quiet and leaving.quiet):
+            return False
     with suppress(OSError):
         client.shutdown(how)
     return True

@@ -59,6 +59,8 @@ class Leaving:
     """Whether a coroutine waits for a message at the moment, see `listen` and `heard`."""
     waits_for_us = False
     """Whether its messages are being answered elsewhere, so that its silence is no fault."""
+    quiet = False
+    """Whether, when it was last to be interrupted, nothing had arrived that was not answered."""
     half_closed = False
     """Whether goodbye was said: what still comes in is discarded."""
     _half_closed_until = 0.0

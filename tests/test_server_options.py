@@ -20,7 +20,9 @@ def test_models_are_named_one_by_one_or_in_groups() -> None:
 def test_an_unknown_model_gets_the_nearest_one() -> None:
     with pytest.raises(PlanError, match="did you mean 'selectors'"):
         models_of(["selector"])
-    with pytest.raises(PlanError, match="did you mean 'asyncio-streams' or 'asyncio-protocol'"):
+    with pytest.raises(
+        PlanError, match="did you mean 'asyncio-streams' or 'asyncio-server' or 'asyncio-protocol'"
+    ):
         models_of(["asyncio"])
     with pytest.raises(PlanError, match="choose from iterative"):
         models_of(["zzz"])
