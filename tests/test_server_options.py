@@ -21,7 +21,7 @@ def test_an_unknown_model_gets_the_nearest_one() -> None:
     with pytest.raises(PlanError, match="did you mean 'selectors'"):
         models_of(["selector"])
     with pytest.raises(
-        PlanError, match="did you mean 'asyncio-streams' or 'asyncio-server' or 'asyncio-protocol'"
+        PlanError, match="did you mean 'asyncio-server' or 'asyncio-streams' or 'asyncio-protocol'"
     ):
         models_of(["asyncio"])
     with pytest.raises(PlanError, match="choose from iterative"):
