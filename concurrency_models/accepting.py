@@ -157,7 +157,7 @@ class Arrivals(ABC, Generic[Arrival]):
     def _is_woken(self, events: list[tuple[int, int]]) -> bool:
         """Whether the self-pipe ended a wait, and nobody who came."""
         server = self.server
-        if all(descriptor != server.self_pipe.fileno() for descriptor, _ in events):
+        if server.self_pipe.fileno() not in dict(events):
             return False
         if not server.stopping:  # then it is for all who wait
             server.self_pipe.clear()

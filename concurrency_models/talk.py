@@ -30,7 +30,7 @@ TALK_KINDS: Final = ("greet", "once", "loop")
 """The ladder that courses climb: send a greeting and close; answer one message and close; answer
 messages until the client hangs up."""
 
-AT_ONCE: Final = 256
+MOST_ANSWERS: Final = 256
 """How many messages are answered in one go where others wait meanwhile; of those that may ask for
 work, one."""
 
@@ -151,7 +151,7 @@ class Talk:
         self.inbox = Inbox(self._headroom, first_size, scratch)
         self._most = sys.maxsize
         if scratch and scratch.memory:
-            self._most = 1 if terms.work else AT_ONCE
+            self._most = 1 if terms.work else MOST_ANSWERS
         self.over = False
         """True once there is nothing more to say: close when all is sent."""
         self.more = False

@@ -253,7 +253,9 @@ class Tracing(Narration):
         self, terms: Terms, client: socket.socket | str, scratch: Scratch | None = None
     ) -> Talk:
         assert not isinstance(client, str), "datagrams are not traced"
-        stay = self._stays.setdefault(client, Stay(peer_name(client), None))
+        stay = self._stays.get(client)
+        if stay is None:  # another process has accepted the client
+            stay = self._stays[client] = Stay(peer_name(client), None)
         stay.begin()
         if len(self._talking) >= MOST_TALKS:
             return Talk(terms, scratch)

@@ -181,7 +181,7 @@ def test_memory_of_a_talk_that_is_over_serves_the_next_of_its_kind() -> None:
 
 
 def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
-    """Cycles cost an event loop a tenth of what a client costs it that comes, asks and goes."""
+    """A cycle would keep its memory until the collector comes by, which then has the work."""
     server = create_autospec(Server, instance=True)
     server.settings = Settings()
     server.narration = Narration(verbose=False)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from concurrency_models.inbox import Scratch
 from concurrency_models.talk import (
-    AT_ONCE,
     FRAMINGS,
     GREETING,
     LARGEST_DATAGRAM,
+    MOST_ANSWERS,
     Talk,
     Terms,
     frame,
@@ -245,15 +245,15 @@ def test_no_bytes_make_the_talk_raise_or_hold_more_than_it_may(
 def test_who_shares_memory_answers_some_at_a_time_and_then_the_next() -> None:
     prefix = b"re: "
     conversation = Talk(Terms("line", prefix), Scratch(len(prefix)))
-    lines = [b"%d" % number for number in range(2 * AT_ONCE + 1)]
+    lines = [b"%d" % number for number in range(2 * MOST_ANSWERS + 1)]
     said = conversation.receive(b"".join(line + b"\n" for line in lines) + b"and ha")
-    assert bytes(said) == b"".join(prefix + line + b"\n" for line in lines[:AT_ONCE])
+    assert bytes(said) == b"".join(prefix + line + b"\n" for line in lines[:MOST_ANSWERS])
     assert conversation.more
     turns = []
     while conversation.more:
         turns.append(bytes(conversation.go_on()))
     assert turns == [
-        b"".join(prefix + line + b"\n" for line in lines[AT_ONCE : 2 * AT_ONCE]),
+        b"".join(prefix + line + b"\n" for line in lines[MOST_ANSWERS : 2 * MOST_ANSWERS]),
         prefix + lines[-1] + b"\n",
     ]
     assert conversation.mid_message

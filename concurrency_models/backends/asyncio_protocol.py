@@ -115,6 +115,8 @@ class TalkProtocol(asyncio.BufferedProtocol):
 
     def go_on(self) -> None:
         """Send the next replies, now that others had their turn; then read on."""
+        if self.transport.is_closing():
+            return
         try:
             if self.talk.more:
                 self.send(self.talk.go_on())
