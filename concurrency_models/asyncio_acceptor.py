@@ -37,11 +37,12 @@ class Acceptor:
 
         self._server.ready()
         while not self._server.stopping:
+            pause = self._server.shortage.seconds_left()  # asked once: it may end
             if self._server.may_accept():
                 self._loop.add_reader(self._server.listener, accept)
             else:  # one left waiting would make us spin
                 self._loop.remove_reader(self._server.listener)
-            await self._wake_up(self._server.shortage.seconds_left() or None)
+            await self._wake_up(pause or None)
         self._loop.remove_reader(self._server.listener)
         self._server.close_listener()
 

@@ -26,8 +26,9 @@ def serve(server: Server) -> None:
     gevent.sleep(0)
     server.ready()
     while not server.stopping:
+        pause = server.shortage.seconds_left()  # asked once: it may end
         watched = [server.self_pipe, server.listener] if server.may_accept() else [server.self_pipe]
-        gevent.select.select(watched, [], [], server.shortage.seconds_left() or None)
+        gevent.select.select(watched, [], [], pause or None)
         server.self_pipe.clear()
         start_waiting(server, lambda client: greenlets.spawn(talk, Leaving(server, client, looks)))
     server.close_listener()

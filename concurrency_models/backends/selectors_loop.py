@@ -39,8 +39,8 @@ class Loop:
             self.selector.register(self.server.self_pipe, EVENT_READ, self.wake_up)
             self.server.ready()
             while not self.server.stopping or self.connections:
-                self.watch_listener()
                 pause = self.looks.pause_seconds() if self.looks.needed() else None
+                self.watch_listener()  # last: a shortage that ended meanwhile leaves it watched
                 act: Callable[[], None] | None = None
                 try:
                     for key, _ in self.selector.select(pause):

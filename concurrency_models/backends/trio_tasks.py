@@ -36,10 +36,11 @@ async def serve_clients(server: Server) -> None:
                 nonlocal waiting
                 while True:
                     with trio.CancelScope() as waiting:
+                        pause = server.shortage.seconds_left()  # asked once: it may end
                         if server.may_accept():
                             await trio.lowlevel.wait_readable(server.listener)
                         else:
-                            await trio.sleep(server.shortage.seconds_left() or math.inf)
+                            await trio.sleep(pause or math.inf)
                     start_waiting(server, start)
 
             acceptor.start_soon(accept)

@@ -120,6 +120,14 @@ def test_not_a_descriptor_left(subject: Subject) -> None:
         check_served(server.address)
 
 
+@EVERY
+def test_a_shortage_that_ends_between_two_questions(subject: Subject) -> None:
+    """Who asks whether to watch the listener, and then for how long not to, may miss its end."""
+    short = (sys.executable, str(ROOT / "tests" / "as_short_at_first.py"))
+    with serving(*subject.arguments, wrapper=short) as server:
+        check_served(server.address)
+
+
 @contextmanager
 def unserved_client(server: ServerProcess, subject: Subject) -> Iterator[Client]:
     """Send in clients until one is not served.
