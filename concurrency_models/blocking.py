@@ -25,8 +25,8 @@ from concurrency_models.talk import Talk
 SWITCH_INTERVAL: Final = 0.005
 """Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
 
-MOST_LOOKS: Final = 100_000
-"""How often a second all threads that wait for the GIL may ask for it."""
+MANY: Final = 500
+"""How many threads may ask for the GIL as often as Python has them."""
 
 
 def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
@@ -49,10 +49,13 @@ def talk(server: Server, client: socket.socket) -> None:
     try:
         with Leaving(server, client) as leaving:
             server.clients[client] = partial(interrupt, leaving)
-            keep_looks_few(server)
-            limit_silence(client, server.settings.idle_timeout)
+            settings = server.settings
+            if len(server.clients) > MANY or sys.getswitchinterval() != SWITCH_INTERVAL:
+                keep_looks_few(server)
+            if settings.idle_timeout is not None:
+                limit_silence(client, settings.idle_timeout)
             if not server.stopping:
-                limited = server.settings.message_timeout is not None
+                limited = settings.message_timeout is not None
                 exchange(InTime(leaving) if limited else client, leaving.talk)
                 leaving.ending = "hung up"
             if server.stopping:
@@ -71,7 +74,7 @@ def keep_looks_few(server: Server) -> None:
     cores). With this, the same took 3.5 s; at 200,000 times a second it had taken 15 s.
     """
     if server.settings.switch_interval is None:
-        wanted = max(SWITCH_INTERVAL, len(server.clients) / MOST_LOOKS)
+        wanted = max(SWITCH_INTERVAL, SWITCH_INTERVAL * len(server.clients) / MANY)
         if wanted != sys.getswitchinterval():
             sys.setswitchinterval(wanted)
 
@@ -107,16 +110,15 @@ def is_silent(client: socket.socket | InTime, seconds: float) -> bool:
     return not signs.poll(seconds * 1000)
 
 
-def limit_silence(client: socket.socket, seconds: float | None) -> None:
+def limit_silence(client: socket.socket, seconds: float) -> None:
     """Have the kernel end a `recv` or a `sendall` in which nothing moves for so long.
 
     It costs no system call per message; `settimeout` would poll before every `recv` and take a
     quarter off the throughput.
     """
-    if seconds is not None:
-        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 def interrupt(leaving: Leaving) -> bool:

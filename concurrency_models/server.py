@@ -160,7 +160,7 @@ class Server:
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
-        if self.narration.remembers:
+        if self.narration.listens:
             self.narration.forget(client)
         self._count_out(client)
 

@@ -228,7 +228,7 @@ class Tracing(Narration):
 
     def __init__(self, path: str) -> None:
         super().__init__(verbose=False)
-        self.remembers = True
+        self.listens = True
         self._path = path
         self._stays: dict[socket.socket, Stay] = {}
         self._talking: set[socket.socket] = set()  # of whom messages are noted
