@@ -211,7 +211,7 @@ class BlockingIncoming(Incoming):
         super().__init__(server)
         self._in_accept = False
         server.listener.setblocking(True)
-        server.when_stopped = self._break_off
+        server.when_stopped.add(self._break_off)
 
     def take(self) -> socket.socket | None:
         self._in_accept = True  # from here on, `stop` raises StoppedError
@@ -223,7 +223,7 @@ class BlockingIncoming(Incoming):
         finally:
             self._in_accept = False
 
-    def _break_off(self) -> None:
+    def _break_off(self, _server: Server) -> None:
         if self._in_accept:
             raise StoppedError  # otherwise accept() would go on: it only tries again after a signal
 

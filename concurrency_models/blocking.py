@@ -10,9 +10,9 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from concurrency_models.inbox import RECEIVE_SIZE
@@ -24,6 +24,9 @@ from concurrency_models.talk import Talk
 
 SWITCH_INTERVAL: Final = 0.005
 """Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
+
+BLOCKED: Final[set[Leaving]] = set()
+"""The conversations that threads of this process are blocked in."""
 
 MANY: Final = 500
 """How many threads may ask for the GIL as often as Python has them."""
@@ -48,7 +51,8 @@ def talk(server: Server, client: socket.socket) -> None:
     """Hold one whole conversation, blocking, and release the client."""
     try:
         with Leaving(server, client) as leaving:
-            server.clients[client] = partial(interrupt, leaving)
+            BLOCKED.add(leaving)
+            server.when_stopped.add(interrupt_all)
             settings = server.settings
             if len(server.clients) > MANY or sys.getswitchinterval() != SWITCH_INTERVAL:
                 keep_looks_few(server)
@@ -64,6 +68,8 @@ def talk(server: Server, client: socket.socket) -> None:
                 linger(leaving)
     except MemoryError as error:  # there was not even enough to begin
         server.let_go(client, error)
+    else:
+        BLOCKED.discard(leaving)
 
 
 def keep_looks_few(server: Server) -> None:
@@ -119,6 +125,32 @@ def limit_silence(client: socket.socket, seconds: float) -> None:
     timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def interrupt_all(server: Server) -> None:
+    """Wake the threads that are blocked in the server's conversations, as it stops."""
+    if not (found := blocked(server)):
+        return
+    pending = [leaving for leaving in found if not interrupt(leaving)]
+    try:
+        threading.Thread(target=keep_interrupting, args=(server, pending), daemon=True).start()
+    except RuntimeError:  # no thread to be had, so no time to be given
+        server.deadline = time.monotonic()
+        keep_interrupting(server, [])
+
+
+def keep_interrupting(server: Server, pending: list[Leaving]) -> None:
+    """Interrupt those that could not be at once and, at the deadline, whoever is left."""
+    while (left := server.deadline - time.monotonic()) > 0:
+        time.sleep(min(left, POLL_SECONDS) if pending else left)
+        pending = [leaving for leaving in pending if not interrupt(leaving)]
+    for leaving in blocked(server):
+        interrupt(leaving)
+
+
+def blocked(server: Server) -> list[Leaving]:
+    """Return the server's conversations that threads of this process are blocked in."""
+    return [leaving for leaving in list(BLOCKED) if leaving.server is server]
 
 
 def interrupt(leaving: Leaving) -> bool:
