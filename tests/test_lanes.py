@@ -142,7 +142,7 @@ def drawn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str
 
 
 def test_each_model_is_drawn_as_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
-    found = drawn(capsys, "--model", "iterative", "--model", "selectors", "--work", "fib:20")
+    found = drawn(capsys, "--model", "iterative", "--model", "selectors", "--work", "fib:23")
     assert set(found["iterative"]) == set(found["selectors"]) == {"A", "B", "quick"}
     inside = [marks for marks in found["iterative"].values() if set(marks) != {"."}]
     assert len(inside) == 1  # one is served, the others wait to be let in
