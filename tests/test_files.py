@@ -24,6 +24,12 @@ from loadgen.record.result import SCHEMA, RecordError
 from tests.runs import result, run
 
 
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    for action in (read_result, check_file):
+        with pytest.raises(RecordError, match="File name too long"):
+            action(Path("a" * 300))
+
+
 def test_a_result_is_read_by_its_file_or_its_folder(tmp_path: Path) -> None:
     made = result(run())
     write(tmp_path / RESULT_FILE, dumps(document(analyse(made))))

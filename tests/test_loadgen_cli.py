@@ -609,6 +609,48 @@ def test_a_full_disk_costs_the_record_and_not_the_figures() -> None:
     assert not list(Path().rglob("run.json*"))
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("experiment", "--list"), 1, "cannot write to standard output: "),
+        (("diff", "A", "\udcff"), 2, "is not in UTF-8"),
+    ],
+)
+def test_what_cannot_be_printed_is_one_clear_line(
+    words: Sequence[str], status: int, said: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadgen", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=LONGEST, check=False,
+        )  # fmt: skip
+    assert done.returncode == status
+    assert said in one_line(Outcome(done.returncode, "", done.stderr))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_nobodys(closed: str) -> None:
+    shell = ("sh", "-c", f'exec "$@" {closed}', "sh")
+    command = (sys.executable, "-m", "loadgen", "--model", "selectors", *QUICK, "--json", "saved")
+    done = subprocess.run(
+        [*shell, *command, "--no-save"],
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert ("Throughput" in done.stdout) is (">&-" not in closed.replace("2>&-", ""))
+    assert json.loads(Path("saved").read_text())["runs"][0]["problem"] is None
+
+
+def test_letters_that_a_terminal_does_not_have_are_written_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert r"caf\xe9" in loadgen("--model", "selectors", *QUICK, "--label", "café").out
+
+
 def wait_for_children(process: psutil.Process) -> None:
     eventually(lambda: bool(process.children()), "it starts nobody")
 
