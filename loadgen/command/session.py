@@ -146,7 +146,7 @@ class Session:
                     break
                 for name, known in half_intervals(keeper.by_name).items():
                     progress.know(name, units.spread(known))
-                over, why = enough.verdict(self.runs)
+                over, why = enough.verdict(keeper.by_name)
                 if over:
                     self.notes += [why] if why else []
                     break
