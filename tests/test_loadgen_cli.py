@@ -139,7 +139,7 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
     assert len(first) == len(second) == 3
     assert max(first[0], second[0]) < min(first[1], second[1])
     for run in runs:
-        assert sum(turn["waited_cpu_seconds"] for turn in run["server"]["turns"]) <= 0.02
+        assert sum(turn["waited_cpu_seconds"] for turn in run["server"]["turns"]) <= 0.05
         assert run["audit"]["valid"]
 
 
@@ -168,7 +168,7 @@ def test_lives_of_a_server_that_runs_already_are_no_fresh_starts() -> None:
 
 def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
     words = ("--model", "thread", "--model", "selectors", *QUICK)
-    sure = as_json(*words, "--precision", "1e9%").data
+    sure = as_json(*words, "--precision", "1e9%", "--max-seconds", "50").data
     assert len(sure["runs"]) == 10
     assert any("every server is known" in note for note in sure["notes"])
     late = as_json(*words, "--precision", "0.0001%", "--max-seconds", "0.1").data
