@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from loadgen.command import main as program
 from loadgen.command import present
-from loadgen.command.main import COMMANDS, main
+from loadgen.command.main import COMMANDS, command, main
 from loadgen.command.status import INTERRUPTED
 from loadgen.judge.analysis import analyse
 
@@ -60,6 +61,21 @@ def test_a_command_that_measures_nothing_says_so_as_well(
     monkeypatch.setitem(COMMANDS, command, interrupted(lambda _: 0))
     assert main([command, "A", "B"]) == INTERRUPTED
     assert capfd.readouterr().err == "loadgen: stopped before anything was written\n"
+
+
+def test_one_more_while_the_first_is_told_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(COMMANDS, "report", interrupted(lambda _: 0))
+    monkeypatch.setattr(program, "complain", interrupted(lambda *_: 0))
+    monkeypatch.setattr("sys.argv", ["loadgen", "report", "A"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert ended.value.code == INTERRUPTED
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_second_one_ends_it_and_says_so(

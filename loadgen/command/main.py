@@ -68,7 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command() -> None:
     """Entry point of the console script."""
     _provide_streams()
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:  # one more, while the first was being told
+        status = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to stop any more
+    sys.exit(status)
 
 
 def _check_text(words: Sequence[str]) -> None:
