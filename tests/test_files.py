@@ -81,7 +81,7 @@ def test_folders_of_the_same_second_are_numbered(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_found_out_beforehand(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("in the way")
-    with pytest.raises(RecordError, match="--results"):
+    with pytest.raises(RecordError, match="cannot save results in"):
         check_folder(file / "results")
     with pytest.raises(RecordError, match="cannot write"):
         check_file(tmp_path)

@@ -176,6 +176,17 @@ def test_a_picture_of_too_many_is_refused(capsys: pytest.CaptureFixture[str]) ->
     assert "from 1 to 20 clients" in capsys.readouterr().err
 
 
+def test_a_page_that_cannot_be_written_does_not_take_the_picture_along(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("loadgen.command.lanes.check_file", lambda _: None)  # it was there then
+    words = ("--model", "thread", "--work", "fib:18", "--report", "/nowhere/lanes.html")
+    assert main(["lanes", *words]) == 1
+    out, err = capsys.readouterr()
+    assert "thread: " in out
+    assert "cannot write /nowhere/lanes.html" in err
+
+
 def test_the_picture_is_a_page_as_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "lanes.html"
     drawn(capsys, "--model", "thread", "--work", "fib:18", "--report", str(file))

@@ -164,6 +164,8 @@ def main(words: Sequence[str]) -> int:
         if name not in found:
             why = run.problem or "there was no time to see anything, give a longer --duration"
             print(f"loadgen: {name}: {why}", file=sys.stderr)
+    if found:
+        print(picture(found, columns()), flush=True)
     if found and asked.report:
         result = Result(
             version=__version__,
@@ -176,8 +178,6 @@ def main(words: Sequence[str]) -> int:
             runs=tuple(runs.values()),
         )
         report.write_report([analyse(result)], Path(asked.report), only="running")
-    if found:
-        print(picture(found, columns()))
     if stop.is_set():
         return INTERRUPTED
     return 0 if len(found) == len(able) else FAILURE

@@ -49,7 +49,7 @@ def check_folder(results: Path) -> None:
     except OSError as error:
         raise RecordError(
             f"cannot save results in {results}: {error.strerror}; "
-            "name another folder with --results, or use --no-save"
+            "name another folder, or use --no-save"
         ) from None
 
 
