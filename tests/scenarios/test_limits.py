@@ -15,6 +15,7 @@ from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import (
     CONCURRENT,
+    PYTHON,
     ROOT,
     START_METHODS,
     SUBJECTS,
@@ -124,7 +125,7 @@ def test_not_a_descriptor_left(subject: Subject) -> None:
 @EVERY
 def test_a_shortage_that_ends_between_two_questions(subject: Subject) -> None:
     """Who asks whether to watch the listener, and then for how long not to, may miss its end."""
-    short = (sys.executable, str(ROOT / "tests" / "as_short_at_first.py"))
+    short = (PYTHON.executable, str(ROOT / "tests" / "as_short_at_first.py"))
     with serving(*subject.arguments, wrapper=short) as server:
         check_served(server.address)
 
