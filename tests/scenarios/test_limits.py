@@ -125,7 +125,7 @@ def test_not_a_descriptor_left(subject: Subject) -> None:
 @EVERY
 def test_a_shortage_that_ends_between_two_questions(subject: Subject) -> None:
     """Who asks whether to watch the listener, and then for how long not to, may miss its end."""
-    short = (PYTHON.executable, str(ROOT / "tests" / "as_short_at_first.py"))
+    short = (PYTHON.executable, "-m", "tests.as_short_at_first")
     with serving(*subject.arguments, wrapper=short) as server:
         check_served(server.address)
 
