@@ -144,8 +144,8 @@ def _backlog_full(found: Sequence[Row]) -> list[str]:
         vain = max((trial.run.kernel or {}).get("ListenOverflows", 0) for trial in row.trials)
         if vain > OVERFLOWING * row.plan.clients:
             said.append(
-                f"{row.name}: {vain:,} times a client found the backlog full, and had to try again, "
-                "which takes one that talks a second or more; connect more slowly, with "
+                f"{row.name}: {vain:,} times a client found the backlog full and had to try again, "
+                "for which one that talks waits a second or more; connect more slowly, with "
                 "--connect-rate or --ramp, or give the server a larger --backlog"
             )
     return said
