@@ -174,7 +174,7 @@ def _smaller_crowds(
 ) -> list[tuple[str, str]]:
     """The cases whose crowd is smaller than was asked for, and why."""
     able = [case for case in experiment.cases if case.crowd and case.name not in missing]
-    told = [(case.name, case.crowd.note(scale)) for case in able if case.crowd]
+    told = [(case.name, case.crowd.note(case.plan, scale)) for case in able if case.crowd]
     return [(name, why) for name, why in told if why is not None]
 
 

@@ -57,19 +57,20 @@ class Crowd:
 
     def beside(self, plan: Plan, scale: Scale) -> Plan:
         """The plan with the crowd, and with as many workers as that takes."""
-        silent = Group(self._size(scale)[0], name=SILENT, silent=True)
+        silent = Group(self._size(plan, scale)[0], name=SILENT, silent=True)
         whole = replace(plan, groups=(*plan.groups, silent))
         return replace(whole, workers=fewest_workers(whole.clients))
 
-    def note(self, scale: Scale) -> str | None:
+    def note(self, plan: Plan, scale: Scale) -> str | None:
         """Why it is smaller than was asked for, None where it is not."""
-        size, room = self._size(scale)
+        size, room = self._size(plan, scale)
         return None if room is None else f"{size:,} silent clients and no more, since {room.reason}"
 
-    def _size(self, scale: Scale) -> tuple[int, Room | None]:
+    def _size(self, plan: Plan, scale: Scale) -> tuple[int, Room | None]:
         wanted = scale.crowd or (self.quick if scale.quick else self.usual)
         room = self.room()
-        return (wanted, None) if wanted <= room.clients else (max(1, room.clients), room)
+        left = max(1, room.clients - plan.clients)
+        return (wanted, None) if wanted <= left else (left, room)
 
 
 @dataclass(frozen=True)

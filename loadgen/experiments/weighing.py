@@ -31,11 +31,15 @@ from loadgen.servers.found import find
 # Fewer connections weigh too little to be told from what else goes on in the machine.
 FEWEST_WEIGHED: Final = 1000
 
+# A server that has let nobody in for so long has let in all that it will.
+GROWING_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.1
+
 # Bytes of memory that a connection may take in all, on the safe side: measured were 12 KiB with
-# both ends here (10 of them the kernel's), 26 more with a thread, nearly 3 MiB with a process.
+# both ends here (10 of them the kernel's), 55 more with a thread, nearly 5 MiB with a process.
 LOOP_BYTES: Final = 14 * 1024
-THREAD_BYTES: Final = 64 * 1024
-PROCESS_BYTES: Final = 3 * 1024 * 1024
+THREAD_BYTES: Final = 80 * 1024
+PROCESS_BYTES: Final = 5 * 1024 * 1024
 # How much of the memory that is free may be taken. The rest is for what comes and goes.
 MEMORY_SHARE: Final = 0.7
 # Processes and threads that the system has beside a server's.
@@ -59,8 +63,8 @@ class Weighing:
         on_event: Callable[[Event], None],
         stop: Stop,
     ) -> tuple[Tally, dict[str, float]]:
-        server = find(endpoint).pid
-        trees = [] if server is None else [ProcessTree(server)]
+        listening = find(endpoint).pid
+        trees = [] if listening is None else [ProcessTree(_root_of(listening))]
         before = _Weight.of(trees)
         others = set(psutil.Process().children())
         with interrupt_sets(stop), Fleet(plan, endpoint, on_event, stop) as fleet:
@@ -68,13 +72,17 @@ class Weighing:
             fleet.gather_ready()
             fleet.start()
             fleet.warm_up()
+            _wait_until_let_in(trees, before.files + plan.clients, stop)
             after = _Weight.of(trees)
             generator = _Weight.of([ProcessTree(worker.pid) for worker in workers]).processes
             fleet.measure_once(time.monotonic_ns())
             tally = fleet.finish()
-        # The kernel counts both ends of a connection, and the generator's are known.
-        held = after.sockets - before.sockets - sum(group.connected for group in tally.groups)
-        counted = {"clients": float(plan.clients), "held": float(max(0, min(held, plan.clients)))}
+        # The kernel counts both ends of a connection, and the generator's are known. Of the other
+        # ones some may wait in the queue, and for those the server has opened no file.
+        sockets = after.sockets - before.sockets - sum(group.connected for group in tally.groups)
+        files = after.files - before.files
+        held = max(0, min(sockets, files, plan.clients))
+        counted = {"clients": float(plan.clients), "held": float(held)}
         if held >= FEWEST_WEIGHED:
             counted["server_bytes_each"] = (after.processes - before.processes) / held
             counted["generator_bytes_each"] = generator / held
@@ -84,16 +92,40 @@ class Weighing:
 
 @dataclass(frozen=True)
 class _Weight:
-    """At one moment: bytes of some processes and of the kernel, and TCP sockets of the machine."""
+    """At one moment: bytes and files of some processes, bytes of the kernel, the machine's sockets.
+
+    The sockets are those of TCP.
+    """
 
     processes: int
+    files: int
     kernel: int
     sockets: int
 
     @classmethod
     def of(cls, trees: list[ProcessTree]) -> "_Weight":
         processes = sum(tree.memory_bytes() or 0 for tree in trees)
-        return cls(processes, kernel.memory_bytes() or 0, kernel.tcp_sockets() or 0)
+        files = sum(tree.open_files() for tree in trees)
+        return cls(processes, files, kernel.memory_bytes() or 0, kernel.tcp_sockets() or 0)
+
+
+def _root_of(pid: int) -> int:
+    """The process that we have started, of whose descendants this is one; else this one."""
+    ours = {child.pid for child in psutil.Process().children()}
+    line = [pid, *(process.pid for process in psutil.Process(pid).parents())]
+    return next((one for one in line if one in ours), pid)
+
+
+def _wait_until_let_in(trees: list[ProcessTree], files: int, stop: Stop) -> None:
+    """Wait until a server has opened so many files, or opens no more."""
+    opened, grown_at = -1, time.monotonic()
+    while not stop.is_set() and time.monotonic() < grown_at + GROWING_SECONDS:
+        now = sum(tree.open_files() for tree in trees)
+        if now >= files:
+            return
+        if now > opened:
+            opened, grown_at = now, time.monotonic()
+        time.sleep(LOOK_SECONDS)
 
 
 @dataclass(frozen=True)

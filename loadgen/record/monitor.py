@@ -6,6 +6,7 @@ RSS counts shared pages once per process. Watching costs CPU too: after each sam
 rests so long that it stays under 5 % of one core, and it says what it used.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -354,6 +355,15 @@ class ProcessTree:
                 sizes = [_memory(process, weaker) for process in members]
         known = [size for size in sizes if size is not None and size != _DENIED]
         return sum(known) if known else None
+
+    def open_files(self) -> int:
+        """How many descriptors all of them have open; those that may not be read have none."""
+        count = 0
+        with contextlib.suppress(psutil.Error):
+            for process in self.members():
+                with contextlib.suppress(psutil.Error):
+                    count += process.num_fds()
+        return count
 
     def pids(self) -> list[int]:
         """The process ids of all that are alive; none once the root has ended."""
