@@ -46,11 +46,13 @@ BATCH_WHEN_LATE = 16
 # connect() costs about 40 us on loopback: so few at a time keep the replies that arrive meanwhile
 # from waiting, which would count as the server's latency.
 CONNECTS_AT_ONCE = 8
-# A silent client that finds the server's queue full goes away and tries again after so long, and
-# those behind it wait. Were all of them left to the kernel, which tries again after a second, it
-# would answer some with SYN cookies: they would seem connected, and the server know nothing of it.
-# Who sends a message finds out; who says nothing never does.
+# A silent client that finds the server's queue full goes away and tries again after so long, then
+# after twice as long, and those behind it wait: the server needs the time to let others in. Were
+# all of them left to the kernel, which tries again after a second, it would answer some with SYN
+# cookies: they would seem connected, and the server know nothing of it. Who sends a message finds
+# out; who says nothing never does.
 KNOCK_AGAIN_NS = 10 * MILLISECOND
+KNOCK_AGAIN_AT_MOST_NS = 320 * MILLISECOND
 # Messages of an open loop sent between two looks at what has arrived.
 SENDS_AT_ONCE = 64
 SNAPSHOT_NS = SECOND // 4
@@ -100,6 +102,7 @@ class Engine:
         self._near = share.endpoint.is_loopback
         # Since when the server's queue was full whenever one of them tried; 0 where it was not.
         self._turned_away_at = 0
+        self._knock_again = KNOCK_AGAIN_NS
         self._open_loops = [
             (group.schedule, group.clients) for group in self._groups if group.schedule is not None
         ]
@@ -374,13 +377,15 @@ class Engine:
                 if now - self._turned_away_at < self._timeout_ns:
                     client.take_back()
                     self._to_connect.appendleft(client)
-                    self._next_connect = now + KNOCK_AGAIN_NS
+                    self._next_connect = now + self._knock_again
+                    self._knock_again = min(2 * self._knock_again, KNOCK_AGAIN_AT_MOST_NS)
                     break
                 client.fail("ETIMEDOUT")  # and so does, at its first try, whoever is behind it
             elif client.group.silent and client.state == CONNECTING:
                 self._knocking.append(client)
             else:
                 self._turned_away_at = 0
+                self._knock_again = KNOCK_AGAIN_NS
             if self._connect_every:
                 self._next_connect += round(self._connect_every)
 

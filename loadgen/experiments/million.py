@@ -32,7 +32,7 @@ LATENCY_P50 = "latency_seconds.p50"
 def c1m() -> Experiment:
     """C10K was in 1999."""
     # They pause, so that what they notice is the crowd and not their own rate.
-    busy = Plan((Group(10, name="busy", think_seconds=0.020),), timeout_seconds=60.0)
+    busy = Plan((Group(10, name="busy", think_seconds=0.020),), timeout_seconds=120.0)
     deep = ("--backlog", "4096")
 
     def pair(model: str, crowd: Crowd, *options: str) -> tuple[Case, Case]:
@@ -53,8 +53,8 @@ def c1m() -> Experiment:
         "reuseport": pair("reuseport", loops, *deep),
         "fd-passing": pair("fd-passing", loops, *deep),
         "selectors": pair("selectors", Crowd(100_000, 10_000, room_of_one_loop), *deep),
-        "thread": pair("thread", Crowd(100_000, 5_000, room_of_threads)),
-        "process": pair("process", Crowd(2_000, 1_000, room_of_processes)),
+        "thread": pair("thread", Crowd(100_000, 10_000, room_of_threads)),
+        "process": pair("process", Crowd(1_000, 250, room_of_processes)),
     }
     crowds = [crowd for _, crowd in pairs.values()]
 
@@ -70,7 +70,7 @@ def c1m() -> Experiment:
         load="10 clients that talk, with pauses of 20 ms, alone; then beside 100,000 that connect "
         "and say nothing (10,000 with --quick, as many as --idle says): event loops in as many "
         "processes as the files that each may open make necessary. One loop and a thread for each "
-        "client get as many as one process can hold, a process for each client 2,000 (1,000).",
+        "client get no more than one process can hold, a process for each client 1,000 (250).",
         expectation="In event loops the kernel's part of a connection, a socket, a file and "
         "buffers that are empty at each end, is several times what Python keeps of it. So a "
         "million takes memory and descriptors and hardly any CPU, and the busy clients do not "

@@ -29,10 +29,10 @@ from loadgen.record.tally import Tally
 from loadgen.servers.found import find
 
 # Fewer connections weigh too little to be told from what else goes on in the machine.
-FEWEST_WEIGHED: Final = 1000
+FEWEST_WEIGHED: Final = 200
 
 # A server that has let nobody in for so long has let in all that it will.
-GROWING_SECONDS: Final = 2.0
+GROWING_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.1
 
 # Bytes of memory that a connection may take in all, on the safe side: measured were 12 KiB with
