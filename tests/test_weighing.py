@@ -32,7 +32,7 @@ def test_a_crowd_is_counted_at_both_ends_and_weighed() -> None:
     assert run.tally.groups[1].held == 1500
     assert run.probe is not None
     # Sockets of the whole machine are counted, and other tests' may have gone meanwhile.
-    assert run.probe["held"] == pytest.approx(1502, abs=200)
+    assert 1000 < run.probe["held"] <= 1502
     assert 100 < run.probe["server_bytes_each"] < 100_000
     assert 1_000 < run.probe["generator_bytes_each"] < 100_000
     assert run.probe["clients"] == 1502

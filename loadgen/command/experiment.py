@@ -69,7 +69,7 @@ def make_parser() -> ArgumentParser:
     add(
         "--quick",
         action="store_true",
-        help=f"for a lesson: {QUICK.seconds:g} s each and one trial, all in under 5 minutes "
+        help=f"for a lesson: {QUICK.seconds:g} s each and one trial, all in about 5 minutes "
         f"(otherwise {FULL.seconds:g} s and {FULL.trials} trials)",
     )
     add("--report", action="store_true", help="write each result's report.html as well")
