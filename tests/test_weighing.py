@@ -46,6 +46,14 @@ def test_a_few_are_counted_and_not_weighed() -> None:
     assert set(run.probe) == {"clients", "held"}
 
 
+def test_what_others_have_just_closed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([90_000, 50_000, 1_000, 990, 0])
+    monkeypatch.setattr(kernel, "tcp_sockets", lambda: next(seen))
+    monkeypatch.setattr(weighing, "CLOSING_LOOK_SECONDS", 0.0)
+    weighing._wait_until_gone(threading.Event())
+    assert next(seen) == 0
+
+
 def test_the_first_limit_that_is_met_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {resource.RLIMIT_NOFILE: (1024, 20_000), resource.RLIMIT_NPROC: (-1, -1)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)

@@ -34,6 +34,8 @@ FEWEST_WEIGHED: Final = 200
 # A server that has let nobody in for so long has let in all that it will.
 GROWING_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.1
+CLOSING_LOOK_SECONDS: Final = 0.25
+LONGEST_CLOSING_SECONDS: Final = 60.0
 
 # Bytes of memory that a connection may take in all, on the safe side: measured were 12 KiB with
 # both ends here (10 of them the kernel's), 55 more with a thread. With a process it was 5 MiB
@@ -64,8 +66,9 @@ class Weighing:
         on_event: Callable[[Event], None],
         stop: Stop,
     ) -> tuple[Tally, dict[str, float]]:
-        listening = find(endpoint).pid
-        trees = [] if listening is None else [ProcessTree(_root_of(listening))]
+        server = find(endpoint).pid
+        trees = [] if server is None else [ProcessTree(server)]
+        _wait_until_gone(stop)
         before = _Weight.of(trees)
         others = set(psutil.Process().children())
         with interrupt_sets(stop), Fleet(plan, endpoint, on_event, stop) as fleet:
@@ -110,11 +113,18 @@ class _Weight:
         return cls(processes, files, kernel.memory_bytes() or 0, kernel.tcp_sockets() or 0)
 
 
-def _root_of(pid: int) -> int:
-    """The process that we have started, of whose descendants this is one; else this one."""
-    ours = {child.pid for child in psutil.Process().children()}
-    line = [pid, *(process.pid for process in psutil.Process(pid).parents())]
-    return next((one for one in line if one in ours), pid)
+def _wait_until_gone(stop: Stop) -> None:
+    """Wait until the kernel is done with the connections that somebody has just closed.
+
+    Of a million it takes half a minute to close what a server left when it ended.
+    """
+    last, until = kernel.tcp_sockets() or 0, time.monotonic() + LONGEST_CLOSING_SECONDS
+    while not stop.is_set() and time.monotonic() < until:
+        time.sleep(CLOSING_LOOK_SECONDS)
+        now = kernel.tcp_sockets() or 0
+        if now > last - FEWEST_WEIGHED:
+            return
+        last = now
 
 
 def _wait_until_let_in(trees: list[ProcessTree], files: int, stop: Stop) -> None:
