@@ -218,6 +218,15 @@ class Client:
             self.settled = True
             self.loop.settled()
 
+    def is_through(self) -> bool:
+        """Whether a connect that is under way is complete, though nobody has said so yet."""
+        assert self.sock is not None
+        try:
+            self.sock.getpeername()
+        except OSError:
+            return False
+        return True
+
     def take_back(self) -> None:
         """Give up a connect that is under way, as if it had not been begun."""
         assert self.sock is not None

@@ -53,6 +53,10 @@ CONNECTS_AT_ONCE = 8
 # out; who says nothing never does.
 KNOCK_AGAIN_NS = 10 * MILLISECOND
 KNOCK_AGAIN_AT_MOST_NS = 320 * MILLISECOND
+# A handshake over loopback is complete when connect() returns, unless the kernel has put it off for
+# a moment, which it does on a busy machine. So many clients may wait that long at a time.
+LET_IN_NS = 5 * MILLISECOND
+KNOCKING_AT_ONCE = 64
 # Messages of an open loop sent between two looks at what has arrived.
 SENDS_AT_ONCE = 64
 SNAPSHOT_NS = SECOND // 4
@@ -96,8 +100,7 @@ class Engine:
         self._groups = [GroupLoad(self, group, share, kind) for group in self._plan.groups]
         self._clients = [client for group in self._groups for client in group.clients]
         self._talking = [client for client in self._clients if not client.group.silent]
-        # Silent clients that have begun to connect and are not known to be through. Where the
-        # server is on this machine there are none: a connect is complete at once, or not to be had.
+        # Silent clients that have begun to connect and are not known to be through.
         self._knocking: list[Client] = []
         self._near = share.endpoint.is_loopback
         # Since when the server's queue was full whenever one of them tried; 0 where it was not.
@@ -336,7 +339,7 @@ class Engine:
                 when, _, client = heapq.heappop(timers)
                 if client.wake_at == when:
                     client.wake(now)
-            if self._to_connect and now >= self._next_connect:
+            if self._connecting and now >= self._next_connect:
                 self._connect_some(now)
             self._send_due(now)
         if now >= self._next_sweep:
@@ -355,7 +358,7 @@ class Engine:
             self._deadline = min(
                 self._deadline,
                 timers[0][0] if timers else NEVER,
-                self._next_connect if self._to_connect else NEVER,
+                self._next_connect if self._connecting else NEVER,
                 *(schedule.next_due for schedule, _ in self._open_loops),
                 self._next_slice,
                 self._window.closes if self._opened else self._window.opens,
@@ -367,27 +370,57 @@ class Engine:
 
     def _connect_some(self, now: int) -> None:
         """Begin the connects whose time has come, a few at a time."""
+        if self._knocking and self._near:
+            self._turn_away(now)
         for _ in range(min(CONNECTS_AT_ONCE, len(self._to_connect))):
             if now < self._next_connect:
                 break
+            if len(self._knocking) >= KNOCKING_AT_ONCE and self._near:
+                break
             client = self._to_connect.popleft()
             client.connect()
-            if client.group.silent and client.state == CONNECTING and self._near:
-                self._turned_away_at = self._turned_away_at or now
-                if now - self._turned_away_at < self._timeout_ns:
-                    client.take_back()
-                    self._to_connect.appendleft(client)
-                    self._next_connect = now + self._knock_again
-                    self._knock_again = min(2 * self._knock_again, KNOCK_AGAIN_AT_MOST_NS)
-                    break
-                client.fail("ETIMEDOUT")  # and so does, at its first try, whoever is behind it
-            elif client.group.silent and client.state == CONNECTING:
-                self._knocking.append(client)
-            else:
-                self._turned_away_at = 0
-                self._knock_again = KNOCK_AGAIN_NS
+            if client.group.silent:
+                if client.state == CONNECTING:
+                    self._knocking.append(client)
+                else:
+                    self._let_in()
             if self._connect_every:
                 self._next_connect += round(self._connect_every)
+        if self._near and len(self._knocking) >= min(KNOCKING_AT_ONCE, len(self._to_connect) + 1):
+            self._next_connect = max(self._next_connect, now + MILLISECOND)
+
+    @property
+    def _connecting(self) -> bool:
+        """Whether somebody is to connect, or to be turned away."""
+        return bool(self._to_connect or (self._knocking and self._near))
+
+    def _let_in(self) -> None:
+        """A silent client was let in: the server's queue is not full."""
+        self._turned_away_at = 0
+        self._knock_again = KNOCK_AGAIN_NS
+
+    def _turn_away(self, now: int) -> None:
+        """Take back the connects of silent clients that found the server's queue full."""
+        waiting = [one for one in self._knocking if one.state == CONNECTING]
+        if len(waiting) < len(self._knocking):
+            self._let_in()
+        self._knocking = []
+        late: list[Client] = []
+        for client in waiting:
+            knocks = now - client.connect_started < LET_IN_NS or client.is_through()
+            (self._knocking if knocks else late).append(client)
+        if not late:
+            return
+        self._turned_away_at = self._turned_away_at or now
+        if now - self._turned_away_at >= self._timeout_ns:
+            for client in late:
+                client.fail("ETIMEDOUT")  # and so do those behind them, at their first try
+            return
+        for client in late:
+            client.take_back()
+        self._to_connect.extendleft(reversed(late))
+        self._next_connect = now + self._knock_again
+        self._knock_again = min(2 * self._knock_again, KNOCK_AGAIN_AT_MOST_NS)
 
     def _send_due(self, now: int) -> None:
         for schedule, clients in self._open_loops:
