@@ -31,11 +31,18 @@ def test_a_crowd_is_counted_at_both_ends_and_weighed() -> None:
     assert [group.connected for group in run.tally.groups] == [2, 1500]
     assert run.tally.groups[1].held == 1500
     assert run.probe is not None
-    # Sockets of the whole machine are counted, and other tests' may have gone meanwhile.
-    assert 1000 < run.probe["held"] <= 1502
+    assert run.probe["held"] == 1502
     assert 100 < run.probe["server_bytes_each"] < 100_000
     assert 1_000 < run.probe["generator_bytes_each"] < 100_000
     assert run.probe["clients"] == 1502
+
+
+@LINUX
+def test_where_each_client_has_a_process_those_are_counted() -> None:
+    plan = Plan((Group(5),), duration_seconds=0.1, warmup_seconds=0.0)
+    task = Task("process", ModelServer("process"), plan, driver=Weighing())
+    run = measure(task, Silent(), threading.Event())
+    assert run.probe == {"clients": 5, "held": 5}
 
 
 def test_a_few_are_counted_and_not_weighed() -> None:

@@ -34,7 +34,7 @@ FEWEST_WEIGHED: Final = 200
 # A server that has let nobody in for so long has let in all that it will.
 GROWING_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.1
-CLOSING_LOOK_SECONDS: Final = 0.25
+CLOSING_LOOK_SECONDS: Final = 0.5
 LONGEST_CLOSING_SECONDS: Final = 60.0
 
 # Bytes of memory that a connection may take in all, on the safe side: measured were 12 KiB with
@@ -53,7 +53,7 @@ OTHERS: Final = 2000
 class Weighing:
     """The plan's clients, weighed as they are all connected, before the window opens.
 
-    Counts: `clients` that came, and how many the server's kernel `held`. For each of them, where
+    Counts: `clients` that came, and how many of them the server `held`. For each of them, where
     they are many: `server_bytes_each` and `generator_bytes_each`, memory of the processes (PSS),
     of the generator with all that a process of its own takes; `kernel_bytes_each`, of both ends.
     """
@@ -67,28 +67,24 @@ class Weighing:
         stop: Stop,
     ) -> tuple[Tally, dict[str, float]]:
         server = find(endpoint).pid
-        trees = [] if server is None else [ProcessTree(server)]
-        _wait_until_gone(stop)
-        before = _Weight.of(trees)
+        tree = None if server is None else ProcessTree(server)
         others = set(psutil.Process().children())
+        _wait_until_gone(stop)
+        before = _Weight.of(tree)
         with interrupt_sets(stop), Fleet(plan, endpoint, on_event, stop) as fleet:
             workers = set(psutil.Process().children()) - others
             fleet.gather_ready()
             fleet.start()
             fleet.warm_up()
-            _wait_until_let_in(trees, before.files + plan.clients, stop)
-            after = _Weight.of(trees)
-            generator = _Weight.of([ProcessTree(worker.pid) for worker in workers]).processes
+            _wait_until_let_in(tree, before, plan.clients, stop)
+            after = _Weight.of(tree)
+            generator = sum(ProcessTree(worker.pid).memory_bytes() or 0 for worker in workers)
             fleet.measure_once(time.monotonic_ns())
             tally = fleet.finish()
-        # The kernel counts both ends of a connection, and the generator's are known. Of the other
-        # ones some may wait in the queue, and for those the server has opened no file.
-        sockets = after.sockets - before.sockets - sum(group.connected for group in tally.groups)
-        files = after.files - before.files
-        held = max(0, min(sockets, files, plan.clients))
+        held = max(0, min(after.clients_since(before), plan.clients))
         counted = {"clients": float(plan.clients), "held": float(held)}
         if held >= FEWEST_WEIGHED:
-            counted["server_bytes_each"] = (after.processes - before.processes) / held
+            counted["server_bytes_each"] = (after.memory - before.memory) / held
             counted["generator_bytes_each"] = generator / held
             counted["kernel_bytes_each"] = (after.kernel - before.kernel) / held
         return tally, counted
@@ -96,21 +92,26 @@ class Weighing:
 
 @dataclass(frozen=True)
 class _Weight:
-    """At one moment: bytes and files of some processes, bytes of the kernel, the machine's sockets.
-
-    The sockets are those of TCP.
-    """
+    """At one moment: a server's processes, open files and bytes, and bytes of the kernel."""
 
     processes: int
     files: int
+    memory: int
     kernel: int
-    sockets: int
 
     @classmethod
-    def of(cls, trees: list[ProcessTree]) -> "_Weight":
-        processes = sum(tree.memory_bytes() or 0 for tree in trees)
-        files = sum(tree.open_files() for tree in trees)
-        return cls(processes, files, kernel.memory_bytes() or 0, kernel.tcp_sockets() or 0)
+    def of(cls, tree: ProcessTree | None) -> "_Weight":
+        own = kernel.memory_bytes() or 0
+        if tree is None:
+            return cls(0, 0, 0, own)
+        return cls(len(tree.pids()), tree.open_files(), tree.memory_bytes() or 0, own)
+
+    def clients_since(self, before: "_Weight") -> int:
+        """How many clients a server has taken in meanwhile: a process for each, else a file.
+
+        One that waits in the queue has neither.
+        """
+        return (self.processes - before.processes) or (self.files - before.files)
 
 
 def _wait_until_gone(stop: Stop) -> None:
@@ -127,15 +128,15 @@ def _wait_until_gone(stop: Stop) -> None:
         last = now
 
 
-def _wait_until_let_in(trees: list[ProcessTree], files: int, stop: Stop) -> None:
-    """Wait until a server has opened so many files, or opens no more."""
-    opened, grown_at = -1, time.monotonic()
-    while not stop.is_set() and time.monotonic() < grown_at + GROWING_SECONDS:
-        now = sum(tree.open_files() for tree in trees)
-        if now >= files:
+def _wait_until_let_in(tree: ProcessTree | None, before: _Weight, clients: int, stop: Stop) -> None:
+    """Wait until a server has taken so many clients in, or takes no more."""
+    most, grown_at = -1, time.monotonic()
+    while tree and not stop.is_set() and time.monotonic() < grown_at + GROWING_SECONDS:
+        seen = _Weight(len(tree.pids()), tree.open_files(), 0, 0).clients_since(before)
+        if seen >= clients:
             return
-        if now > opened:
-            opened, grown_at = now, time.monotonic()
+        if seen > most:
+            most, grown_at = seen, time.monotonic()
         time.sleep(LOOK_SECONDS)
 
 
