@@ -81,7 +81,7 @@ class Weighing:
             generator = sum(ProcessTree(worker.pid).memory_bytes() or 0 for worker in workers)
             fleet.measure_once(time.monotonic_ns())
             tally = fleet.finish()
-        held = max(0, min(after.clients_since(before), plan.clients))
+        held = max(0, min(after.taken.clients_since(before.taken), plan.clients))
         counted = {"clients": float(plan.clients), "held": float(held)}
         if held >= FEWEST_WEIGHED:
             counted["server_bytes_each"] = (after.memory - before.memory) / held
@@ -91,27 +91,39 @@ class Weighing:
 
 
 @dataclass(frozen=True)
-class _Weight:
-    """At one moment: a server's processes, open files and bytes, and bytes of the kernel."""
+class _Taken:
+    """Of a server at one moment: how many processes it has, and files open in all of them."""
 
     processes: int
     files: int
+
+    @classmethod
+    def by(cls, tree: ProcessTree | None) -> "_Taken":
+        if tree is None:
+            return cls(0, 0)
+        files = tree.open_files()  # first: whoever has files in this count is in the other one
+        return cls(len(tree.pids()), files)
+
+    def clients_since(self, before: "_Taken") -> int:
+        """How many clients it has taken in meanwhile: a process for each, else a file.
+
+        One that waits in the queue has neither.
+        """
+        return (self.processes - before.processes) or (self.files - before.files)
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """At one moment: what a server has taken in, its bytes, and bytes of the kernel."""
+
+    taken: _Taken
     memory: int
     kernel: int
 
     @classmethod
     def of(cls, tree: ProcessTree | None) -> "_Weight":
-        own = kernel.memory_bytes() or 0
-        if tree is None:
-            return cls(0, 0, 0, own)
-        return cls(len(tree.pids()), tree.open_files(), tree.memory_bytes() or 0, own)
-
-    def clients_since(self, before: "_Weight") -> int:
-        """How many clients a server has taken in meanwhile: a process for each, else a file.
-
-        One that waits in the queue has neither.
-        """
-        return (self.processes - before.processes) or (self.files - before.files)
+        memory = None if tree is None else tree.memory_bytes()
+        return cls(_Taken.by(tree), memory or 0, kernel.memory_bytes() or 0)
 
 
 def _wait_until_gone(stop: Stop) -> None:
@@ -132,7 +144,7 @@ def _wait_until_let_in(tree: ProcessTree | None, before: _Weight, clients: int, 
     """Wait until a server has taken so many clients in, or takes no more."""
     most, grown_at = -1, time.monotonic()
     while tree and not stop.is_set() and time.monotonic() < grown_at + GROWING_SECONDS:
-        seen = _Weight(len(tree.pids()), tree.open_files(), 0, 0).clients_since(before)
+        seen = _Taken.by(tree).clients_since(before.taken)
         if seen >= clients:
             return
         if seen > most:
