@@ -233,6 +233,8 @@ class WorkerPool:
 
     def fill(self) -> None:
         """Start the workers that are not there; for those that are not due, have us woken later."""
+        if all(worker.process for worker in self.workers) and not self._any_has_ended():
+            return
         for worker in self.workers:
             if worker.process is not None and not worker.process.is_alive():
                 self._server.warn(f"{how_it_ended(worker.process)}; another takes its place")
@@ -244,6 +246,11 @@ class WorkerPool:
                 self._start(worker)
         if not all(worker.process for worker in self.workers):
             signal.setitimer(signal.ITIMER_REAL, RESTART_SECONDS / 10)
+
+    def _any_has_ended(self) -> bool:
+        """Whether a worker has ended since the last time; one call, however many there are."""
+        ready = (key.fileobj for key, _ in self._events.select(0))
+        return any(ended is not self._server.self_pipe for ended in ready)
 
     def _count_out(self, number: int) -> None:
         """Count out the clients that a worker took with it."""

@@ -4,6 +4,8 @@ import re
 import socket
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -551,3 +553,38 @@ def test_a_message_without_a_reply_is_noted_without_one() -> None:
     *answered, lost = group.traces[0].exchanges
     assert [reply is not None for _, _, reply in answered] == [True, True]
     assert lost[2] is None
+
+
+def test_a_silent_client_that_is_not_let_in_goes_away_and_tries_again() -> None:
+    """Left to the kernel, some would seem connected, by a SYN cookie, to a server that is not."""
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=4) as listener:
+        listener.settimeout(20)
+        where = Endpoint("inet", *listener.getsockname()[:2])
+        plan = Plan((Group(300, silent=True),), duration_seconds=0.1, warmup_seconds=0.0)
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(run_load, plan, where)
+            while len(accepted) < 300:
+                accepted.append(listener.accept()[0])
+            group = found.result().groups[0]
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    for one in accepted:
+        one.close()
+    assert (group.connected, group.held, group.errors) == (300, 300, {})
+    assert group.connect.count == 300
+    assert group.answered_per_client == []
+
+
+def test_silent_clients_that_nobody_lets_in_give_up_together() -> None:
+    """Each tries once; not one after the other for as long as the timeout is."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+        where = Endpoint("inet", *listener.getsockname()[:2])
+        group = Group(50, silent=True)
+        began = time.monotonic()
+        found = measure(where, group, duration_seconds=0.1, timeout_seconds=0.3)
+    assert time.monotonic() - began < 10
+    assert found.held + found.timed_out == 50
+    assert found.errors == {"ETIMEDOUT": found.timed_out}
+    assert 0 < found.held < 10

@@ -99,6 +99,7 @@ def test_its_cases_are_told_apart(experiment: Experiment) -> None:
 PROBES = {
     "messages", "replies", "replies_per_message", "right_alone", "short_sends", "partial_reads",
     "holders", "holders_left", "unread_client_bytes",
+    "clients", "held", "server_bytes_each", "generator_bytes_each", "kernel_bytes_each",
 }  # fmt: skip
 
 

@@ -29,6 +29,16 @@ def test_one_of_our_servers_is_found_by_its_model(ours: ServerProcess) -> None:
     assert listens(ours.endpoint)
 
 
+def test_a_worker_that_is_seen_to_listen_leads_to_its_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ServerProcess("reuseport", model_command("reuseport", ())) as server:
+        workers = psutil.Process(server.pid).children()
+        monkeypatch.setattr(found_module, "_listeners", lambda _: {workers[0].pid})
+        found = find(server.endpoint)
+        assert (found.pid, found.name) == (server.pid, "reuseport")
+
+
 @pytest.mark.parametrize(
     ("options", "say"),
     [

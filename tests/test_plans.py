@@ -1,5 +1,7 @@
 """What the options amount to: a plan, or several that make a curve."""
 
+import resource
+
 import pytest
 
 from loadgen.command.parser import make_parser
@@ -184,3 +186,15 @@ def test_workers_by_themselves_are_never_more_than_the_clients_that_talk(
     words = ("--clients", "1,3,100", "--idle", "50", "--workers", "auto")
     found = plans_of(make_parser().parse_args(words), seed=5)
     assert [one.workers for one in found] == [1, 3, 7]
+
+
+def test_workers_are_as_many_as_it_takes_to_open_a_file_for_each_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "cores_to_use", lambda: 2.0)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
+    words = ("--clients", "10", "--idle", "100000")
+    assert plan(*words).workers == plan(*words, "--workers", "auto").workers == 6
+    assert plan(*words, "--workers", "3").workers == 3
+    assert plan("--clients", "100").workers == 1
+    assert plan("--clients", "9999999").workers == 64

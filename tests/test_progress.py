@@ -1,6 +1,7 @@
 """Progress for a terminal and for a file, and none where none is wanted."""
 
 import io
+import time
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,17 @@ def test_a_file_gets_a_line_per_run() -> None:
     with Progress({"thread": 2, "process": 2}, quiet=False, stream=out) as progress:
         one_run(progress, run())
     assert out.getvalue() == "[1/4] thread, trial 1: 1,000 messages/s, p99 9.99 ms\n"
+
+
+def test_a_file_hears_of_connecting_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 9.0, 10.0, 10.0, 12.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    out = io.StringIO()
+    with Progress({"thread": 1}, quiet=False, stream=out) as progress:
+        progress.begin("thread", PLAN)
+        for connected in (1, 3, 7, 10):
+            progress.event(Snapshot(0.1, 0, 0.0, None, connected, 0))
+    assert out.getvalue() == "thread: connecting, 3 of 10\n"
 
 
 def test_a_server_that_did_not_run_is_named_as_such() -> None:

@@ -28,6 +28,8 @@ class Model:
     transports, families: which it serves; UDP means something only to some. at_once: how many
     clients it serves at a time, as it is by default; None for as many as come. pool: how many
     workers serve those, unless `--workers` says otherwise; None where that changes nothing.
+    spreads: whether its clients are spread over processes, as many as `--workers` says, of which
+    each takes any number.
     share_port: whether it has several listeners at its port. python: the oldest version that it
     runs under. lacking: what a system, as `sys.platform` names it, does not give that the model
     needs. file: its file's name, where the model's own name would hide a module of that name from
@@ -42,6 +44,7 @@ class Model:
     families: tuple[str, ...] = tuple(FAMILIES)
     at_once: int | None = None
     pool: int | None = None
+    spreads: bool = False
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
     lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -166,12 +169,14 @@ MODELS: Final[dict[str, Model]] = {
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),
+            spreads=True,
             share_port=True,
             lacking={"darwin": "its SO_REUSEPORT gives all clients to one of the listeners"},
         ),
         Model(
             "fd-passing",
             "one process accepts, others get the sockets (socket.send_fds)",
+            spreads=True,
             lacking={"darwin": "a socket that is sent and closed at once may be lost on its way"},
         ),
         Model(

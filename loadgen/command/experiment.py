@@ -69,12 +69,19 @@ def make_parser() -> ArgumentParser:
     add(
         "--quick",
         action="store_true",
-        help=f"for a lesson: {QUICK.seconds:g} s each and one trial, all in under 5 minutes "
+        help=f"for a lesson: {QUICK.seconds:g} s each and one trial, all in about 5 minutes "
         f"(otherwise {FULL.seconds:g} s and {FULL.trials} trials)",
     )
     add("--report", action="store_true", help="write each result's report.html as well")
     add("--trials", type=whole(1), metavar="K", help="measure each case K times")
     add("--seed", type=whole(0), metavar="N", help="for the order of runs and all random choices")
+    add(
+        "--idle",
+        dest="crowd",
+        type=whole(1),
+        metavar="N",
+        help="how many silent clients to have come in c1m, where the machine holds so many",
+    )
     where = parser.add_mutually_exclusive_group()
     add = where.add_argument
     add("--results", default="results", metavar="DIR", help="where to save the results (results)")
@@ -106,6 +113,8 @@ def main(words: Sequence[str]) -> int:
     scale = QUICK if asked.quick else FULL
     if asked.trials is not None:
         scale = replace(scale, trials=asked.trials)
+    if asked.crowd is not None:
+        scale = replace(scale, crowd=asked.crowd)
     status = 0
     for position, experiment in enumerate(chosen):
         if position:

@@ -14,6 +14,7 @@ from loadgen.command.plans import (
     DEFAULT_TIMEOUTS,
     DEFAULT_TURN_SECONDS,
     DEFAULT_WARMUP_SECONDS,
+    FEWEST_WORKERS,
     TURN_WARMUP_SECONDS,
     TURNS,
 )
@@ -320,9 +321,10 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add(
         "--workers",
         type=workers,
-        default=1,
+        default=FEWEST_WORKERS,
         metavar="N",
-        help="processes that put the load on; auto: a core for each, one left to the server (1)",
+        help="processes that put the load on; auto: a core for each, one left to the server; "
+        "either way as many as it takes to open a file for each client (1)",
     )
     add("--pin", action="store_true", help="keep workers and server on cores of their own")
     add(

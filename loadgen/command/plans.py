@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from loadgen.command.values import escaped, nearest, number, size, think, whole
+from loadgen.fleet.limits import fewest_workers
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -20,6 +21,10 @@ from loadgen.record import environment
 DEFAULT_HOSTS = {"inet": "127.0.0.1", "inet6": "::1"}
 DEFAULT_PORT = 8008
 DEFAULT_CLIENTS = 100
+# In place of a number of workers: as few as can hold all clients, by the files each may open.
+FEWEST_WORKERS = 0
+# Processes that a slip of the finger may start: with 20,000 files each, enough for 1,270,000.
+MOST_WORKERS_UNASKED = 64
 DEFAULT_SECONDS = 3.0
 DEFAULT_WARMUP_SECONDS = 0.5
 # Each server has so many turns of this length in each of its lives: what is short
@@ -95,7 +100,7 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
         timeout_seconds=options.timeout or DEFAULT_TIMEOUTS[options.transport],
         ramp_seconds=options.ramp,
         connect_rate=options.connect_rate,
-        workers=_auto_workers([*groups, *others]) if options.workers is None else options.workers,
+        workers=_workers(options.workers, [*groups, *others]),
         seed=seed,
         pin=options.pin,
         trace_clients=options.trace_clients,
@@ -104,13 +109,20 @@ def plan_of(options: argparse.Namespace, seed: int) -> Plan:
     return plan
 
 
-def _auto_workers(groups: Sequence[Group]) -> int:
-    """A worker for each core but one, which is left to the server, and for each client that talks.
+def _workers(asked: int | None, groups: Sequence[Group]) -> int:
+    """As many as asked for, or as few as can open a file for each client.
 
-    At least one.
+    None is for a worker for each core but one, which is left to the server, and for each client
+    that talks, where that is more.
     """
+    if asked:
+        return asked
+    needed = fewest_workers(sum(group.clients for group in groups))
+    fewest = min(needed, MOST_WORKERS_UNASKED)
+    if asked == FEWEST_WORKERS:
+        return fewest
     talking = sum(group.clients for group in groups if not group.silent)
-    return max(1, min(int(environment.cores_to_use() or 1) - 1, talking))
+    return max(fewest, min(int(environment.cores_to_use() or 1) - 1, talking))
 
 
 def one_window(options: argparse.Namespace) -> bool:

@@ -197,7 +197,10 @@ class Client:
         now = clock()
         if self.notes is not None:
             self.notes.connected(address_text(sock), self.connect_started, now)
-        group.tally.connect.record(now - self.connect_started)
+        # A silent client may have begun anew, more than once, and has but one connection.
+        group.tally.connect.record(
+            now - (self.first_started if group.silent else self.connect_started)
+        )
         group.tally.connections += 1
         if not self.connected_at:
             self.connected_at = now
@@ -214,6 +217,24 @@ class Client:
         if not self.settled:
             self.settled = True
             self.loop.settled()
+
+    def is_through(self) -> bool:
+        """Whether a connect that is under way is complete, though nobody has said so yet."""
+        assert self.sock is not None
+        try:
+            self.sock.getpeername()
+        except OSError:
+            return False
+        return True
+
+    def take_back(self) -> None:
+        """Give up a connect that is under way, as if it had not been begun."""
+        assert self.sock is not None
+        self.loop.unregister(self.sock)
+        self.sock.close()
+        self.sock = None
+        self.state = NEW
+        self.wake_at = 0
 
     # Talking
 

@@ -20,13 +20,15 @@ class GroupLoad:
         self.clients = [kind(loop, self.state, number) for number in share.clients_of(group)]
         self.state.tally.clients = len(self.clients)
         self.schedule = Schedule(group, share) if group.open_loop and self.clients else None
-        self._answered_before_window = [0] * len(self.clients)
-        self.state.tally.answered_per_client = [0] * len(self.clients)
+        # Those that are asked, again and again, what they have been answered.
+        self._talking = [] if group.silent else self.clients
+        self._answered_before_window = [0] * len(self._talking)
+        self.state.tally.answered_per_client = [0] * len(self._talking)
 
     def open_window(self) -> None:
         """Count for the window from here on."""
         self.state.open_window()
-        self._answered_before_window = [client.answered for client in self.clients]
+        self._answered_before_window = [client.answered for client in self._talking]
 
     def close_window(self, turn: Turn, now: int) -> None:
         """Add the window's figures to the tally and to the turn that it was.
@@ -39,7 +41,7 @@ class GroupLoad:
                 for due in client.owed_since():
                     self.state.response.record(now - due)
         answered = self.state.tally.answered_per_client
-        for place, client in enumerate(self.clients):
+        for place, client in enumerate(self._talking):
             answered[place] += client.answered - self._answered_before_window[place]
         self.state.close_window(turn)
 

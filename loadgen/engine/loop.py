@@ -4,6 +4,9 @@ Rules kept here: a single clock; no memory that grows with the length of the run
 per message that can be done per batch of events or per tenth of a second. `Engine._exchange` is
 the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
 
+A client that only holds a connection costs nothing once it has one: whatever is done to all
+clients, again and again, is done to those that talk.
+
 The load is on or off. While it is off, between two turns, connections stay, no message is begun,
 nothing falls due and no timer runs: once the replies on their way have come, the loop blocks.
 """
@@ -23,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from loadgen.engine.client import WAITING, Client, error_name
+from loadgen.engine.client import CONNECTING, WAITING, Client, error_name
 from loadgen.engine.clock import MILLISECOND, NEVER, SECOND, clock
 from loadgen.engine.control import Control, ControlLine, Window, WorkerSnapshot
 from loadgen.engine.datagram import DatagramClient
@@ -43,6 +46,17 @@ BATCH_WHEN_LATE = 16
 # connect() costs about 40 us on loopback: so few at a time keep the replies that arrive meanwhile
 # from waiting, which would count as the server's latency.
 CONNECTS_AT_ONCE = 8
+# A silent client that finds the server's queue full goes away and tries again after so long, then
+# after twice as long, and those behind it wait: the server needs the time to let others in. Were
+# all of them left to the kernel, which tries again after a second, it would answer some with SYN
+# cookies: they would seem connected, and the server know nothing of it. Who sends a message finds
+# out; who says nothing never does.
+KNOCK_AGAIN_NS = 10 * MILLISECOND
+KNOCK_AGAIN_AT_MOST_NS = 320 * MILLISECOND
+# A handshake over loopback is complete when connect() returns, unless the kernel has put it off for
+# a moment, which it does on a busy machine. So many clients may wait that long at a time.
+LET_IN_NS = 5 * MILLISECOND
+KNOCKING_AT_ONCE = 64
 # Messages of an open loop sent between two looks at what has arrived.
 SENDS_AT_ONCE = 64
 SNAPSHOT_NS = SECOND // 4
@@ -58,6 +72,8 @@ LONGEST_DRAIN_NS = 5 * SECOND
 DRAIN_CHECK_NS = 5 * MILLISECOND
 # A poll cannot be told to wait for ever and for so long in the same words.
 LONGEST_WAIT_NS = 3600 * SECOND
+# While a crowd is let go, so often the parent is told that somebody is still at work.
+CLOSING_WORD_NS = SECOND
 # Saves a system call for each connection, where there is such a thing: not on macOS.
 NONBLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
 # linux/in.h; the socket module has no name for it.
@@ -83,15 +99,21 @@ class Engine:
         kind = self._kind_of_client()
         self._groups = [GroupLoad(self, group, share, kind) for group in self._plan.groups]
         self._clients = [client for group in self._groups for client in group.clients]
+        self._talking = [client for client in self._clients if not client.group.silent]
+        # Silent clients that have begun to connect and are not known to be through.
+        self._knocking: list[Client] = []
+        self._near = share.endpoint.is_loopback
+        # Since when the server's queue was full whenever one of them tried; 0 where it was not.
+        self._turned_away_at = 0
+        self._knock_again = KNOCK_AGAIN_NS
         self._open_loops = [
             (group.schedule, group.clients) for group in self._groups if group.schedule is not None
         ]
         self._to_connect = deque(_interleaved(self._groups))
         self._connect_every = self._connect_interval()
         self._unsettled = len(self._clients)
-        talking = sum(not client.group.silent for client in self._clients)
-        self._only_silent = not talking
-        self._alive = talking or len(self._clients)
+        self._only_silent = not self._talking
+        self._alive = len(self._talking or self._clients)
         self._slice_ns = round(TIMELINE_SLICE_SECONDS * SECOND)
         self._started = self._connected_at = self._warmed_up_at = 0
         self._window = Window(NEVER, NEVER)
@@ -199,6 +221,7 @@ class Engine:
             while not self._finished:
                 self._keep_time(clock())
                 self._exchange()
+            self._let_go()
         finally:
             gc.enable()
             gc.unfreeze()
@@ -206,6 +229,15 @@ class Engine:
                 client.close()
             self._poller.close()
         return self._tally()
+
+    def _let_go(self) -> None:
+        """Close every connection. A crowd takes seconds, and the parent hears of us meanwhile."""
+        word = clock() + CLOSING_WORD_NS
+        for client in self._clients:
+            client.close()
+            if clock() >= word:
+                word = clock() + CLOSING_WORD_NS
+                self._line.tell("snapshot", self._snapshot())
 
     def _hear_start(self) -> int:
         kind, value = self._line.hear()
@@ -307,14 +339,15 @@ class Engine:
                 when, _, client = heapq.heappop(timers)
                 if client.wake_at == when:
                     client.wake(now)
-            if self._to_connect and now >= self._next_connect:
+            if self._connecting and now >= self._next_connect:
                 self._connect_some(now)
             self._send_due(now)
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_every
             oldest = now - self._timeout_ns
-            for client in self._clients:
+            for client in (*self._talking, *self._knocking):
                 client.check_time(oldest)
+            self._knocking = [one for one in self._knocking if one.state == CONNECTING]
         self._keep_window(now)
         if now >= self._next_snapshot:
             self._next_snapshot = now + SNAPSHOT_NS
@@ -325,7 +358,7 @@ class Engine:
             self._deadline = min(
                 self._deadline,
                 timers[0][0] if timers else NEVER,
-                self._next_connect if self._to_connect else NEVER,
+                self._next_connect if self._connecting else NEVER,
                 *(schedule.next_due for schedule, _ in self._open_loops),
                 self._next_slice,
                 self._window.closes if self._opened else self._window.opens,
@@ -337,12 +370,57 @@ class Engine:
 
     def _connect_some(self, now: int) -> None:
         """Begin the connects whose time has come, a few at a time."""
+        if self._knocking and self._near:
+            self._turn_away(now)
         for _ in range(min(CONNECTS_AT_ONCE, len(self._to_connect))):
             if now < self._next_connect:
                 break
-            self._to_connect.popleft().connect()
+            if len(self._knocking) >= KNOCKING_AT_ONCE and self._near:
+                break
+            client = self._to_connect.popleft()
+            client.connect()
+            if client.group.silent:
+                if client.state == CONNECTING:
+                    self._knocking.append(client)
+                else:
+                    self._let_in()
             if self._connect_every:
                 self._next_connect += round(self._connect_every)
+        if self._near and len(self._knocking) >= min(KNOCKING_AT_ONCE, len(self._to_connect) + 1):
+            self._next_connect = max(self._next_connect, now + MILLISECOND)
+
+    @property
+    def _connecting(self) -> bool:
+        """Whether somebody is to connect, or to be turned away."""
+        return bool(self._to_connect or (self._knocking and self._near))
+
+    def _let_in(self) -> None:
+        """A silent client was let in: the server's queue is not full."""
+        self._turned_away_at = 0
+        self._knock_again = KNOCK_AGAIN_NS
+
+    def _turn_away(self, now: int) -> None:
+        """Take back the connects of silent clients that found the server's queue full."""
+        waiting = [one for one in self._knocking if one.state == CONNECTING]
+        if len(waiting) < len(self._knocking):
+            self._let_in()
+        self._knocking = []
+        late: list[Client] = []
+        for client in waiting:
+            knocks = now - client.connect_started < LET_IN_NS or client.is_through()
+            (self._knocking if knocks else late).append(client)
+        if not late:
+            return
+        self._turned_away_at = self._turned_away_at or now
+        if now - self._turned_away_at >= self._timeout_ns:
+            for client in late:
+                client.fail("ETIMEDOUT")  # and so do those behind them, at their first try
+            return
+        for client in late:
+            client.take_back()
+        self._to_connect.extendleft(reversed(late))
+        self._next_connect = now + self._knock_again
+        self._knock_again = min(2 * self._knock_again, KNOCK_AGAIN_AT_MOST_NS)
 
     def _send_due(self, now: int) -> None:
         for schedule, clients in self._open_loops:
@@ -385,10 +463,10 @@ class Engine:
             self._close_window(now)
         self._frozen = [(when - now, one) for when, _, one in self._timers if one.wake_at == when]
         self._timers.clear()
-        for client in self._clients:
+        for client in self._talking:
             client.steady = False
         self._next_slice = NEVER
-        self._awaited = len(self._clients)
+        self._awaited = len(self._talking)
         self._drain_until = now + self._drain_ns()
 
     def _close_window(self, now: int) -> None:
@@ -440,7 +518,7 @@ class Engine:
         """Whether no client that is being served has a message without a reply, or time is up."""
         awaited = sum(
             (client.state == WAITING or bool(client.queue)) and client.first_reply_at > 0
-            for client in self._clients
+            for client in self._talking
         )
         if awaited < self._awaited and not self._ending:
             self._drain_until = min(now + self._drain_ns(), self._held_at + LONGEST_DRAIN_NS)
@@ -450,6 +528,7 @@ class Engine:
     def _resume(self, now: int) -> None:
         """Put the load on again; the clocks of clients and schedules stood still meanwhile."""
         self.holding = self._quiet = False
+        self._turned_away_at = 0
         held = now - self._held_at
         self._next_sweep = now + self._sweep_every
         self._next_snapshot = now + SNAPSHOT_NS
@@ -459,7 +538,7 @@ class Engine:
             self.wake(client, now + left)
         for group in self._groups:
             group.state.held_ns += held
-        for client in self._clients:
+        for client in (*self._talking, *self._knocking):
             client.resume(now, held)
 
     def _obey(self, kind: str, value: Any) -> None:
@@ -483,13 +562,13 @@ class Engine:
         """Clients of closed loops that have sent their first message and have no reply yet."""
         return sum(
             client.state == WAITING and not client.first_reply_at and not client.group.open_loop
-            for client in self._clients
+            for client in self._talking
         )
 
     def _snapshot(self) -> WorkerSnapshot:
         states = [group.state for group in self._groups]
         return WorkerSnapshot(
-            answered=sum(client.answered for client in self._clients),
+            answered=sum(client.answered for client in self._talking),
             connected=sum(state.tally.connected for state in states),
             served=sum(state.tally.served for state in states),
             response=Histogram.merged(state.response for state in states),

@@ -11,6 +11,7 @@ from loadgen.experiments.computing import gil_duel, gil_free, sleepy_backend
 from loadgen.experiments.crowds import fd_cliff, idle_crowd, pool_starvation, slow_reader
 from loadgen.experiments.fairness import coordinated_omission, who_got_served
 from loadgen.experiments.gil import gil_convoy, gil_off
+from loadgen.experiments.million import c1m
 
 EXPERIMENTS: Final = {
     one.name: one
@@ -26,6 +27,7 @@ EXPERIMENTS: Final = {
         gil_off(),
         sleepy_backend(),
         idle_crowd(),
+        c1m(),
         pool_starvation(),
         slow_reader(),
         fd_cliff(),

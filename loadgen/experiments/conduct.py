@@ -126,7 +126,10 @@ def conduct(
         environment=here,
         runs=tuple(keeper.runs),
         cut_short=cut_short,
-        notes=tuple(f"{name} was left out: {reason}" for name, reason in missing.items()),
+        notes=(
+            *(f"{name} was left out: {reason}" for name, reason in missing.items()),
+            *(f"{name}: {why}" for name, why in _smaller_crowds(experiment, scale, missing)),
+        ),
     )
     analysis = analyse(result)
     rows, unsound = _rows(analysis, keeper.by_name)
@@ -164,6 +167,15 @@ def conduct(
     )
     told = replace(analysis, result=replace(result, experiment=outcome))
     return Findings(experiment, told, rows, missing)
+
+
+def _smaller_crowds(
+    experiment: Experiment, scale: Scale, missing: dict[str, str]
+) -> list[tuple[str, str]]:
+    """The cases whose crowd is smaller than was asked for, and why."""
+    able = [case for case in experiment.cases if case.crowd and case.name not in missing]
+    told = [(case.name, case.crowd.note(case.plan, scale)) for case in able if case.crowd]
+    return [(name, why) for name, why in told if why is not None]
 
 
 def _in_order(

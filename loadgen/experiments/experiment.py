@@ -7,11 +7,15 @@ names its figures by case and path, so that it can be checked against any figure
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from loadgen.experiments.quantity import Ends, Quantity
+from loadgen.experiments.weighing import Room
+from loadgen.fleet.limits import fewest_workers
 from loadgen.fleet.task import Driver
+from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.lesson import Part, Picture, Series
 
@@ -20,17 +24,53 @@ from loadgen.record.lesson import Part, Picture, Series
 class Scale:
     """How thoroughly to measure: the window of each run, what is left out before it, repetitions.
 
-    `quick` takes a case's `quick_driver`, where it has one.
+    `quick` takes a case's `quick_driver`, where it has one. `crowd` is how many silent clients a
+    case with a `Crowd` has, None for its own number.
     """
 
     seconds: float
     warmup_seconds: float
     trials: int
     quick: bool = False
+    crowd: int | None = None
 
 
 QUICK = Scale(seconds=1.0, warmup_seconds=0.3, trials=1, quick=True)
 FULL = Scale(seconds=3.0, warmup_seconds=0.5, trials=3)
+
+
+SILENT: Final = "silent"
+"""What a crowd is called, among the groups of a plan."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Silent clients beside a case's own: as many as asked for, and no more than there is room for.
+
+    `usual` is how many where nobody asks, `quick` how many in a lesson; `room` says how many the
+    server can hold on this machine, and why no more.
+    """
+
+    usual: int
+    quick: int
+    room: Callable[[], Room]
+
+    def beside(self, plan: Plan, scale: Scale) -> Plan:
+        """The plan with the crowd, and with as many workers as that takes."""
+        silent = Group(self._size(plan, scale)[0], name=SILENT, silent=True)
+        whole = replace(plan, groups=(*plan.groups, silent))
+        return replace(whole, workers=fewest_workers(whole.clients))
+
+    def note(self, plan: Plan, scale: Scale) -> str | None:
+        """Why it is smaller than was asked for, None where it is not."""
+        size, room = self._size(plan, scale)
+        return None if room is None else f"{size:,} silent clients and no more, since {room.reason}"
+
+    def _size(self, plan: Plan, scale: Scale) -> tuple[int, Room | None]:
+        wanted = scale.crowd or (self.quick if scale.quick else self.usual)
+        room = self.room()
+        left = max(1, room.clients - plan.clients)
+        return (wanted, None) if wanted <= left else (left, room)
 
 
 @dataclass(frozen=True)
@@ -41,9 +81,9 @@ class Case:
     none of that name, a specimen. `options` go to the model. `open_files` limits the server's
     descriptors. `gil` "on" or "off" takes a Python that has it, or one of that version that does
     without; None is for our own. `cores` is on how many the server may run, counted from the first.
-    `driver` puts the load on in place of the engine; `quick_driver` is the one for a
-    lesson, where that takes too long. `fixed` keeps the plan's own times, where the server acts by
-    the clock.
+    `driver` puts the load on in place of the engine; `quick_driver` is the one for a lesson, where
+    that takes too long. `crowd` comes beside the plan's clients. `fixed` keeps the plan's own
+    times, where the server acts by the clock.
     """
 
     name: str
@@ -56,6 +96,7 @@ class Case:
     cores: int | None = None
     driver: Driver | None = None
     quick_driver: Driver | None = None
+    crowd: Crowd | None = None
     fixed: bool = False
 
     @property
@@ -65,11 +106,10 @@ class Case:
 
     def plan_at(self, scale: Scale) -> Plan:
         """The plan at that scale."""
-        if self.plan.duration_seconds is None or self.fixed:
-            return self.plan
-        return replace(
-            self.plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds
-        )
+        plan = self.plan if self.crowd is None else self.crowd.beside(self.plan, scale)
+        if plan.duration_seconds is None or self.fixed:
+            return plan
+        return replace(plan, duration_seconds=scale.seconds, warmup_seconds=scale.warmup_seconds)
 
     def driver_at(self, scale: Scale) -> Driver | None:
         """What puts the load on at that scale, None for the engine."""

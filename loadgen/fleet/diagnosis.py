@@ -15,7 +15,8 @@ from loadgen.servers.started import ServerProcess
 def notes(run: Run, server: Running) -> list[str]:
     """Sentences on what went wrong with the server of a run that has just ended; [] if nothing."""
     if server.process is not None:
-        return [] if server.process.running else [_last_words(server.process)]
+        ended = [] if server.process.running else [_last_words(server.process)]
+        return [*server.notes, *ended]
     return _first_words(run.plan, server.endpoint) if _nobody_served(run) else []
 
 

@@ -14,8 +14,10 @@ from typing import Final
 
 from concurrency_models.backends import MODELS
 from loadgen.fleet.cores import server_cores
+from loadgen.fleet.limits import ServerRoom, server_room
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
+from loadgen.record import environment
 from loadgen.record.trace import read_trace
 from loadgen.servers import interpreters
 from loadgen.servers.found import Found
@@ -33,13 +35,14 @@ class Running:
     """A server that runs, and where.
 
     `pid` is the root of its process tree; None where it cannot be watched, and `note` says why.
-    `process` is None unless it was started by us.
+    `process` is None unless it was started by us. `notes` are for whoever reads the run.
     """
 
     endpoint: Endpoint
     pid: int | None
     note: str | None = None
     process: ServerProcess | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,22 @@ class ModelServer:
         )
         return MODELS[self.name].serves(*sizes) if self.name in MODELS else None
 
+    def _room(self, plan: Plan) -> tuple[ServerRoom, list[str]]:
+        """What its processes need to hold all clients, and how the server is told.
+
+        Nothing, where it has as many workers or descriptors as it was given, or lets clients wait.
+        """
+        if self.open_files is not None or self.at_once is not None or plan.transport == "udp":
+            return ServerRoom(), []
+        if self.name not in MODELS or not MODELS[self.name].spreads:
+            return server_room(plan.clients, None), []
+        told, _ = _SIZES.parse_known_args(self.options)
+        fixed = told.workers is not None and told.workers.isdecimal()
+        cores = self.cores or server_cores(plan) or environment.core_numbers()
+        processes = int(told.workers) if fixed else len(cores) or 1
+        room = server_room(plan.clients, processes, fixed)
+        return room, [] if room.workers is None else ["--workers", str(room.workers)]
+
     @contextmanager
     def running(self, plan: Plan) -> Iterator[Running]:
         """Start it where the plan's family wants it, stop it again. Raises TargetError.
@@ -73,16 +92,18 @@ class ModelServer:
         Of clients that the plan has traced, it is to write its half; that is read in the end.
         """
         with place_for(plan.family) as place, ExitStack() as stack:
-            options = [*place, *self.options]
+            room, said = self._room(plan)
+            options = [*place, *said, *self.options]
             if plan.trace_clients:
                 folder = stack.enter_context(TemporaryDirectory(prefix="loadgen-"))
                 options += ["--trace", str(Path(folder, "trace"))]
             command = model_command(self.name, options, self.python.executable)
             cores = self.cores or server_cores(plan)
             with ServerProcess(
-                self.name, command, cores, self.open_files, self.python.library
+                self.name, command, cores, self.open_files or room.open_files, self.python.library
             ) as process:
-                yield Running(process.endpoint, process.pid, process=process)
+                notes = () if room.note is None else (room.note,)
+                yield Running(process.endpoint, process.pid, process=process, notes=notes)
             if plan.trace_clients:
                 process.trace = read_trace(Path(folder, "trace"))
 

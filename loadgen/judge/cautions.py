@@ -135,15 +135,18 @@ def _faults(trial: Trial) -> list[str]:
 
 
 def _backlog_full(found: Sequence[Row]) -> list[str]:
-    """Whom the server's kernel had no room for; the client's tries again after 1 s, 3 s, 7 s."""
+    """Whom the server's kernel had no room for; the client's tries again after 1 s, 3 s, 7 s.
+
+    A silent client on the same machine tries again itself, and sooner.
+    """
     said = []
     for row in found:
         vain = max((trial.run.kernel or {}).get("ListenOverflows", 0) for trial in row.trials)
         if vain > OVERFLOWING * row.plan.clients:
             said.append(
-                f"{row.name}: {vain:,} times a client found the backlog full, and waited a second "
-                "or more to try again; connect more slowly, with --connect-rate or --ramp, or give "
-                "the server a larger --backlog"
+                f"{row.name}: {vain:,} times a client found the backlog full and had to try again, "
+                "for which one that talks waits a second or more; connect more slowly, with "
+                "--connect-rate or --ramp, or give the server a larger --backlog"
             )
     return said
 

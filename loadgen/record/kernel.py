@@ -5,6 +5,7 @@ connections move them too. Read before and after; only what moved is worth showi
 system does not have them: only Linux does.
 """
 
+import resource
 import socket
 import struct
 import sys
@@ -22,6 +23,9 @@ MEANINGS = {
     "TCPAbortOnMemory": "connections aborted for want of memory",
     "UdpRcvbufErrors": "datagrams dropped at a full buffer",
 }
+_MEMORY: Final = Path("/proc/meminfo")
+_KERNELS_OWN: Final = ("Slab", "KernelStack", "PageTables", "Percpu")
+_SOCKETS: Final = Path("/proc/net/sockstat")
 _FILES = (Path("/proc/net/netstat"), Path("/proc/net/snmp"))
 # linux/tcp.h, struct tcp_info: where tcpi_bytes_sent and tcpi_bytes_retrans stand (Linux 4.19).
 _SENT_AND_SENT_AGAIN: Final = struct.Struct("=QQ")
@@ -52,6 +56,37 @@ def parse(text: str) -> dict[str, int]:
             if prefix + name in MEANINGS and protocol in ("Tcp", "TcpExt", "Udp"):
                 found[prefix + name] = int(value)
     return found
+
+
+def memory_bytes() -> int | None:
+    """Memory that the kernel uses for itself on this machine: sockets, files, stacks, page tables.
+
+    What waits in sockets' buffers is in it. None where it does not say.
+    """
+    try:
+        told = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+        kilobytes = sum(int(told[name].split()[0]) for name in _KERNELS_OWN)
+        return 1024 * kilobytes + _tcp_counts()["mem"] * resource.getpagesize()
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def tcp_sockets() -> int | None:
+    """TCP sockets of the machine that are in use, both ends of what connects within it."""
+    try:
+        return _tcp_counts()["inuse"]
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _tcp_counts() -> dict[str, int]:
+    """What /proc/net/sockstat says of TCP: `inuse`, `tw` and so on; `mem` in pages."""
+    for line in _SOCKETS.read_text().splitlines():
+        protocol, _, rest = line.partition(":")
+        if protocol == "TCP":
+            words = rest.split()
+            return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    return {}
 
 
 def bytes_sent(sock: socket.socket) -> int | None:

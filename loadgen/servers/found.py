@@ -62,7 +62,7 @@ def find(endpoint: Endpoint) -> Found:
         pids = _listeners(endpoint)
     except psutil.AccessDenied:
         pids = set()
-    roots = sorted(pid for pid in pids if _parent(pid) not in pids)
+    roots = sorted({_eldest(pid) for pid in pids if _parent(pid) not in pids})
     if not roots:
         return Found(
             None,
@@ -170,6 +170,18 @@ def _parent(pid: int) -> int | None:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).ppid()
     return None
+
+
+def _eldest(pid: int) -> int:
+    """The process that this one was forked from, if it was, over however many generations.
+
+    It runs the same command. Of those that share a listener only the one with the lowest number is
+    known to us, and numbers begin again at the lowest once they are used up.
+    """
+    line = _command_line(pid)
+    while line and (parent := _parent(pid)) and _command_line(parent) == line:
+        pid = parent
+    return pid
 
 
 def _command_line(pid: int) -> list[str]:

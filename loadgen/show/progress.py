@@ -22,6 +22,8 @@ from loadgen.record.result import Run
 from loadgen.show.wrapping import WIDTH
 
 SECONDS_BETWEEN_DRAWINGS = 0.25
+# Where there is no terminal, connecting is worth a line once it takes so long, and then every time.
+SECONDS_BETWEEN_LINES = 10.0
 _BARS = " ▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 24
 
@@ -75,6 +77,7 @@ class Progress:
         self._plan: Plan | None = None
         self._opened: float | None = None
         self._drawn = 0.0
+        self._said = 0.0
         self._lines = not quiet and not self._console.is_terminal
         self._live: Live | None = None
         if not quiet and self._console.is_terminal:
@@ -102,6 +105,7 @@ class Progress:
         self.current.state = "starting"
         self.current.rates = []
         self._plan, self._opened = plan, None
+        self._said = time.monotonic()
         self._draw(at_once=True)
 
     def turn(self, name: str, life: int, number: int) -> None:
@@ -131,6 +135,8 @@ class Progress:
                 subject.rates = [*subject.rates[1 - _SPARK_WIDTH :], event.rate]
                 if subject.state != "finishing" and not self._turn:
                     subject.state = self._state(event, plan)
+                if event.connected < plan.clients:
+                    self._say_connecting(subject, event, plan)
         self._draw()
 
     def end(self, name: str, run: Run) -> None:
@@ -178,6 +184,11 @@ class Progress:
         """Print a line for good."""
         print(line, file=self._stream, flush=True)
 
+    def _say_connecting(self, subject: Subject, now: Snapshot, plan: Plan) -> None:
+        if self._lines and time.monotonic() >= self._said + SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self.say(f"{subject.name}: {_connecting(now, plan)}")
+
     def _state(self, now: Snapshot, plan: Plan) -> str:
         if plan.messages_per_client is not None:
             return f"{now.answered / (plan.talking * plan.messages_per_client):.0%} of the messages"
@@ -185,7 +196,7 @@ class Progress:
             passed = min(time.monotonic() - self._opened, plan.duration_seconds or 0)
             return f"measuring, {passed:.1f} of {plan.duration_seconds:g} s"
         if now.connected < plan.clients:
-            return f"connecting, {now.connected:,} of {plan.clients:,}"
+            return _connecting(now, plan)
         return "warming up"
 
     def _draw(self, at_once: bool = False) -> None:
@@ -242,6 +253,10 @@ class Progress:
             return ""
         number = subject.done + 1 if running else subject.done
         return f" ({number})" if subject.runs is None else f" ({number}/{subject.runs})"
+
+
+def _connecting(now: Snapshot, plan: Plan) -> str:
+    return f"connecting, {now.connected:,} of {plan.clients:,}"
 
 
 def spark(rates: list[float]) -> str:

@@ -19,12 +19,14 @@ from tabulate import tabulate
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
-from . import false_alarms, sides
+from . import false_alarms, sides, silent
 from .sides import MissingError, Running, Server
 
 MIB = 1024 * 1024
 MANY_CLIENTS = 10_000
 FEW_CLIENTS = 10
+# What one load worker can hold where a process may open 20,000 files.
+SILENT_CLIENTS = 18_000
 SIZES = {64: "64 B", 10 * 1024: "10 KiB", 100 * 1024: "100 KiB", 1000 * 1024: "1,000 KiB"}
 
 
@@ -209,6 +211,20 @@ def crowd_rows(effort: Effort) -> Iterator[Row]:
     yield Row(what + "server memory", "under 150 MiB", f"{server_bytes / MIB:.0f} MiB", "USS after")
 
 
+def silent_rows(effort: Effort) -> Iterator[Row]:
+    """What a crowd that says nothing costs either side, while ten others talk now and then."""
+    for what, options in (("", ()), (", under an idle timeout", ("--idle-timeout", "60"))):
+        pairs = list(silent.costs(effort.rounds, SILENT_CLIENTS, 3.0, *options))
+        for side in ("worker", "server"):
+            more = [getattr(many, side) - getattr(none, side) for none, many in pairs]
+            yield Row(
+                f"{SILENT_CLIENTS:,} silent clients: CPU of the {side}{what}",
+                "under 0.05 cores",
+                f"{statistics.median(more):.3f} ({min(more):.3f} to {max(more):.3f})",
+                f"{statistics.median(getattr(none, side) for none, _ in pairs):.3f} without them",
+            )
+
+
 def memory_rows(effort: Effort) -> Iterator[Row]:
     """The engine's memory after a short and a long run of the same load."""
     plan = Plan((Group(sides.CLIENTS, size_bytes=sides.SIZE),))
@@ -233,6 +249,7 @@ SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "ceiling": ceiling_rows,
     "churn": churn_rows,
     "crowd": crowd_rows,
+    "silent": silent_rows,
     "memory": memory_rows,
 }
 
