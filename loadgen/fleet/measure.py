@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Protocol
 
 from loadgen.fleet import diagnosis
-from loadgen.fleet.conductor import LoadError, Stop, run_load
+from loadgen.fleet.conductor import Stop, run_load
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
+from loadgen.fleet.place import LoadError
 from loadgen.fleet.server import Running
 from loadgen.fleet.task import Driver, Task
 from loadgen.plan.plan import Plan

@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from loadgen.fleet import diagnosis
-from loadgen.fleet.conductor import Fleet, LoadError, Stop, interrupt_sets
+from loadgen.fleet.conductor import Fleet, Stop, interrupt_sets
 from loadgen.fleet.host import Host
 from loadgen.fleet.measure import Watcher, begun, with_last_words
+from loadgen.fleet.place import LoadError
 from loadgen.fleet.server import Running
 from loadgen.fleet.task import Task
 from loadgen.record import kernel

@@ -205,6 +205,8 @@ class Result:
         for one in data["runs"]:
             if one["trace"] is None:
                 del one["trace"]
+            if one["tally"] is not None and not one["tally"]["machines"]:
+                del one["tally"]["machines"]
         plain = [
             {"model": run.model, "clients": run.clients, **one}
             for run, one in zip(self.runs, data["runs"], strict=True)
