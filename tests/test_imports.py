@@ -16,7 +16,8 @@ from tests.servers import ROOT
 PACKAGES: Final = ("concurrency_models", "loadgen")
 
 ROOMS: Final = (
-    "plan", "record", "engine", "servers", "judge", "fleet", "show", "experiments", "command",
+    "plan", "record", "engine", "servers", "judge", "fleet", "cluster", "show", "experiments",
+    "command",
 )  # fmt: skip
 """The rooms of loadgen from the ground up: each is built on those before it."""
 

@@ -5,11 +5,13 @@ agree on it, since it counts from when they were started.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from loadgen.engine.clock import NEVER, SECOND
 from loadgen.engine.control import Window
 from loadgen.record.tally import Tally
+from loadgen.record.trace import ServerTrace, Stay
 
 
 class Clock(Protocol):
@@ -67,6 +69,36 @@ def tally_by_our_clock(tally: Tally, clock: Clock) -> None:
             (clock.ours(due), clock.ours(sent), _maybe(clock.ours, reply))
             for due, sent, reply in trace.exchanges
         ]
+
+
+def trace_by_our_clock(trace: ServerTrace, clock: Clock) -> ServerTrace:
+    """A server's trace with every moment on our clock; CPU times stay as they were."""
+
+    def moved(stay: Stay) -> Stay:
+        return replace(
+            stay,
+            ended=clock.ours(stay.ended),
+            accepted=_maybe(clock.ours, stay.accepted),
+            begun=_maybe(clock.ours, stay.begun),
+            messages=tuple(
+                (
+                    clock.ours(received),
+                    clock.ours(answered),
+                    clock.ours(sent),
+                    cpu,
+                    thread,
+                    [(clock.ours(start), clock.ours(end)) for start, end in pieces],
+                )
+                for received, answered, sent, cpu, thread, pieces in stay.messages
+            ),
+        )
+
+    return replace(
+        trace,
+        began=clock.ours(trace.began),
+        ended=_maybe(clock.ours, trace.ended),
+        stays=tuple(moved(stay) for stay in trace.stays),
+    )
 
 
 def _maybe(moved: Callable[[int], int], moment: int | None) -> int | None:

@@ -49,7 +49,7 @@ class Worker:
         self.failure: str | None = None
         # When it was last heard of, or expected to be heard of from then on: time.monotonic().
         self.heard_at = time.monotonic()
-        _bound_reading(self.line)
+        bound_reading(self.line, SILENT_SECONDS)
         self.tell("share", share)
 
     @property
@@ -112,10 +112,9 @@ class Worker:
         self.started.end()
 
 
-def _bound_reading(line: Connection) -> None:
-    """Have a read on the line end with BlockingIOError when nothing more comes for too long."""
-    seconds = int(SILENT_SECONDS)
-    bound = struct.pack("ll", seconds, round((SILENT_SECONDS - seconds) * 1e6))  # a struct timeval
+def bound_reading(line: Connection, seconds: float) -> None:
+    """Have a read on the line end with BlockingIOError when nothing comes for so long; 0: never."""
+    bound = struct.pack("ll", int(seconds), round(seconds % 1 * 1e6))  # a struct timeval
     with socket.socket(fileno=os.dup(line.fileno())) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
 

@@ -25,6 +25,9 @@ WINDOW_TOLERANCE = 0.10
 # Turns are short, and an engine that is woken late to one on a busy machine measures so much less
 # of it. Its rates are right all the same, as they are over the time that was measured.
 TURN_TOLERANCE = 0.5
+# On many machines a window is one if it opened and closed everywhere within this share of it, as
+# far as their clocks are known. What one of them measured beside the others would be its mean.
+APART_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def audit(run: Run) -> Audit:
             _bytes_sent_agree(run.tally.groups),
             _connections_agree(run, found),
             _window_as_asked(run, found),
+            *([_machines_there(run), _windows_together(run)] if run.tally.machines else []),
             *([_traced_messages_handled(run)] if run.trace else []),
             *([_parts_add_up(run)] if run.trace else []),
             *(
@@ -168,6 +172,37 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
         len(turns) == (run.plan.turns or 0)
         and all(abs(seconds - usual) <= tolerance * usual for seconds in windows),
         f"{window:.3f} s measured{in_turns}, {asked:g} s asked for",
+    )
+
+
+def _machines_there(run: Run) -> Check:
+    """Whether every machine of a cluster could be reached to the end."""
+    assert run.tally is not None
+    machines = run.tally.machines
+    lost = [f"{one.name} {one.lost}" for one in machines if one.lost is not None]
+    said = "; ".join(lost) or f"{len(machines)} were there to the end"
+    return Check("no machine was lost", not lost, said)
+
+
+def _windows_together(run: Run) -> Check:
+    """Whether the window was open on all machines at once, as far as their clocks are known."""
+    name = "window open on all machines at once"
+    assert run.tally is not None
+    turns = run.tally.turns
+    known = [one for one in run.tally.machines if one.opened_late_seconds is not None]
+    usual = run.tally.window_seconds / max(1, len(turns))
+    if not known or not usual or run.tally.cut_short:
+        return Check(name, None, "no window opened, or it was cut short")
+    late = [one.opened_late_seconds or 0.0 for one in known]
+    doubt = max(one.uncertainty_seconds or 0.0 for one in known)
+    # What opens when it should, by itself, is at 0.
+    apart = max(*late, 0.0) - min(*late, 0.0)
+    worst = max(known, key=lambda one: abs(one.opened_late_seconds or 0.0))
+    return Check(
+        name,
+        apart + doubt <= APART_TOLERANCE * usual,
+        f"it opened within {apart * 1e3:.3f} ms of when it was to, the worst on {worst.name}, by "
+        f"clocks known to within {doubt * 1e3:.3f} ms; it lasted {usual:.3f} s",
     )
 
 

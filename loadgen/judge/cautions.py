@@ -74,7 +74,9 @@ def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
         said.append(
             f"the hypervisor took up to {stolen:.2f} cores away; run again when it is quieter"
         )
-    workers = max((row.plan.workers for row in found), default=0)
+    # Of a cluster's machines its own notes tell.
+    alone = [row for row in found if not (row.run.tally is not None and row.run.tally.machines)]
+    workers = max((row.plan.workers for row in alone), default=0)
     if cores is not None and workers >= cores:
         said.append(
             f"{workers} engine worker(s) and the server share {cores:g} core(s), so each slows the "

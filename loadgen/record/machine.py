@@ -16,7 +16,8 @@ class MachineTally:
     ours as the run ended, known to within `uncertainty_seconds` either way, and `drift` by how
     much faster it ran. `opened_late_seconds` is by how much its windows opened after they were to,
     at the worst, negative for too early: by our clock. `link_bits_per_second` is the speed of its
-    link to the network, `cores` how many cores' worth of time it has to use.
+    link to the network, `cores` how many cores' worth of time it has to use. `beside_server` says
+    that it is the server's own hardware, `lost` what became of it where it was lost.
     """
 
     name: str
@@ -33,3 +34,5 @@ class MachineTally:
     opened_late_seconds: float | None = None
     link_bits_per_second: float | None = None
     cores: float | None = None
+    beside_server: bool = False
+    lost: str | None = None

@@ -1,0 +1,122 @@
+"""Machines for a test: network namespaces with addresses of their own, joined by a bridge.
+
+It takes root and Linux. Nothing outside of them is touched: the bridge has a namespace as well.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import which
+from typing import Final
+
+from tests.servers import ROOT, eventually
+
+NETWORK: Final = "10.77.0"
+
+
+class Host:
+    """A namespace with an address in the network, as if it were a machine."""
+
+    def __init__(self, prefix: str, number: int) -> None:
+        self.name = f"{prefix}{number}"
+        self.address = f"{NETWORK}.{number}"
+        self._switch = f"{prefix}0"
+        self._port = f"port{number}"
+        self._started: list[subprocess.Popen[str]] = []
+        _ip("netns", "add", self.name)
+        _ip("-n", self._switch, "link", "add", self._port, "type", "veth",
+            "peer", "name", "eth0", "netns", self.name)  # fmt: skip
+        _ip("-n", self._switch, "link", "set", self._port, "master", "switch", "up")
+        _ip("-n", self.name, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        for interface in ("lo", "eth0"):
+            _ip("-n", self.name, "link", "set", interface, "up")
+
+    def command(self, *words: str) -> list[str]:
+        """Return a command line that runs another one there."""
+        return [_IP, "netns", "exec", self.name, *words]
+
+    def start(
+        self, *words: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command there, which ends with the host."""
+        process = subprocess.Popen(
+            self.command(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def cut_off(self) -> None:
+        _ip("-n", self._switch, "link", "set", self._port, "down")
+
+    def join(self) -> None:
+        _ip("-n", self._switch, "link", "set", self._port, "up")
+
+    def processes(self, word: str = "") -> list[int]:
+        """Return the ids of all that runs there, or of those with a word in their command line."""
+        found = []
+        for pid in map(int, _ip("netns", "pids", self.name).split()):
+            with suppress(OSError):
+                if word in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(pid)
+        return found
+
+    def signal(self, number: signal.Signals, word: str = "") -> None:
+        for pid in self.processes(word):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        self.signal(signal.SIGKILL)
+        for process in self._started:
+            with process:
+                process.kill()
+        eventually(lambda: not self.processes(), f"something still runs on {self.name}")
+        _ip("netns", "del", self.name)
+
+
+@contextmanager
+def hosts(count: int) -> Iterator[Sequence[Host]]:
+    """So many machines on one network, for the length of a block."""
+    prefix = f"lg{os.getpid()}-"
+    _ip("netns", "add", f"{prefix}0")
+    found: list[Host] = []
+    try:
+        _ip("-n", f"{prefix}0", "link", "add", "switch", "type", "bridge")
+        _ip("-n", f"{prefix}0", "link", "set", "switch", "up")
+        for number in range(1, count + 1):
+            found.append(Host(prefix, number))  # noqa: PERF401 - those that are there are closed
+        yield found
+    finally:
+        for host in found:
+            host.close()
+        _ip("netns", "del", f"{prefix}0")
+
+
+def impossible() -> str | None:
+    """Why there can be no such machines here, or None."""
+    if which("ip") is None:
+        return "there is no `ip` (iproute2)"
+    name = f"lg{os.getpid()}-try"
+    try:
+        _ip("netns", "add", name)
+    except subprocess.CalledProcessError as error:
+        return f"no network namespace can be made: {error.stderr.strip()}"
+    _ip("netns", "del", name)
+    return None
+
+
+def _ip(*words: str) -> str:
+    return subprocess.run([_IP, *words], check=True, capture_output=True, text=True).stdout
+
+
+_IP: Final = which("ip") or "ip"
