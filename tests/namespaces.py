@@ -3,6 +3,7 @@
 It takes root and Linux. Nothing outside of them is touched: the bridge has a namespace as well.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -54,6 +55,20 @@ class Host:
         )
         self._started.append(process)
         return process
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be there: sockets that this thread opens meanwhile, and threads that it starts, are."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with (
+            Path("/proc/thread-self/ns/net").open() as home,
+            Path(f"/run/netns/{self.name}").open() as there,
+        ):
+            _enter(libc, there.fileno())
+            try:
+                yield
+            finally:
+                _enter(libc, home.fileno())
 
     def cut_off(self) -> None:
         _ip("-n", self._switch, "link", "set", self._port, "down")
@@ -115,8 +130,15 @@ def impossible() -> str | None:
     return None
 
 
+def _enter(libc: ctypes.CDLL, namespace: int) -> None:
+    if libc.setns(namespace, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 def _ip(*words: str) -> str:
     return subprocess.run([_IP, *words], check=True, capture_output=True, text=True).stdout
 
 
+# linux/sched.h
+_CLONE_NEWNET: Final = 0x40000000
 _IP: Final = which("ip") or "ip"

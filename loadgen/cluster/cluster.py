@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 from loadgen.cluster.address import ClusterAddress, is_loopback
 from loadgen.cluster.facts import facts
 from loadgen.cluster.machine import Machine, Pulse
-from loadgen.cluster.placed import LoadMachines, tally_of
+from loadgen.cluster.placed import LoadMachines, length_of, tally_of
 from loadgen.cluster.placement import Place, Tls, placement
 from loadgen.cluster.served import RemoteServer
+from loadgen.cluster.wire import Address
 from loadgen.fleet.place import LoadError
 from loadgen.fleet.server import ModelServer, Server
 from loadgen.plan.plan import Plan
@@ -138,7 +139,7 @@ class Cluster:
         beside = {one.name for one in self.machines if one.facts["hardware"] == hardware}
         found = tally.machines
         if self._serves_alone:
-            found = [tally_of(serving, [], {}, tally.window_ended or tally.started), *found]
+            found = [tally_of(serving, [], {}, length_of([tally])), *found]
         tally.machines = [
             replace(one, serves=one.name == serving.name, beside_server=one.name in beside)
             for one in found
@@ -163,21 +164,31 @@ def cluster(wanted: Wanted) -> Iterator[Cluster]:
                     _require_consent(wanted, place.host)
             places = list(dict.fromkeys([*([serving] if serving else []), *loading]))
             ports = dask.launch(places, key)
+        addresses = {place.name: (place.host, ports[place.name]) for place in places}
+        names = [place.name for place in loading]
+        yield stack.enter_context(joined(addresses, key, names, serving.name if serving else None))
+
+
+@contextmanager
+def joined(
+    addresses: Mapping[str, Address], key: bytes, loading: Sequence[str], serving: str | None
+) -> Iterator[Cluster]:
+    """Get in touch with the agents at these addresses, for the length of a block.
+
+    `loading` and `serving` are names among theirs. Raises TargetError.
+    """
+    with ExitStack() as stack:
         try:
             machines = {
-                place.name: stack.enter_context(
-                    closing(Machine(place.name, (place.host, ports[place.name]), key))
-                )
-                for place in places
+                name: stack.enter_context(closing(Machine(name, address, key)))
+                for name, address in addresses.items()
             }
             _refuse_versions(machines.values())
-            pulse = stack.enter_context(Pulse(list(machines.values())))
-            pulse.wait()
         except LoadError as error:
             raise TargetError(str(error)) from None
+        stack.enter_context(Pulse(list(machines.values()))).wait()
         found = Cluster(
-            [machines[place.name] for place in loading],
-            machines[serving.name] if serving else None,
+            [machines[name] for name in loading], machines[serving] if serving else None
         )
         if found.lost is not None:
             raise TargetError(found.lost)

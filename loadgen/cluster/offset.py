@@ -117,6 +117,11 @@ class Offsets:
             before.doubt + (then.doubt - before.doubt) * part,
         )
 
+    def doubt_between(self, start: int, end: int) -> float:
+        """The most that the offset was in doubt, in ns, between two moments of our clock."""
+        between = [one.doubt for one in self._kept if start < one.at < end]
+        return max(self.at(start).doubt, self.at(end).doubt, *between)
+
     def theirs(self, ours: int) -> int:
         return ours + round(self.at(ours).ns)
 

@@ -1,6 +1,6 @@
 """Load workers on the machines of a cluster: a `fleet.place.Place`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from loadgen.cluster.machine import Machine
@@ -42,8 +42,7 @@ class LoadMachines:
                 for started, tally in tallies
                 if isinstance(started, RemoteWorker) and started.machine is machine
             ]
-            ended = max((one.window_ended or one.started for one in own), default=None)
-            found.append(tally_of(machine, own, openings, ended))
+            found.append(tally_of(machine, own, openings, length_of(tally for _, tally in tallies)))
         return found
 
 
@@ -87,9 +86,12 @@ def tally_of(
     machine: Machine,
     tallies: Sequence[Tally],
     openings: Mapping[int, int],
-    ended: float | None,
+    lasted: tuple[float, float],
 ) -> MachineTally:
-    """A machine's part of a run: of the load that its workers put on, and its clock at the end."""
+    """A machine's part of a run, which lasted from one moment of our clock to another, in s.
+
+    That is of the load that its workers put on, and what is known of its clock meanwhile.
+    """
     late = [
         opened - openings[number] / SECOND
         for tally in tallies
@@ -99,7 +101,7 @@ def tally_of(
     groups = [group for tally in tallies for group in tally.groups]
     cpu = [tally.engine_cpu_seconds for tally in tallies if tally.engine_cpu_seconds is not None]
     shares = (tally.busiest_worker_cpu for tally in tallies)
-    now = None if ended is None else machine.clock.at(round(ended * SECOND))
+    began, ended = (round(one * SECOND) for one in lasted)
     quickest = machine.clock.quickest_ns
     return MachineTally(
         machine.name,
@@ -109,14 +111,21 @@ def tally_of(
         engine_cpu_seconds=sum(cpu) if cpu else None,
         busiest_worker_cpu=max((one for one in shares if one is not None), default=None),
         round_trip_seconds=None if quickest is None else quickest / SECOND,
-        offset_seconds=None if now is None else now.ns / SECOND,
-        uncertainty_seconds=None if now is None else now.doubt / SECOND,
+        offset_seconds=machine.clock.at(ended).ns / SECOND,
+        uncertainty_seconds=machine.clock.doubt_between(began, ended) / SECOND,
         drift=machine.clock.drift,
         opened_late_seconds=max(late, key=abs, default=None),
         link_bits_per_second=machine.facts["link_bits_per_second"],
         cores=machine.facts["cores"],
         lost=machine.lost,
     )
+
+
+def length_of(tallies: Iterable[Tally]) -> tuple[float, float]:
+    """From the first start to the last end of some workers' tallies, in s of our clock."""
+    every = list(tallies)
+    ends = [tally.window_ended or tally.started + tally.connecting_seconds for tally in every]
+    return min(tally.started for tally in every), max(ends)
 
 
 def _openings(tally: Tally) -> list[tuple[int, float]]:

@@ -219,7 +219,7 @@ def _traced_messages_handled(run: Run) -> Check:
         if client.left_out or any(stay.left_out for stay in run.trace.of(client.addresses)):
             continue
         answered += sum(reply is not None for _, _, reply in client.exchanges)
-        paired += sum(1 for _ in handled(client, run.trace))
+        paired += sum(1 for _ in handled(client, run.trace, run.clock_doubt_ns))
     return Check(name, answered == paired, f"{answered} answered, {paired} noted by the server")
 
 

@@ -130,6 +130,11 @@ def _faults(trial: Trial) -> list[str]:
     if run.tally is None:
         return [run.problem or "nothing was measured"]
     said = [*run.notes, *([run.tally.stopped_early] if run.tally.stopped_early else [])]
+    if run.trace is not None and run.clock_doubt_ns:
+        said.append(
+            "its traces join clocks of several machines: what seems to be of one moment may be "
+            f"{units.seconds(run.clock_doubt_ns / 1e9)} apart"
+        )
     return said + [
         f"trial {run.trial} is invalid, {check.name}: {check.detail}"
         for check in trial.audit.failures

@@ -13,7 +13,8 @@ class MachineTally:
     on: `workers`, `messages` and `payload_bytes` in the window, CPU of its workers in the window
     and the share of a core that the busiest used (0 to 1). `round_trip_seconds` is the quickest
     that was seen from here to there and back. `offset_seconds` is what its clock read more than
-    ours as the run ended, known to within `uncertainty_seconds` either way, and `drift` by how
+    ours as the run ended, `uncertainty_seconds` by how much that may be wrong at any moment of the
+    run, either way, and `drift` by how
     much faster it ran. `opened_late_seconds` is by how much its windows opened after they were to,
     at the worst, negative for too early: by our clock. `link_bits_per_second` is the speed of its
     link to the network, `cores` how many cores' worth of time it has to use. `beside_server` says

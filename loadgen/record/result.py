@@ -109,6 +109,14 @@ class Run:
     def clients(self) -> int:
         return self.plan.clients
 
+    @property
+    def clock_doubt_ns(self) -> int:
+        """By how much moments of two machines may be apart that seem one; 0 on one machine."""
+        known = (
+            [one.uncertainty_seconds or 0.0 for one in self.tally.machines] if self.tally else []
+        )
+        return round(2e9 * max(known, default=0.0))
+
     def validate(self) -> None:
         """Raise ValueError, with a sentence, when plan and tally cannot be those of a run."""
         self.plan.validate()
