@@ -25,6 +25,10 @@ class ClusterAddress:
     def host(self) -> str:
         return self.url.partition("://")[2].rpartition(":")[0].strip("[]") or "127.0.0.1"
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2] or 0)
+
     def __str__(self) -> str:
         return self.url or f"local:{self.local}"
 

@@ -7,6 +7,7 @@ the workers of Dask stay idle beside them.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
                 )
             )
         else:
+            _try_to_connect(where)
             address = where.url
         try:
             client = stack.enter_context(
@@ -121,10 +123,7 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
             )
             workers = client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError, ValueError, TypeError) as error:
-            raise TargetError(
-                f"no Dask scheduler is to be had at {where} ({_in_a_line(error)}); start one with "
-                "`dask scheduler`, and say how it encrypts with tls:// and --cluster-tls"
-            ) from None
+            raise _no_scheduler(where, error) from None
         places = _local_places(workers) if where.local else places_of(workers)
         if not places:
             raise TargetError(
@@ -132,6 +131,21 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
                 f"dask worker {where}"
             )
         yield Placement(client, places)
+
+
+def _try_to_connect(where: ClusterAddress) -> None:
+    """Find out at once, and not after all of Dask's patience, where nobody listens."""
+    try:
+        socket.create_connection((where.host, where.port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _no_scheduler(where, error) from None
+
+
+def _no_scheduler(where: ClusterAddress, error: Exception) -> TargetError:
+    return TargetError(
+        f"no Dask scheduler is to be had at {where} ({_in_a_line(error)}); start one with "
+        "`dask scheduler`, and say how it encrypts with tls:// and --cluster-tls"
+    )
 
 
 def places_of(workers: Mapping[str, Mapping[str, Any]]) -> list[Place]:

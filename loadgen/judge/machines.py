@@ -35,7 +35,9 @@ def machines(found: Sequence[Row]) -> list[MachineFigures]:
     """The machines of all rows, the server's first; none where our own put the load on."""
     runs = [trial.run for row in found for trial in row.trials]
     every = [one for run in runs if run.tally is not None for one in run.tally.machines]
-    names = sorted({one.name for one in every}, key=lambda name: not _serves(name, every))
+    names = sorted(
+        dict.fromkeys(one.name for one in every), key=lambda name: not _serves(name, every)
+    )
     return [_figures(name, runs) for name in names]
 
 
