@@ -38,8 +38,8 @@ from loadgen.servers.started import STOP_SECONDS
 
 # Longer than the command waits for us before it gives us up.
 FORSAKEN_SECONDS = 10.0
-# From here on somebody is to come who knows the key.
-JOIN_SECONDS = 60.0
+# In which somebody is to come who knows the key.
+JOIN_SECONDS = 30.0
 BACKLOG = 128
 
 

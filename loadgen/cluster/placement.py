@@ -7,7 +7,10 @@ the workers of Dask stay idle beside them.
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 # For the scheduler to answer; then for Dask's workers to be there, and for them to start an agent.
 CONNECT_SECONDS = 10.0
 LAUNCH_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
 # All that Dask says while it works, beyond errors, is of no use to a person who wants a table.
 LOGGER = "distributed"
 
@@ -98,21 +102,11 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
         ) from None
     logging.getLogger(LOGGER).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        if where.local:
-            address: Any = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=where.local,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-        else:
-            _try_to_connect(where)
-            address = where.url
+        address = stack.enter_context(_local(where.local)) if where.local else where.url
         try:
+            # At once, and not after all of Dask's patience, where nobody listens.
+            if not where.local:
+                socket.create_connection((where.host, where.port), CONNECT_SECONDS).close()
             client = stack.enter_context(
                 distributed.Client(
                     address,
@@ -123,7 +117,10 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
             )
             workers = client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError, ValueError, TypeError) as error:
-            raise _no_scheduler(where, error) from None
+            raise TargetError(
+                f"no Dask scheduler is to be had at {where} ({_in_a_line(error)}); start one with "
+                "`dask scheduler`, and say how it encrypts with tls:// and --cluster-tls"
+            ) from None
         places = _local_places(workers) if where.local else places_of(workers)
         if not places:
             raise TargetError(
@@ -133,19 +130,53 @@ def placement(where: ClusterAddress, tls: Tls | None = None) -> Iterator[Placeme
         yield Placement(client, places)
 
 
-def _try_to_connect(where: ClusterAddress) -> None:
-    """Find out at once, and not after all of Dask's patience, where nobody listens."""
-    try:
-        socket.create_connection((where.host, where.port), CONNECT_SECONDS).close()
-    except OSError as error:
-        raise _no_scheduler(where, error) from None
+LOCAL_PROGRAM = "import sys; from loadgen.cluster.placement import local; local(int(sys.argv[1]))"
 
 
-def _no_scheduler(where: ClusterAddress, error: Exception) -> TargetError:
-    return TargetError(
-        f"no Dask scheduler is to be had at {where} ({_in_a_line(error)}); start one with "
-        "`dask scheduler`, and say how it encrypts with tls:// and --cluster-tls"
+@contextmanager
+def _local(workers: int) -> Iterator[str]:
+    """The address of a cluster that runs here for the length of a block. Raises TargetError."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", LOCAL_PROGRAM, str(workers)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # Ctrl-C is ours to act on: Dask's processes would each say what it did to them.
+        start_new_session=True,
+        text=True,
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise TargetError(f"Dask could not start {workers} workers here")
+        yield address
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def local(workers: int) -> None:
+    """Be a cluster of so many workers: say where, and end with standard input."""
+    import distributed  # noqa: PLC0415 - as above
+
+    with distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
 
 
 def places_of(workers: Mapping[str, Mapping[str, Any]]) -> list[Place]:
