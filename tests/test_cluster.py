@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from typing import Any, Final
 
 import psutil
@@ -248,3 +249,46 @@ def test_other_machines_want_consent(url: str, said: str) -> None:
 def test_what_does_not_go_together_with_a_cluster(options: list[str], said: str) -> None:
     with pytest.raises(PlanError, match=said):
         main([*options, "--no-save"])
+
+
+@pytest.mark.skipif(which("openssl") is None, reason="there is no openssl")
+def test_a_cluster_that_encrypts(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    files = [str(certificate), str(certificate), str(key)]
+    told = [
+        word
+        for name, file in zip(("ca-file", "cert", "key"), files, strict=True)
+        for word in (f"--tls-{name}", file)
+    ]
+    here = ["--host", "127.0.0.1", "--no-dashboard", *told]
+    dask = [sys.executable, "-m"]
+    quiet: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    scheduler = subprocess.Popen(
+        [*dask, "distributed.cli.dask_scheduler", "--protocol", "tls", "--port", "0", *here],
+        **quiet,
+    )
+    with scheduler, killing(scheduler):
+        assert scheduler.stderr is not None
+        line = Output(scheduler.stderr).wait_for("Scheduler at:")
+        address = line.split()[-1]
+        worker = subprocess.Popen(
+            [*dask, "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", *here],
+            **quiet,
+        )
+        with worker, killing(worker):
+            assert worker.stderr is not None
+            Output(worker.stderr).wait_for("Registered to:")
+            command = [
+                sys.executable, "-m", "loadgen", "--cluster", address, "--cluster-tls",
+                ",".join(files), "--model", "selectors", "--clients", "2", "--messages", "3",
+                "--no-save", "-q",
+            ]  # fmt: skip
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert address.startswith("tls://127.0.0.1:")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "127.0.0.1" in done.stdout.partition("Machines\n")[2]
