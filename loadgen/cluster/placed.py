@@ -35,15 +35,12 @@ class LoadMachines:
     def by_machine(
         self, tallies: Sequence[tuple[Started, Tally]], openings: Mapping[int, int]
     ) -> list[MachineTally]:
-        found = []
-        for machine in self._machines:
-            own = [
-                tally
-                for started, tally in tallies
-                if isinstance(started, RemoteWorker) and started.machine is machine
-            ]
-            found.append(tally_of(machine, own, openings, length_of(tally for _, tally in tallies)))
-        return found
+        lasted = length_of(tally for _, tally in tallies)
+        own: dict[Machine, list[Tally]] = {machine: [] for machine in self._machines}
+        for started, tally in tallies:
+            assert isinstance(started, RemoteWorker)
+            own[started.machine].append(tally)
+        return [tally_of(machine, some, openings, lasted) for machine, some in own.items()]
 
 
 class RemoteWorker:
