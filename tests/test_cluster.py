@@ -18,6 +18,7 @@ from loadgen.cluster.cluster import Wanted, cluster
 from loadgen.cluster.placement import Place, places_of
 from loadgen.command.load import main
 from loadgen.plan.validation import PlanError
+from loadgen.servers.problem import TargetError
 from tests.namespaces import Host, hosts, impossible
 from tests.servers import ROOT, WAIT_SECONDS, Output, eventually
 
@@ -172,6 +173,14 @@ def test_workers_that_are_started_here(tmp_path: Path) -> None:
     assert run["tally"]["groups"][0]["answered_per_client"] == [25] * 4
     assert [one["name"] for one in run["tally"]["machines"]] == ["local-1", "local-2"]
     assert run["audit"]["valid"]
+
+
+def test_without_dask_there_is_a_line_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(TargetError, match=r"pip install -e '\.\[cluster\]'"):
+        cluster(Wanted(parse("local:1"))).__enter__()
 
 
 def test_a_scheduler_that_is_not_there() -> None:

@@ -319,7 +319,7 @@ def test_what_a_machine_lacks_is_said_before_anything_starts(network: Sequence[H
     )
     plan = Plan((Group(60),), workers=3, duration_seconds=0.2)
     with machines_of(network) as found, pytest.raises(PlanError) as refused:
-        observed(found, plan)
+        found.refuse(plan)
     subprocess.run(
         network[4].command("sysctl", "-q", "net.ipv4.ip_local_port_range=32768 60999"), check=True
     )

@@ -156,17 +156,22 @@ class Agent:
     # What is asked for
 
     def how_it_ended(self, number: int) -> int | None:
-        """The exit status of a worker whose line has ended; None for one that goes on."""
+        """The exit status of a worker whose line has ended; None for one that goes on.
+
+        Of one that could not be started as well.
+        """
+        process = self._workers.get(number)
         try:
-            return self._workers[number].wait(timeout=1)
+            return None if process is None else process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             return None
 
     def end(self, number: int) -> None:
         """See to it that a worker ends whose line was closed."""
         with self._lock:
-            process = self._workers.pop(number)
-        end_process(process)
+            process = self._workers.pop(number, None)
+        if process is not None:
+            end_process(process)
 
     def interpreters(self, words: Sequence[str] | None) -> tuple[list[Interpreter], list[str]]:
         """The interpreters of this machine that people name; None for the one that runs us."""

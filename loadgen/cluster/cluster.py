@@ -17,6 +17,7 @@ from loadgen.cluster.served import RemoteServer
 from loadgen.cluster.wire import Address
 from loadgen.fleet.place import LoadError
 from loadgen.fleet.server import ModelServer, Server
+from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.record.result import Run
@@ -105,6 +106,20 @@ class Cluster:
                 "started on a machine of the cluster with --serve-on HOST, or name an address that "
                 "they can reach with --connect HOST:PORT"
             )
+
+    def refuse(self, plan: Plan) -> None:
+        """Raise PlanError where a machine has not got what its part of the plan takes.
+
+        TargetError where it cannot be asked.
+        """
+        # To a port that nobody has yet, of the server's machine or of ours.
+        host = "127.0.0.1" if self.serving is None else self.serving.host
+        try:
+            problem = self.place.problem(plan, Endpoint(plan.family, host, 1))
+        except LoadError as error:
+            raise TargetError(str(error)) from None
+        if problem is not None:
+            raise PlanError(problem)
 
     def when_lost(self, act: Callable[[], None]) -> None:
         """Have `act` called, in another thread, when a machine is lost."""

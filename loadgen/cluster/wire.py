@@ -15,7 +15,7 @@ from loadgen.fleet.worker import bound_reading
 # hour for a machine that is gone.
 LOST_SECONDS = 5
 # For whoever connects to show that it knows the key.
-AUTHENTICATE_SECONDS = 5.0
+AUTHENTICATE_SECONDS = 10.0
 
 Address = tuple[str, int]
 

@@ -78,6 +78,8 @@ class Session:
             self._run()
             return
         self.notes += self._machines.notes(self._plan)
+        for plan in self._plans:
+            self._machines.refuse(plan)
         self._machines.when_lost(self._stop.set)
         self._run()
         if (lost := self._machines.lost) is not None:

@@ -127,7 +127,7 @@ class _Member:
                 self.run.plan, server.endpoint, self._watcher.event, self._stop, self.task.place
             )
             self._fleet = stack.enter_context(fleet)
-        except TargetError as error:
+        except (TargetError, LoadError) as error:
             self._give_up(error)
 
     def connect(self) -> None:

@@ -13,6 +13,7 @@ The file's shape (--help-figures says what each figure is):
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
                  label, python, gil, at_once, endpoint, began, problem, notes,
                  connections_by_worker, probe, figures, audit, verdict, server, kernel, tally, trace
+                 (tally.machines are there where those of a cluster put the load on)
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on

@@ -38,7 +38,7 @@ class Costs:
     `agents` is from the first task to the last agent listening, `joining` for lines, facts and the
     first pings, `starting` for the lines to the workers, `ready` until the last of them is set up,
     `apart` between the first window that opened and the last, `doubt` what the clocks may be off,
-    `merging` for adding up, and `ending` until the last worker has ended.
+    `merging` of a core for adding up, and `ending` until the last worker has ended.
     """
 
     machines: int
@@ -53,16 +53,16 @@ class Costs:
 
 
 class _Timed(Fleet):
-    """A fleet that notes how long adding up took."""
+    """A fleet that notes how much of a core's time adding up took."""
 
     merging = 0.0
 
     def _add_up(self) -> Tally:
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             return super()._add_up()
         finally:
-            self.merging = time.perf_counter() - began
+            self.merging = time.thread_time() - began
 
 
 def costs(machines: int) -> Costs:
