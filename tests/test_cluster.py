@@ -24,6 +24,8 @@ from tests.servers import ROOT, WAIT_SECONDS, Output, eventually
 
 WHY_NOT: Final = impossible()
 NAMES: Final = ("server", "load-a", "load-b", "load-c")
+# For a dozen interpreters to start, of which some import Dask.
+START_SECONDS: Final = 3 * WAIT_SECONDS
 needs_machines = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -133,6 +135,7 @@ def test_nothing_is_left_running(ending: str, network: Sequence[Host], tmp_path:
         eventually(
             lambda: all(network[1 + NAMES.index(name)].processes(word) for name, word in started),
             "a server or a load worker has not started",
+            START_SECONDS,
         )
         # `ip netns exec` becomes the command, so that the process is loadgen's own.
         if ending == "Ctrl-C":

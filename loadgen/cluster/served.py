@@ -74,6 +74,8 @@ class RemoteProcess:
         self.machine = machine
         self.trace: ServerTrace | None = None
         self.connections_by_worker: tuple[int, ...] | None = None
+        self.unheard: str | None = None
+        """Why nothing is known of how it stopped, as a sentence; None where it is."""
         self._line = line
         self._output: list[str] = []
         self._stopped = False
@@ -101,7 +103,8 @@ class RemoteProcess:
         try:
             self._line.send(("stop", ()))
             words: LastWords = answer(self.machine, self._line, STOP_SECONDS + MARGIN_SECONDS)
-        except (LoadError, OSError):
+        except (LoadError, OSError) as error:
+            self.unheard = f"what the server said as it stopped is not known: {error}"
             return
         self._output, self.connections_by_worker = words.output, words.connections_by_worker
         if words.trace is not None:
@@ -117,7 +120,9 @@ class RunningThere(Running):
 
     def told_of(self, run: Run) -> Run:
         assert self.account is not None
-        return self.account(run)
+        assert self.there is not None
+        unheard = self.there.unheard
+        return self.account(run if unheard is None else replace(run, notes=(*run.notes, unheard)))
 
     def monitor(self) -> RemoteMonitor:
         assert self.there is not None

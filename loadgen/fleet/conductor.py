@@ -160,8 +160,8 @@ class Fleet:
     def gather_ready(self) -> None:
         """Wait until every worker is set up, so that all start together. Raises LoadError."""
         for worker in self._workers:
-            if not worker.line.poll(START_SECONDS):
-                raise LoadError(f"{worker.started.name} did not start")
+            if not worker.wait_for_word(START_SECONDS):
+                raise LoadError(worker.failure or f"{worker.started.name} did not start")
             if worker.hear() != "ready":
                 raise LoadError(worker.failure or f"{worker.started.name} did not start")
 

@@ -30,6 +30,8 @@ from loadgen.record.tally import Tally
 # A worker that is not held says something four times a second. One that was silent for so long was
 # stopped, or is stuck.
 SILENT_SECONDS = 10.0
+# Between two looks at whether its machine is still there.
+LOOK_SECONDS = 0.1
 
 
 class Worker:
@@ -94,6 +96,16 @@ class Worker:
         elif kind == "failure":
             self.failure = f"{self.started.name} failed: {value}"
         return str(kind)
+
+    def wait_for_word(self, seconds: float) -> bool:
+        """Wait for so long for there to be a word; not for one whose machine is lost meanwhile."""
+        until = time.monotonic() + seconds
+        while not self.line.poll(LOOK_SECONDS):
+            if (lost := self.started.lost()) is not None:
+                self.failure = f"{self.started.name} {lost}"
+            if self.failure is not None or time.monotonic() > until:
+                return False
+        return True
 
     def check_time(self) -> None:
         """Give up on it when it should have been heard of and was not, or its machine is lost."""

@@ -44,7 +44,7 @@ def _line(one: MachineFigures) -> tuple[str, ...]:
         parts.append(f"{one.workers} worker{'s' if one.workers > 1 else ''}")
     return (
         one.name,
-        ", ".join(parts) or "lost",
+        ", ".join(parts) or NOT_MEASURED,
         units.rate(one.messages_per_second),
         units.number(one.cpu_cores),
         units.share(one.busiest_worker_cpu),
