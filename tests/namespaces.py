@@ -9,6 +9,8 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 from shutil import which
 from typing import Final
@@ -102,7 +104,7 @@ class Host:
 @contextmanager
 def hosts(count: int) -> Iterator[Sequence[Host]]:
     """So many machines on one network, for the length of a block."""
-    prefix = f"lg{os.getpid()}-"
+    prefix = f"lg{os.getpid()}-{next(_numbers)}-"
     _ip("netns", "add", f"{prefix}0")
     found: list[Host] = []
     try:
@@ -117,17 +119,16 @@ def hosts(count: int) -> Iterator[Sequence[Host]]:
         _ip("netns", "del", f"{prefix}0")
 
 
+@cache
 def impossible() -> str | None:
     """Why there can be no such machines here, or None."""
     if which("ip") is None:
         return "there is no `ip` (iproute2)"
-    name = f"lg{os.getpid()}-try"
     try:
-        _ip("netns", "add", name)
+        with hosts(1):
+            return None
     except subprocess.CalledProcessError as error:
-        return f"no network namespace can be made: {error.stderr.strip()}"
-    _ip("netns", "del", name)
-    return None
+        return f"no network namespaces can be joined: {error.stderr.strip()}"
 
 
 def _enter(libc: ctypes.CDLL, namespace: int) -> None:
@@ -139,6 +140,7 @@ def _ip(*words: str) -> str:
     return subprocess.run([_IP, *words], check=True, capture_output=True, text=True).stdout
 
 
+_numbers: Final = count()
 # linux/sched.h
 _CLONE_NEWNET: Final = 0x40000000
 _IP: Final = which("ip") or "ip"

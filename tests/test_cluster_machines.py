@@ -55,10 +55,10 @@ def network() -> Iterator[Sequence[Host]]:
         yield found
 
 
-def agent_on(host: Host, environment: Mapping[str, str]) -> int:
-    """Start an agent there, and return its port."""
+def agent_on(host: Host, environment: Mapping[str, str], limits: Sequence[str] = ()) -> int:
+    """Start an agent there, by a command that sets its limits, and return its port."""
     process = subprocess.Popen(
-        host.command(sys.executable, "-P", "-c", AGENT_PROGRAM),
+        host.command(*limits, sys.executable, "-P", "-c", AGENT_PROGRAM),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
@@ -75,13 +75,21 @@ def agent_on(host: Host, environment: Mapping[str, str]) -> int:
 
 @contextmanager
 def machines_of(
-    network: Sequence[Host], environments: Mapping[int, Mapping[str, str]] | None = None
+    network: Sequence[Host],
+    environments: Mapping[int, Mapping[str, str]] | None = None,
+    limits: Mapping[int, Sequence[str]] | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster of these hosts, seen from the first; all that it started there ends with it."""
+    """A cluster of these hosts, seen from the first; all that it started there ends with it.
+
+    Numbers are those of agents: 0 is the server's.
+    """
     here, server, *load = network
     names = {server: "server", **{host: f"load-{number}" for number, host in enumerate(load, 1)}}
     ports = {
-        name: (host.address, agent_on(host, (environments or {}).get(place, {})))
+        name: (
+            host.address,
+            agent_on(host, (environments or {}).get(place, {}), (limits or {}).get(place, ())),
+        )
         for place, (host, name) in enumerate(names.items())
     }
     with here.entered(), joined(ports, KEY, [names[host] for host in load], "server") as found:
@@ -335,18 +343,19 @@ def test_a_server_whose_machine_is_cut_off_ends_the_run(
 
 
 def test_what_a_machine_lacks_is_said_before_anything_starts(network: Sequence[Host]) -> None:
-    subprocess.run(
-        network[4].command("sysctl", "-q", "net.ipv4.ip_local_port_range=20000 20009"), check=True
-    )
-    plan = Plan((Group(60),), workers=3, duration_seconds=0.2)
-    with machines_of(network) as found, pytest.raises(PlanError) as refused:
+    """Ports on the last of the machines, then descriptors on the first."""
+    plan, file = Plan((Group(60),), workers=3), "/proc/sys/net/ipv4/ip_local_port_range"
+    for ports, said in (("20000 20009", "it has 10 for one address"), ("32768 60999", None)):
+        subprocess.run(network[4].command("sh", "-c", f"echo {ports} > {file}"), check=True)
+        if said is not None:
+            with machines_of(network) as found, pytest.raises(PlanError) as refused:
+                found.refuse(plan)
+            assert str(refused.value).startswith("load-3: its 20 clients need a port each, and it")
+            assert said in str(refused.value)
+    few = {1: ("prlimit", "--nofile=48:48")}
+    with machines_of(network, limits=few) as found, pytest.raises(PlanError) as refused:
         found.refuse(plan)
-    subprocess.run(
-        network[4].command("sysctl", "-q", "net.ipv4.ip_local_port_range=32768 60999"), check=True
-    )
-    assert str(refused.value).startswith(
-        "load-3: its 20 clients need a port each, and it has 10 for one address (20000 to 20009)"
-    )
+    assert str(refused.value).startswith("load-1: 60 clients over 3 workers need 52 open files")
 
 
 def test_versions_that_differ_are_refused(network: Sequence[Host], tmp_path: Path) -> None:
