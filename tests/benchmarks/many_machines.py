@@ -103,7 +103,7 @@ def main(words: list[str]) -> None:
     """Measure each number of machines a few times and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks cluster", description=__doc__)
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args(words)
     lines = []
     for machines in asked.machines:
