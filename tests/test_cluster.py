@@ -15,6 +15,7 @@ import pytest
 
 from loadgen.cluster.address import AddressError, ClusterAddress, is_loopback, parse
 from loadgen.cluster.cluster import Wanted, cluster
+from loadgen.cluster.launch import launch
 from loadgen.cluster.placement import Place, places_of
 from loadgen.command.load import main
 from loadgen.plan.validation import PlanError
@@ -184,6 +185,12 @@ def test_without_dask_there_is_a_line_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(TargetError, match=r"pip install -e '\.\[cluster\]'"):
         cluster(Wanted(parse("local:1"))).__enter__()
+
+
+def test_an_agent_that_cannot_start_says_why() -> None:
+    """192.0.2.1 is nobody's (RFC 5737)."""
+    with pytest.raises(OSError, match="Cannot assign requested address"):
+        launch("192.0.2.1", bytes(32))
 
 
 def test_a_scheduler_that_is_not_there() -> None:

@@ -132,6 +132,16 @@ def test_a_room_needs_only_those_below_it(module: str) -> None:
     assert not {name for name in needed if room_of(name) in above}
 
 
+def test_dask_is_known_in_one_place() -> None:
+    """Which places what runs elsewhere; no word of a measurement goes by it."""
+    users = {
+        module
+        for module in MODULES
+        if {"dask", "distributed"} & {n.split(".")[0] for n in imported_by(module, for_types=True)}
+    }
+    assert users == {"loadgen.cluster.placement"}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_stands_between_the_server_and_the_command(name: str) -> None:
     module = f"concurrency_models.backends.{MODELS[name].module}"
