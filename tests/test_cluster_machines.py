@@ -5,6 +5,7 @@ The machines are network namespaces; without Dask, which `test_cluster` has a pa
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Final
 
 import pytest
 
+from concurrency_models import __version__
 from loadgen.cluster import machine as machines
 from loadgen.cluster.cluster import Cluster, joined
 from loadgen.cluster.launch import AGENT_PROGRAM
@@ -39,7 +41,7 @@ from loadgen.record.result import Run
 from loadgen.servers.problem import TargetError
 from tests.namespaces import Host, hosts, impossible
 from tests.runs import result
-from tests.servers import eventually
+from tests.servers import ROOT, eventually
 
 KEY: Final = bytes(32)
 SELECTORS: Final = ModelServer("selectors", ("--reply-prefix", "received: "))
@@ -358,13 +360,32 @@ def test_what_a_machine_lacks_is_said_before_anything_starts(network: Sequence[H
     assert str(refused.value).startswith("load-1: 60 clients over 3 workers need 52 open files")
 
 
-def test_versions_that_differ_are_refused(network: Sequence[Host], tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import platform; platform.python_version = lambda: '3.9.1'"
-    )
+def another_python(folder: Path) -> None:
+    said = "import platform; platform.python_version = lambda: '3.9.1'"
+    (folder / "sitecustomize.py").write_text(said)
+
+
+def another_kit(folder: Path) -> None:
+    for package in ("concurrency_models", "loadgen"):
+        shutil.copytree(ROOT / package, folder / package)
+    with (folder / "loadgen" / "engine" / "loop.py").open("a") as file:
+        file.write("# A line more.\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (another_python, r"load-1 has Python 3\.9\.1, and here is 3\."),
+        (another_kit, rf"load-1 has this kit {__version__} \(.{{8}}\), and here is {__version__}"),
+    ],
+)
+def test_versions_that_differ_are_refused(
+    make: Callable[[Path], None], said: str, network: Sequence[Host], tmp_path: Path
+) -> None:
+    make(tmp_path)
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     with (
-        pytest.raises(TargetError, match=r"load-1 has Python 3\.9\.1, and here is"),
+        pytest.raises(TargetError, match=said),
         machines_of(network, {1: {"PYTHONPATH": path}}),
     ):
         pass

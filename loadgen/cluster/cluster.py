@@ -122,9 +122,11 @@ class Cluster:
             raise PlanError(problem)
 
     def when_lost(self, act: Callable[[], None]) -> None:
-        """Have `act` called, in another thread, when a machine is lost."""
+        """Have `act` called, in another thread, when a machine is lost; now, if one is already."""
         for machine in self.machines:
             machine.on_lost = act
+        if self.lost is not None:
+            act()
 
     def notes(self, plan: Plan) -> list[str]:
         """What to mind about the machines under a plan, a sentence each."""

@@ -1,11 +1,15 @@
 """What a machine says of itself before anything is put on it."""
 
+import hashlib
 import platform
+from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
 import psutil
 
+import concurrency_models
+import loadgen
 from concurrency_models import __version__
 from loadgen.record import environment
 
@@ -15,8 +19,9 @@ _MEGABIT = 1e6
 class Facts(TypedDict):
     """In words that any version of this kit, and of Python, can read.
 
-    `hardware` is equal for machines that are one, as containers are, and namespaces in a test.
-    `link_bits_per_second` and `cores` are None where they are not known.
+    `kit` is its version, with some digits that stand for every line of it. `hardware` is
+    equal for machines that are one, as containers are, and namespaces in a test. None stands for
+    what is not known.
     """
 
     kit: str
@@ -30,13 +35,24 @@ class Facts(TypedDict):
 def facts(host: str) -> Facts:
     """This machine, which `host` is an address of."""
     return {
-        "kit": __version__,
+        "kit": f"{__version__} ({_digest()})",
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "hardware": _boot(),
         "cores": environment.cores_to_use(),
         "link_bits_per_second": _link_speed(host),
     }
+
+
+@cache
+def _digest() -> str:
+    """Equal where the kit is: a line that somebody has changed would be measured, too."""
+    digest = hashlib.sha256()
+    for package in (concurrency_models, loadgen):
+        home = Path(package.__file__ or "").parent
+        for file in sorted(home.rglob("*.py")):
+            digest.update(str(file.relative_to(home)).encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _boot() -> str:

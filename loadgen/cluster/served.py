@@ -78,7 +78,6 @@ class RemoteProcess:
         """Why nothing is known of how it stopped, as a sentence; None where it is."""
         self._line = line
         self._output: list[str] = []
-        self._stopped = False
 
     def ask(self, kind: str, *value: Any) -> Any:
         """The answer to a word about the server. Raises LoadError where its machine is lost."""
