@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from typing import Any, Final
+from unittest.mock import create_autospec
 
 import psutil
 import pytest
 
 from loadgen.cluster.address import AddressError, ClusterAddress, is_loopback, parse
-from loadgen.cluster.cluster import Wanted, cluster
+from loadgen.cluster.cluster import Cluster, Wanted, cluster
 from loadgen.cluster.launch import launch
+from loadgen.cluster.machine import Machine
 from loadgen.cluster.placement import Place, places_of
 from loadgen.command.load import main
+from loadgen.plan.group import Group
+from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.servers.problem import TargetError
 from tests.namespaces import Host, hosts, impossible
@@ -240,6 +244,19 @@ def test_several_workers_of_dask_on_a_host_are_one_machine() -> None:
         Place("10.0.0.2", "10.0.0.2", "tcp://10.0.0.2:4000", ("one-0", "one-1")),
         Place("10.0.0.3", "10.0.0.3", "tcp://10.0.0.3:4000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("each", "had", "clients", "workers"),
+    [(1, 1, 100, 2), (3, 3, 100, 6), (None, 1, 100, 8), (1, 1, 1, 1), (1, 5, 100, 6)],
+)
+def test_each_machine_has_as_many_workers(
+    each: int | None, had: int, clients: int, workers: int
+) -> None:
+    """Of two machines with 4 and 8 cores."""
+    machines = [create_autospec(Machine, instance=True, facts={"cores": n}) for n in (4.0, 8.0)]
+    plan = Plan((Group(clients), Group(9, "idle", silent=True)), workers=had)
+    assert Cluster(machines, None).with_workers(plan, each).workers == workers
 
 
 @pytest.mark.parametrize(

@@ -66,15 +66,17 @@ class Cluster:
     def with_workers(self, plan: Plan, each: int | None) -> Plan:
         """The plan with so many workers on each machine; None for as many as it has cores.
 
-        The server's machine keeps one for the server. No worker is without a client that talks.
+        The server's machine keeps one for the server. There are at least as many as the plan has,
+        and no more than clients that talk unless it has.
         """
         if each is None:
             cores = [
                 int(machine.facts["cores"] or 1) - (machine is self.serving)
                 for machine in self.loading
             ]
-            each = max(1, min(cores))
-        return replace(plan, workers=max(1, min(each * len(self.loading), plan.talking)))
+            each = min(cores)
+        each = max(1, each, -(-plan.workers // len(self.loading)))
+        return replace(plan, workers=max(plan.workers, min(each * len(self.loading), plan.talking)))
 
     def server(self, model: ModelServer) -> Server:
         """A model as it is to be started: on the machine that serves, else here."""

@@ -59,11 +59,12 @@ class RemoteServer:
             raise TargetError(str(error)) from None
         with closing(line):
             try:
-                endpoint = answer(machine, line, START_SECONDS + MARGIN_SECONDS)
+                told: Running = answer(machine, line, START_SECONDS + MARGIN_SECONDS)
             except LoadError as error:
                 raise TargetError(f"the server {self.name} did not start: {error}") from None
             process = RemoteProcess(machine, line)
-            yield RunningThere(endpoint, None, None, process, process, self.account)
+            known = {**vars(told), "process": process}
+            yield RunningThere(**known, there=process, account=self.account)
             process.stop()
 
 

@@ -6,7 +6,7 @@ samples from `watch` to `unwatch`, and its methods go by their names; `kernel` r
 """
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,8 +30,8 @@ class LastWords:
 def serve(line: Connection, server: ModelServer, plan: Plan) -> None:
     """Have the server run until `stop`, or until the line ends.
 
-    The first answer is its endpoint, or the TargetError why there is none. Raises EOFError or
-    OSError when the line ends.
+    The first answer is a Running without its process, or the TargetError why there is none. Raises
+    EOFError or OSError when the line ends.
     """
     with ExitStack() as stack:
         try:
@@ -41,7 +41,7 @@ def serve(line: Connection, server: ModelServer, plan: Plan) -> None:
             return
         process = running.process
         assert process is not None
-        line.send((True, running.endpoint))
+        line.send((True, replace(running, pid=None, process=None)))
         monitor = Monitor(None)
         while True:
             kind, value = line.recv()
