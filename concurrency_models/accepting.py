@@ -51,7 +51,8 @@ def accept(server: Server) -> socket.socket | None:
         server.give_place_back()
         server.shortage.pause_after_accept(error)
         return None
-    server.narration.connected(client)
+    if server.narration.listens:
+        server.narration.connected(client)
     return client
 
 
@@ -189,24 +190,31 @@ class Arrivals(ABC, Generic[Arrival]):
 
 
 class Incoming(Arrivals[socket.socket]):
-    """Clients, as connected, blocking sockets; whoever takes one releases it.
-
-    block_in_accept: wait in `accept` and not for the listener to become readable. For a process
-    whose one thread has nothing else to wait for. Where several processes wait in accept(2), the
-    kernel wakes one of them for each client; where they wait for the listener to become readable,
-    it wakes all, and all but one in vain: the thundering herd.
-    """
-
-    def __init__(self, server: Server, *, block_in_accept: bool = False) -> None:
-        super().__init__(server)
-        self._blocks_in_accept = block_in_accept
-        self._in_accept = False
-        if block_in_accept:
-            server.listener.setblocking(True)
-            server.when_stopped = self._break_off
+    """Clients, as connected, blocking sockets; whoever takes one releases it."""
 
     def take(self) -> socket.socket | None:
-        self._in_accept = self._blocks_in_accept  # from here on, `stop` raises StoppedError
+        return accept(self.server)
+
+    def drop(self, arrived: socket.socket) -> None:
+        self.server.release(arrived)
+
+
+class BlockingIncoming(Incoming):
+    """Clients, for a process whose one thread has nothing but them to wait for: in accept(2).
+
+    Where several processes wait there, the kernel wakes one of them for each client; where they
+    wait for the listener to become readable, it wakes all, and all but one in vain: the thundering
+    herd.
+    """
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._in_accept = False
+        server.listener.setblocking(True)
+        server.when_stopped.add(self._break_off)
+
+    def take(self) -> socket.socket | None:
+        self._in_accept = True  # from here on, `stop` raises StoppedError
         try:
             return accept(self.server)
         except StoppedError:
@@ -215,15 +223,12 @@ class Incoming(Arrivals[socket.socket]):
         finally:
             self._in_accept = False
 
-    def _break_off(self) -> None:
+    def _break_off(self, _server: Server) -> None:
         if self._in_accept:
             raise StoppedError  # otherwise accept() would go on: it only tries again after a signal
 
-    def may_take(self, arrivals: select.poll) -> bool:
-        return self._blocks_in_accept or super().may_take(arrivals)
-
-    def drop(self, arrived: socket.socket) -> None:
-        self.server.release(arrived)
+    def may_take(self, arrivals: select.poll) -> bool:  # noqa: ARG002 - it takes, and waits there
+        return True
 
 
 class IncomingDatagrams(Arrivals[Datagram]):

@@ -10,9 +10,9 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from concurrency_models.inbox import RECEIVE_SIZE
@@ -25,8 +25,11 @@ from concurrency_models.talk import Talk
 SWITCH_INTERVAL: Final = 0.005
 """Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
 
-MOST_LOOKS: Final = 100_000
-"""How often a second all threads that wait for the GIL may ask for it."""
+BLOCKED: Final[set[Leaving]] = set()
+"""The conversations that threads of this process are blocked in."""
+
+MANY: Final = 500
+"""How many threads may ask for the GIL as often as Python has them."""
 
 
 def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
@@ -48,11 +51,15 @@ def talk(server: Server, client: socket.socket) -> None:
     """Hold one whole conversation, blocking, and release the client."""
     try:
         with Leaving(server, client) as leaving:
-            server.clients[client] = partial(interrupt, leaving)
-            keep_looks_few(server)
-            limit_silence(client, server.settings.idle_timeout)
+            BLOCKED.add(leaving)
+            server.when_stopped.add(interrupt_all)
+            settings = server.settings
+            if len(server.clients) > MANY or sys.getswitchinterval() != SWITCH_INTERVAL:
+                keep_looks_few(server)
+            if settings.idle_timeout is not None:
+                limit_silence(client, settings.idle_timeout)
             if not server.stopping:
-                limited = server.settings.message_timeout is not None
+                limited = settings.message_timeout is not None
                 exchange(InTime(leaving) if limited else client, leaving.talk)
                 leaving.ending = "hung up"
             if server.stopping:
@@ -61,6 +68,8 @@ def talk(server: Server, client: socket.socket) -> None:
                 linger(leaving)
     except MemoryError as error:  # there was not even enough to begin
         server.let_go(client, error)
+    else:
+        BLOCKED.discard(leaving)
 
 
 def keep_looks_few(server: Server) -> None:
@@ -71,7 +80,7 @@ def keep_looks_few(server: Server) -> None:
     cores). With this, the same took 3.5 s; at 200,000 times a second it had taken 15 s.
     """
     if server.settings.switch_interval is None:
-        wanted = max(SWITCH_INTERVAL, len(server.clients) / MOST_LOOKS)
+        wanted = max(SWITCH_INTERVAL, SWITCH_INTERVAL * len(server.clients) / MANY)
         if wanted != sys.getswitchinterval():
             sys.setswitchinterval(wanted)
 
@@ -107,16 +116,41 @@ def is_silent(client: socket.socket | InTime, seconds: float) -> bool:
     return not signs.poll(seconds * 1000)
 
 
-def limit_silence(client: socket.socket, seconds: float | None) -> None:
+def limit_silence(client: socket.socket, seconds: float) -> None:
     """Have the kernel end a `recv` or a `sendall` in which nothing moves for so long.
 
     It costs no system call per message; `settimeout` would poll before every `recv` and take a
     quarter off the throughput.
     """
-    if seconds is not None:
-        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def interrupt_all(server: Server) -> None:
+    """Wake the threads that are blocked in the server's conversations, as it stops."""
+    if not (found := blocked(server)):
+        return
+    pending = [leaving for leaving in found if not interrupt(leaving)]
+    try:
+        threading.Thread(target=keep_interrupting, args=(server, pending), daemon=True).start()
+    except RuntimeError:  # no thread to be had, so no time to be given
+        server.deadline = time.monotonic()
+        keep_interrupting(server, [])
+
+
+def keep_interrupting(server: Server, pending: list[Leaving]) -> None:
+    """Interrupt those that could not be at once and, at the deadline, whoever is left."""
+    while (left := server.deadline - time.monotonic()) > 0:
+        time.sleep(min(left, POLL_SECONDS) if pending else left)
+        pending = [leaving for leaving in pending if not interrupt(leaving)]
+    for leaving in blocked(server):
+        interrupt(leaving)
+
+
+def blocked(server: Server) -> list[Leaving]:
+    """Return the server's conversations that threads of this process are blocked in."""
+    return [leaving for leaving in list(BLOCKED) if leaving.server is server]
 
 
 def interrupt(leaving: Leaving) -> bool:

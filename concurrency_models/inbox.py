@@ -50,11 +50,6 @@ class Memory:
         self.first_room = self.view[headroom:]
 
 
-SPARES: Final[deque[Memory]] = deque(maxlen=16)
-"""What talks had that are over, for those that begin, where each has memory of its own: making it
-was a tenth of what our code costs a client who comes, asks once and goes."""
-
-
 def aligned(headroom: int) -> int:
     """Return the headroom that ends where a cache line begins, in bytes."""
     return -(-headroom // ALIGNMENT) * ALIGNMENT
@@ -151,11 +146,17 @@ class Inbox:
         return self._scratch is not None and self._memory is self._scratch.memory
 
     def retire(self) -> None:
-        """Leave the memory to another talk: it is over and all sent, and had shared none."""
+        """Be there for another talk: this one is over and all sent, and had shared no memory."""
         memory = self._memory
         if memory and memory.size == self._first_size:
-            SPARES.append(memory)
-        self._memory = None
+            self.start = self.end = self._headroom
+            self._unused = 0
+            self._first_room = memory.first_room
+            SPARES.append(self)
+
+    def serves(self, headroom: int, first_size: int) -> bool:
+        """Whether it is what a talk with so many bytes of headroom and of memory begins with."""
+        return self._first_size == first_size and self._headroom == aligned(headroom)
 
     def detached(self, reply: memoryview) -> memoryview:
         """Return a reply in memory that others do not receive into."""
@@ -202,14 +203,7 @@ class Inbox:
         return self._smallest() if self._unused > PATIENCE else memory
 
     def _smallest(self) -> Memory:
-        if self._scratch:
-            return self._scratch.memory or self._of_its_own(0)
-        try:
-            spare = SPARES.pop()
-        except IndexError:
-            return self._of_its_own(0)
-        fits = spare.size == self._first_size and spare.end == self._headroom + spare.size
-        return spare if fits else self._of_its_own(0)
+        return (self._scratch and self._scratch.memory) or self._of_its_own(0)
 
     def _of_its_own(self, size: int) -> Memory:
         return Memory(self._headroom, max(size, self._first_size))
@@ -240,3 +234,20 @@ class Inbox:
             self.roomy = memory.size > SPARED_SIZE
         if scratch:
             scratch.owners.add(self)
+
+
+SPARES: Final[deque[Inbox]] = deque(maxlen=16)
+"""Those of talks that are over, for talks that begin, where each has memory of its own: making one
+was a tenth of what our code costs a client who comes, asks once and goes."""
+
+
+def take_inbox(headroom: int, first_size: int, scratch: Scratch | None) -> Inbox:
+    """Return an inbox for a talk that begins: another's that has retired, where there is one."""
+    if scratch is None:
+        try:
+            spare = SPARES.pop()
+        except IndexError:
+            return Inbox(headroom, first_size, scratch)
+        if spare.serves(headroom, first_size):
+            return spare
+    return Inbox(headroom, first_size, scratch)

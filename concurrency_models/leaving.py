@@ -113,7 +113,8 @@ class Leaving:
             self._looks.active.discard(self)
             self._looks.lingering.discard(self)
             self._looks.scratch.owners.discard(self.talk.inbox)
-        self.server.narration.tell(self.client, self.ending)
+        if self.server.narration.listens:
+            self.server.narration.tell(self.client, self.ending)
         self.server.release(self.client)
 
     def let_go(self, error: MemoryError) -> None:

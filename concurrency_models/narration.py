@@ -38,8 +38,9 @@ class Narration:
 
     def __init__(self, verbose: bool) -> None:
         self.verbose = verbose
-        self.remembers = verbose
-        """Whether it has to be told who has left, to `forget` them."""
+        self.listens = verbose
+        """Whether it has to be told who came and left; else nobody need call it, which counts
+        where clients come and go."""
         self._names: dict[socket.socket, str] = {}  # of those of whom something was told
 
     def tell(self, client: socket.socket | str, text: str) -> None:

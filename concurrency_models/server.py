@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from concurrency_models.inbox import Scratch
 from concurrency_models.listener import SocketAddress, open_listener
 from concurrency_models.narration import Narration
-from concurrency_models.self_pipe import POLL_SECONDS, SelfPipe
+from concurrency_models.self_pipe import SelfPipe
 from concurrency_models.settings import Settings
 from concurrency_models.shortage import LET_GO, Shortage
 from concurrency_models.talk import Talk
@@ -34,10 +34,6 @@ class Datagram:
     data: bytes
     address: SocketAddress
     asked: tuple[tuple[int, int, bytes], ...] = ()
-
-
-Interrupt = Callable[[], bool]
-"""Wakes a thread that is blocked in a conversation; returns False to be called again."""
 
 
 def narration_of(settings: Settings) -> Narration:
@@ -69,9 +65,8 @@ class Server:
         """Readable when a loop should look up: the server stops, or there may be room again."""
         self.narration = narration_of(settings)
         self.shortage = Shortage(self.warn)
-        self.clients: dict[socket.socket | Datagram, Interrupt | None] = {}
-        """The clients that this process has admitted and not released, and how to wake whoever is
-        blocked in the conversation with one."""
+        self.clients: set[socket.socket | Datagram] = set()
+        """The clients that this process has admitted and not released."""
         self.in_service: Callable[[], int] = lambda: len(self.clients)
         """How many clients are being served. Models whose clients live in other processes set it;
         it is called whenever one may have left."""
@@ -84,7 +79,7 @@ class Server:
         """When, on the monotonic clock, conversations must be over; infinite until we stop."""
         self.kill_time = math.inf
         """When child processes that are still there should be killed, on the same clock."""
-        self.when_stopped: Callable[[], None] = lambda: None
+        self.when_stopped: set[Callable[[Server], None]] = set()
         """What to do, besides, where `stop` was called: in a signal handler, it may be."""
         self.end_at_once: Callable[[], None] = lambda: None
         """What to do, besides, when the program is to end at once: ends the children."""
@@ -132,7 +127,7 @@ class Server:
     def admit(self, client: socket.socket | Datagram) -> None:
         """Count a client, or a datagram, in; `release` and `answered` count it out."""
         self.accepted += 1
-        self.clients[client] = None
+        self.clients.add(client)
 
     def may_accept(self) -> bool:
         """Whether to watch the listener: False while stopping, full, or short of something."""
@@ -160,7 +155,7 @@ class Server:
     def release(self, client: socket.socket) -> None:
         """Close this process's copy of a client's socket and count the client out."""
         client.close()
-        if self.narration.remembers:
+        if self.narration.listens:
             self.narration.forget(client)
         self._count_out(client)
 
@@ -175,7 +170,7 @@ class Server:
         self._count_out(datagram)
 
     def _count_out(self, client: socket.socket | Datagram) -> None:
-        self.clients.pop(client, None)
+        self.clients.discard(client)
         if self.settings.max_clients or (self.shortage.until and self.shortage):
             self.self_pipe.wake()
 
@@ -191,24 +186,8 @@ class Server:
         self.kill_time = now + 0.95 * self.settings.grace
         self.stopping = True
         self.self_pipe.wake()
-        blocked = [interrupt for interrupt in list(self.clients.values()) if interrupt]
-        if blocked:
-            pending = [interrupt for interrupt in blocked if not interrupt()]
-            try:
-                threading.Thread(target=self._interrupt, args=(pending,), daemon=True).start()
-            except RuntimeError:  # no thread to be had, so no time to be given
-                self.deadline = now
-                self._interrupt([])
-        self.when_stopped()
-
-    def _interrupt(self, pending: list[Interrupt]) -> None:
-        """Interrupt those that could not be at once and, at the deadline, whoever is left."""
-        while (left := self.deadline - time.monotonic()) > 0:
-            time.sleep(min(left, POLL_SECONDS) if pending else left)
-            pending = [interrupt for interrupt in pending if not interrupt()]
-        for interrupt in list(self.clients.values()):
-            if interrupt:
-                interrupt()
+        for act in list(self.when_stopped):
+            act(self)
 
     # Saying what goes on
 

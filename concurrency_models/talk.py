@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from concurrency_models import work
-from concurrency_models.inbox import FIRST_SIZE, RECEIVE_SIZE, Bytes, Inbox, Scratch
+from concurrency_models.inbox import FIRST_SIZE, RECEIVE_SIZE, Bytes, Scratch, take_inbox
 
 HEADER: Final = struct.Struct("!I")
 
@@ -129,7 +129,7 @@ class Talk:
     __slots__ = (
         "_before", "_frame_end", "_framing", "_front", "_front_size", "_headroom",
         "_largest_frame", "_most", "_plain", "_terms", "answered_in_batches", "inbox", "more",
-        "over",
+        "over", "room",
     )  # fmt: skip
 
     in_place: ClassVar[bool] = True
@@ -148,7 +148,9 @@ class Talk:
         self._largest_frame = self._before + terms.max_message + len(framing.trailer)
         # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
         first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
-        self.inbox = Inbox(self._headroom, first_size, scratch)
+        self.inbox = inbox = take_inbox(self._headroom, first_size, scratch)
+        self.room = inbox.room
+        """Returns memory to receive into, a byte at the least: tell `received` how much came."""
         self._most = sys.maxsize
         if scratch and scratch.memory:
             self._most = 1 if terms.work else MOST_ANSWERS
@@ -159,10 +161,6 @@ class Talk:
         self.answered_in_batches = 0
         """How many messages were answered that had not come alone and whole. A message that has
         begun is still the same one for as long as this stays the same."""
-
-    def room(self) -> memoryview:
-        """Return memory to receive into, a byte at the least; `received` is to be told how much."""
-        return self.inbox.room()
 
     @property
     def mid_message(self) -> bool:

@@ -107,7 +107,8 @@ class Stay:
         self.first: list[tuple[Any, ...]] = []
         self.last: deque[tuple[Any, ...]] = deque(maxlen=KEPT)
         self.threads: dict[int, str] = {}
-        self.left_out = 0
+        self.more = 0
+        """How many messages came after the first."""
         self.talk: TracedTalk | None = None
 
     def begin(self) -> None:
@@ -121,10 +122,10 @@ class Stay:
         self.threads[number] = threading.current_thread().name
         return number
 
-    def keep_last(self, message: tuple[Any, ...]) -> None:
-        """Note a message that is none of the first."""
-        self.left_out += len(self.last) == KEPT
-        self.last.append(message)
+    @property
+    def left_out(self) -> int:
+        """How many messages were dropped, between the first and the last."""
+        return self.more - len(self.last)
 
     def line(self, ended: int) -> dict[str, object]:
         """Return what is written of a stay that ended at that time."""
@@ -153,37 +154,36 @@ class TracedTalk(Talk):
     """
 
     __slots__ = (
-        "_cpu",
-        "_first",
-        "_over",
-        "_stay",
-        "_stretches",
-        "_thread",
-        "_thread_id",
-        "_times",
-    )
+        "_answered", "_cpu", "_first", "_last", "_moves", "_over", "_received", "_stay",
+        "_stretches", "_thread", "_thread_id",
+    )  # fmt: skip
 
     def __init__(self, terms: Terms, scratch: Scratch | None, stay: Stay) -> None:
         self._over = False
         self._stay = stay
-        self._first = stay.first
-        self._times: tuple[int, int] | None = None  # of a message that was answered, and not sent
+        self._first, self._last = stay.first, stay.last
+        self._received = 0  # of a message that was answered, and not sent; else 0
+        self._answered = 0
         self._cpu: int | None = None
         self._stretches: Sequence[Stretch] = ()
         self._thread_id, self._thread = get_ident(), stay.name_thread()
+        self._moves = scratch is not None and not scratch.memory  # from thread to thread, of a pool
         super().__init__(terms, scratch)
 
     @property
     def over(self) -> bool:
         """As the talk has it."""
-        times = self._times
-        if times is not None:
-            self._times = None
-            message = (*times, monotonic_ns(), self._cpu, self._thread, self._stretches)
+        if self._received:
+            message = (
+                self._received, self._answered, monotonic_ns(), self._cpu, self._thread,
+                self._stretches,
+            )  # fmt: skip
+            self._received = 0
             if len(self._first) < KEPT:
                 self._first.append(message)
             else:
-                self._stay.keep_last(message)
+                self._stay.more += 1
+                self._last.append(message)
         return self._over
 
     @over.setter
@@ -207,10 +207,10 @@ class TracedTalk(Talk):
         return reply
 
     def _note_answer(self, received: int) -> None:
-        answered = monotonic_ns()
-        self._times = received, answered
+        self._received = received
+        self._answered = answered = monotonic_ns()
         self._cpu = thread_time_ns() if answered - received > LONG_NS else None
-        if get_ident() != self._thread_id:  # of a pool of threads
+        if self._moves and get_ident() != self._thread_id:
             self._thread_id, self._thread = get_ident(), self._stay.name_thread()
 
     def answer(self, message: bytes) -> bytes:
@@ -228,7 +228,7 @@ class Tracing(Narration):
 
     def __init__(self, path: str) -> None:
         super().__init__(verbose=False)
-        self.remembers = True
+        self.listens = True
         self._path = path
         self._stays: dict[socket.socket, Stay] = {}
         self._talking: set[socket.socket] = set()  # of whom messages are noted

@@ -211,6 +211,7 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # as we end, Python takes its handler away
         self._server.close_listener()
         self._events.close()
         self._lifeline.__exit__(kind, error, trace)

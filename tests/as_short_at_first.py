@@ -5,14 +5,15 @@ Put before a server's command line.
 
 import runpy
 import sys
+from collections.abc import Callable
 
 from concurrency_models.shortage import Shortage
 
 create = Shortage.__init__
 
 
-def create_short(self: Shortage, *arguments: object) -> None:
-    create(self, *arguments)  # type: ignore[arg-type]
+def create_short(self: Shortage, warn: Callable[[str], None]) -> None:
+    create(self, warn)
     self.until = 1.0
 
 

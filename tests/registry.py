@@ -20,7 +20,8 @@ def registry_mismatch(model: Model) -> str | None:
     The model is started, and has to serve as many clients at a time as its row says.
     """
     try:
-        model.import_serve()
+        if not model.unavailable():  # else another interpreter than ours runs its servers
+            model.import_serve()
     except RegistryError as error:
         return str(error)
     wanted = model.at_once or MANY

@@ -118,6 +118,16 @@ def test_a_window_of_another_length_is_found() -> None:
     assert failed(replace(run(), tally=counts)) == ["window as long as asked"]
 
 
+def test_being_woken_late_to_a_short_window_is_no_fault() -> None:
+    def failures(asked: float, window: float) -> list[str]:
+        counts = tally(group_tally(window=window), window=window)
+        plan = replace(run().plan, duration_seconds=asked)
+        return failed(replace(run(), plan=plan, tally=counts))
+
+    assert failures(0.3, 0.21) == failures(0.3, 0.39) == failures(3.0, 2.75) == []
+    assert failures(0.3, 0.1) == failures(0.3, 0.5) == failures(3.0, 2.6) != []
+
+
 def test_a_window_that_was_cut_short_is_no_fault() -> None:
     counts = replace(tally(group_tally(window=1.0), window=1.0), cut_short=True)
     assert failed(replace(run(), tally=counts)) == []

@@ -16,6 +16,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.record.files import dumps
+from loadgen.record.histogram import Histogram
 from loadgen.record.result import Ceiling, Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show import curve_tables
@@ -113,6 +114,18 @@ def test_how_far_p99_stays_within_the_bound(
 def test_a_client_that_was_never_served_is_past_any_bound() -> None:
     curve = curve_of(one_run(1), one_run(10, served=9), bound=1.0)
     assert (curve.within_bound, curve.past_bound) == (1, 10)
+
+
+def test_at_a_low_rate_who_has_no_message_is_not_unserved() -> None:
+    def paced(rate: float) -> Run:
+        group = group_tally(10, 20, served=4)
+        group = replace(group, intended=group.answered, waiting=0, lateness=Histogram())
+        plan = Plan((Group(10, rate_per_second=rate),), duration_seconds=2.0)
+        return replace(run(), plan=plan, tally=tally(group))
+
+    curve = curve_of(paced(2.0), paced(4.0), bound=1.0)
+    assert [point.unserved for point in curve.points] == [0, 0]
+    assert (curve.within_bound, curve.past_bound) == (4.0, None)
 
 
 def test_what_a_client_costs_is_the_slope() -> None:

@@ -17,7 +17,7 @@ from tests.known_servers import answering_datagrams
 def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
     plan = {
         "transport": "udp",
-        "timeout_seconds": 0.2,
+        "timeout_seconds": 0.4,
         "messages_per_client": 20,
         "duration_seconds": None,
         **plan,
@@ -95,7 +95,7 @@ def test_an_open_loop_of_datagrams() -> None:
             duration_seconds=0.5,
             warmup_seconds=0.0,
         )
-    assert group.answered_in_window == pytest.approx(100, abs=30)
+    assert group.answered_in_window == pytest.approx(100, abs=50)
 
 
 def test_nobody_there_is_refused() -> None:

@@ -66,14 +66,15 @@ def test_who_computes_takes_user_time_and_never_gives_up_its_core() -> None:
 
 
 def test_who_sleeps_takes_nothing() -> None:
-    found = effort_of("time.sleep(0.3)")
-    assert known(found.user_seconds) + known(found.system_seconds) <= 0.02
-    assert known(found.runnable_seconds) < 0.2
+    found = effort_of("time.sleep(1)")
+    assert known(found.user_seconds) + known(found.system_seconds) <= 0.05
+    assert known(found.runnable_seconds) < 0.8  # a busy machine lets it wait before and after
 
 
 def test_who_waits_often_switches_often() -> None:
     found = effort_of("for _ in range(500): time.sleep(0.0001)")
-    assert 500 <= known(found.voluntary_switches) <= 600
+    # Who loses its core just before it falls asleep may find its time over.
+    assert known(found.voluntary_switches) == pytest.approx(500, abs=100)
 
 
 def test_who_touches_pages_has_faults() -> None:
@@ -143,4 +144,9 @@ def test_threads_that_compute_wait_for_the_gil_and_those_at_a_lock_do_not() -> N
     with threads("while True: pass") as pid:
         eventually(lambda: (lock_waiters([pid]) or 0) > 1, "nobody waited for the GIL")
     with threads("lock.acquire()") as pid:
-        assert {lock_waiters([pid]) for _ in range(50)} == {0}
+        tasks = Path(f"/proc/{pid}/task")
+        eventually(lambda: len(list(tasks.iterdir())) == 5, "not all threads were started")
+        # Once each has come to the lock, none waits for the GIL any more.
+        eventually(
+            lambda: {lock_waiters([pid]) for _ in range(50)} == {0}, "a lock is taken for the GIL"
+        )

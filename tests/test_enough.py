@@ -45,14 +45,14 @@ def lives(*rates: int, model: str = "thread") -> list[Run]:
 
 def test_a_server_is_unsure_as_long_as_its_lives_differ() -> None:
     steady, uneven = lives(1000, 1001, 999, 1000, 1000), lives(1000, 2000, 1000, 500, 1000)
-    assert unsure(steady, 0.05) == []
-    assert unsure(uneven, 0.05) == ["thread"]
-    labelled = [replace(one, label="mine") for one in uneven]
-    assert unsure([*steady, *labelled], 0.05) == ["mine"]
+    assert unsure({"a": steady}, 0.05) == []
+    assert unsure({"b": uneven}, 0.05) == ["b"]
+    assert unsure({"a": steady, "b": uneven}, 0.05) == ["b"]
+    assert unsure({"b": uneven, "a": steady}, 0.05) == ["b"]
 
 
 def test_two_or_three_lives_that_look_alike_are_no_proof() -> None:
-    assert unsure(lives(1000, 1000, 1000), 0.05) == ["thread"]
+    assert unsure({"thread": lives(1000, 1000, 1000)}, 0.05) == ["thread"]
 
 
 def test_each_load_is_judged_by_what_it_is_ranked_by() -> None:
@@ -62,8 +62,8 @@ def test_each_load_is_judged_by_what_it_is_ranked_by() -> None:
     by_connections = [run(life, turn(1, life, 500), plan=churn) for life in numbers]
     by_response = [run(life, turn(1, life), plan=paced) for life in numbers]
     by_messages = [run(life, turn(1, life, 500)) for life in numbers]
-    assert unsure([*by_connections, *by_response], 0.05) == []
-    assert unsure(by_messages, 0.05) == ["thread"]
+    assert unsure({"thread": [*by_connections, *by_response]}, 0.05) == []
+    assert unsure({"thread": by_messages}, 0.05) == ["thread"]
 
 
 def test_half_of_each_interval_is_known_on_the_way_and_shrinks() -> None:
@@ -86,7 +86,13 @@ def test_of_several_loads_the_widest_interval_is_told() -> None:
 
 def test_a_server_of_which_nothing_was_measured_holds_nobody_up() -> None:
     failed = [Run("process", PLAN, life, problem="no") for life in range(1, 6)]
-    assert unsure([*lives(1000, 1000, 1000, 1000, 1000), *failed], 0.05) == []
+    both = {"thread": lives(1000, 1000, 1000, 1000, 1000), "process": failed}
+    assert unsure(both, 0.05) == []
+    over, why = Enough(asked(), 2, in_turns=True).verdict(both)
+    assert over
+    assert "every server that ran is known within 5.0%" in why
+    # Where none did, there is nothing to be sure of.
+    assert Enough(asked(), 1, in_turns=True).verdict({"process": failed}) == (True, "")
 
 
 def test_a_whole_trial_is_a_turn_by_itself() -> None:
@@ -95,8 +101,8 @@ def test_a_whole_trial_is_a_turn_by_itself() -> None:
         Run("thread", replace(PLAN, turns=None), trial, tally=Tally([tally], 0.0, 0.1, 1.0, 2.0))
         for trial, tally in enumerate(tallies, start=1)
     ]
-    assert unsure(runs, 0.05) == []
-    assert unsure(runs[:4], 0.05) == ["thread"]
+    assert unsure({"thread": runs}, 0.05) == []
+    assert unsure({"thread": runs[:4]}, 0.05) == ["thread"]
 
 
 def test_as_many_as_were_asked_for_or_the_usual_number_of_whole_trials() -> None:
@@ -106,15 +112,16 @@ def test_as_many_as_were_asked_for_or_the_usual_number_of_whole_trials() -> None
         ({}, 1, False, 1),
     ):
         judge = Enough(asked(**options), subjects, in_turns=in_turns)
-        verdicts = [judge.verdict(lives(1)) for _ in range(number)]
+        verdicts = [judge.verdict({"thread": lives(1)}) for _ in range(number)]
         assert [over for over, _ in verdicts] == [False] * (number - 1) + [True]
         assert verdicts[-1] == (True, "")  # what was asked for goes without saying
 
 
-def test_sure_is_said() -> None:
+def test_sure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
     judge = Enough(asked(), 2, in_turns=True)
-    assert judge.verdict(lives(1000)) == (False, "")
-    over, why = judge.verdict(lives(1000, 1001, 999, 1000, 1000))
+    assert judge.verdict({"thread": lives(1000)}) == (False, "")
+    over, why = judge.verdict({"thread": lives(1000, 1001, 999, 1000, 1000)})
     assert over
     assert "measured 2 lives in 0 s: every server is known within 5.0%" in why
 
@@ -124,9 +131,9 @@ def test_time_is_up_before_a_life_that_would_end_too_late(monkeypatch: pytest.Mo
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     judge = Enough(asked(), 1, in_turns=True)
     now[0] += 0.3 * DEFAULT_MAX_SECONDS
-    assert judge.verdict(lives(1, 2)) == (False, "")
+    assert judge.verdict({"thread": lives(1, 2)}) == (False, "")
     now[0] += 0.4 * DEFAULT_MAX_SECONDS
-    over, why = judge.verdict(lives(1, 2))
+    over, why = judge.verdict({"thread": lives(1, 2)})
     assert over
     assert "another would have ended after the 12 s" in why
     assert why.endswith("not within 5.0% yet: thread")
@@ -134,6 +141,6 @@ def test_time_is_up_before_a_life_that_would_end_too_late(monkeypatch: pytest.Mo
 
 def test_lives_and_a_precision_together_end_by_whichever_comes_first() -> None:
     judge = Enough(asked(trials=1, precision=0.1), 1, in_turns=True)
-    over, why = judge.verdict(lives(1, 2))
+    over, why = judge.verdict({"thread": lives(1, 2)})
     assert over
     assert "so many were asked for; not within 10.0% yet: thread" in why

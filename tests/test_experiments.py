@@ -686,6 +686,7 @@ def test_a_fixed_folder_is_written_anew_with_one_report_for_all(tmp_path: Path) 
     old = tmp_path / "sticky" / "run.json"
     old.parent.mkdir()
     old.write_text("from an earlier run")
+    (tmp_path / "nagle").mkdir()  # of one that a full disk did not take
     done = loadgen("sticky", "--quick", "--folder", str(tmp_path), "--report")
     assert done.returncode == 0, done.stderr
     assert f"report in {tmp_path / 'report.html'}" in done.stderr

@@ -24,6 +24,12 @@ from loadgen.record.result import SCHEMA, RecordError
 from tests.runs import result, run
 
 
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    for action in (read_result, check_file):
+        with pytest.raises(RecordError, match="File name too long"):
+            action(Path("a" * 300))
+
+
 def test_a_result_is_read_by_its_file_or_its_folder(tmp_path: Path) -> None:
     made = result(run())
     write(tmp_path / RESULT_FILE, dumps(document(analyse(made))))
@@ -75,7 +81,7 @@ def test_folders_of_the_same_second_are_numbered(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_found_out_beforehand(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("in the way")
-    with pytest.raises(RecordError, match="--results"):
+    with pytest.raises(RecordError, match="cannot save results in"):
         check_folder(file / "results")
     with pytest.raises(RecordError, match="cannot write"):
         check_file(tmp_path)

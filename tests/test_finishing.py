@@ -2,15 +2,18 @@
 
 import json
 import signal
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadgen.command import present
-from loadgen.command.main import COMMANDS, main
+from loadgen.command import main as program
+from loadgen.command import present, session
+from loadgen.command.main import COMMANDS, command, main
 from loadgen.command.status import INTERRUPTED
+from loadgen.fleet.turns import measure_in_turns
 from loadgen.judge.analysis import analyse
 
 WORDS = ("--model", "selectors", "--clients", "2", "--messages", "20", "--no-ceiling", "-q")
@@ -60,6 +63,47 @@ def test_a_command_that_measures_nothing_says_so_as_well(
     monkeypatch.setitem(COMMANDS, command, interrupted(lambda _: 0))
     assert main([command, "A", "B"]) == INTERRUPTED
     assert capfd.readouterr().err == "loadgen: stopped before anything was written\n"
+
+
+@pytest.mark.parametrize("more", [("--lives", "3"), ("--find-rate", "fairness > 0")])
+def test_ctrl_c_as_a_life_is_cleared_away_is_not_lost(
+    more: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Part:
+        """Something that a life was made of: as it goes, others are told."""
+
+    told = []
+
+    def live(*arguments: Any) -> Any:
+        runs = measure_in_turns(*arguments)
+        part = Part()
+        told.append(weakref.ref(part, lambda _: signal.raise_signal(signal.SIGINT)))
+        return runs
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "measure_in_turns", live)
+    words = ("--model", "selectors", "--clients", "2", "--turn", "0.1", "--no-ceiling", "-q")
+    assert main([*words, *more]) == INTERRUPTED
+    assert len(told) == 1
+    assert "cut short" in capfd.readouterr().out
+
+
+def test_one_more_while_the_first_is_told_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(COMMANDS, "report", interrupted(lambda _: 0))
+    monkeypatch.setattr(program, "complain", interrupted(lambda *_: 0))
+    monkeypatch.setattr("sys.argv", ["loadgen", "report", "A"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert ended.value.code == INTERRUPTED
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_second_one_ends_it_and_says_so(

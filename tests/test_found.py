@@ -54,6 +54,7 @@ def test_what_to_type_for_one_of_ours_that_was_started_otherwise(
         (["python", "-m", "concurrency_models", "thread", "--port", "80"], "thread"),
         (["python", "-m", "concurrency_models.run", "--port", "80", "--model=fork"], "fork"),
         (["python", "concurrency_models/backends/selectors_loop.py", "-v"], "selectors"),
+        (["python", "/usr/bin/concurrency-models", "--model", "thread"], "thread"),
         (["python", "serve.py"], None),
         (["python", "backends/serve.py", "--port", "80"], None),
     ],

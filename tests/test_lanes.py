@@ -98,7 +98,11 @@ def test_a_picture_ends_with_the_window_where_messages_were_left_out() -> None:
         busy.note(ms(number / 20), ms(number / 20), ms((number + 1) / 20))
     run = traced([(Group(1, "A"), busy, stay("a"))], window=0.075)
     assert busy.left_out == KEPT
-    assert seconds_to_show(run) == pytest.approx(24 * 0.05e-3)
+    assert seconds_to_show([run]) == pytest.approx(24 * 0.05e-3)
+    # Beside a slower server it is not shown for longer than it is known.
+    slow = traced([(Group(1, "A"), client("a", (0, 40)), stay("a"))])
+    assert seconds_to_show([slow]) == pytest.approx(0.1)
+    assert seconds_to_show([run, slow]) == pytest.approx(0.025)
     found = lanes(run, 0.0012)
     [lane] = found.lanes
     assert len(lane.answers) == pytest.approx(24, abs=1)
@@ -125,7 +129,7 @@ def test_a_picture_fits_the_terminal_and_says_what_its_marks_mean(width: int) ->
 
 def test_without_a_trace_there_are_no_lanes() -> None:
     assert lanes_of(runs.run(), 0.1) is None
-    assert seconds_to_show(runs.run()) is None
+    assert seconds_to_show([runs.run()]) == 0
 
 
 def drawn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, str]]:
@@ -142,7 +146,7 @@ def drawn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str
 
 
 def test_each_model_is_drawn_as_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
-    found = drawn(capsys, "--model", "iterative", "--model", "selectors", "--work", "fib:20")
+    found = drawn(capsys, "--model", "iterative", "--model", "selectors", "--work", "fib:23")
     assert set(found["iterative"]) == set(found["selectors"]) == {"A", "B", "quick"}
     inside = [marks for marks in found["iterative"].values() if set(marks) != {"."}]
     assert len(inside) == 1  # one is served, the others wait to be let in
@@ -157,10 +161,30 @@ def test_any_family_and_talk_can_be_drawn(capsys: pytest.CaptureFixture[str]) ->
     assert ANSWERED in found["thread"]["quick"]
 
 
+def test_a_picture_fits_any_terminal_and_a_moment_too_short_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "5")
+    assert drawn(capsys, "--model", "thread", "--work", "fib:18")
+    assert main(["lanes", "--model", "thread", "--duration", "1e-9"]) == 1
+    assert "thread: there was no time to see anything" in capsys.readouterr().err
+
+
 def test_a_picture_of_too_many_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["lanes", "--clients", "30"])
     assert "from 1 to 20 clients" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_does_not_take_the_picture_along(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("loadgen.command.lanes.check_file", lambda _: None)  # it was there then
+    words = ("--model", "thread", "--work", "fib:18", "--report", "/nowhere/lanes.html")
+    assert main(["lanes", *words]) == 1
+    out, err = capsys.readouterr()
+    assert "thread: " in out
+    assert "cannot write /nowhere/lanes.html" in err
 
 
 def test_the_picture_is_a_page_as_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_an_experiment_that_was_saved_without_a_picture_is_told_without() -> Non
     assert (old.bars, old.stairs, old.ticks, old.notes, old.ranked) == ((), (), (), (), ())
 
 
+def test_what_a_bar_says_is_no_program() -> None:
+    case = MeasuredCase("a", {"served": Cell(3)}, (0,))
+    says = ("{value} {of} {else} {", "{value.__class__}", "{value:999999}")
+    [bars] = pictured(Part("P", tuple(Series("served", text) for text in says), ("a",)), case).bars
+    assert [bar.text for bar in bars.bars] == ["3 - {else} {", *says[1:]]
+
+
 def test_bars_stand_in_the_order_of_the_experiment_with_their_figures(told: Lesson) -> None:
     served = told.bars[0]
     assert [(bar.case, bar.text) for bar in served.bars] == [

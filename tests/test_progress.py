@@ -63,6 +63,14 @@ def test_a_terminal_gets_a_table_that_is_gone_at_the_end() -> None:
     assert out.getvalue().endswith(("\x1b[2K", "\x1b[?25h"))  # erased, and the cursor shown again
 
 
+@pytest.mark.parametrize("name", ["[fe80::1]:8008", "[/x]", ":smile:"])
+def test_a_name_is_no_markup(name: str) -> None:
+    out = Terminal()
+    with Progress({name: 1}, quiet=False, stream=out) as progress:
+        progress.begin(name, PLAN)
+        assert name in out.getvalue()
+
+
 def test_how_narrowly_a_server_is_known_stands_beside_its_rate() -> None:
     out = Terminal()
     with Progress({"thread": None, "process": None}, quiet=False, stream=out) as progress:

@@ -58,6 +58,15 @@ def test_the_first_and_the_last_messages_are_kept() -> None:
     ]
 
 
+def test_with_a_connection_for_each_message_those_of_the_kept_ones_are_kept() -> None:
+    client = ClientTrace(0)
+    for number in range(2 * KEPT + 3):
+        client.connected(f"a:{number}", number, number)
+        client.note(number, number, number)
+    assert client.addresses == [f"a:{due}" for due, _, _ in client.exchanges]
+    assert [stood for _, stood in client.connecting] == [due for due, _, _ in client.exchanges]
+
+
 def test_a_trace_survives_being_saved(tmp_path: Path) -> None:
     file = tmp_path / "trace"
     file.write_text(FIRST + STAY + LAST)

@@ -31,6 +31,13 @@ def test_a_requirement_is_met_or_not(text: str, met: bool) -> None:
         assert said[0].startswith(f"thread: {parse(text)} is not met, ")
 
 
+@pytest.mark.parametrize("number", ["0.005", "1234567", "0.0012345678", "1e+20", "-3"])
+def test_as_text_it_is_the_same_again(number: str) -> None:
+    text = f"latency_seconds.p99 < {number}"
+    assert str(parse(text)) == text
+    assert parse(str(parse(text))) == parse(text)
+
+
 def test_it_holds_for_every_row_and_names_those_that_fail() -> None:
     found = rows(result(*trials("thread", [200, 202]), *trials("process", [100, 102])))
     said = parse("messages_per_second >= 800").failures(found)
@@ -79,6 +86,7 @@ def test_what_was_not_measured_fulfils_nothing() -> None:
         ("messages_per_second", "is not a requirement"),
         ("messages_per_second >= fast", "is not a requirement"),
         ("messages_per_second >= 1.2.3", "is not a number"),
+        ("messages_per_second >= 1e999", "is not a number"),
         ("messages_per_sec >= 5", "did you mean messages_per_second"),
         ("latency_seconds >= 5", "there is no figure"),
         ("groups.slow.mesages >= 5", "there is no figure"),

@@ -1,6 +1,7 @@
 """Results as JSON: read back as they were, of any version, or refused in a sentence."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from loadgen.judge.analysis import analyse
 from loadgen.judge.document import document
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
+from loadgen.plan.rate_search import RateSearch
 from loadgen.record.files import RESULT_FILE, dumps, read_result
 from loadgen.record.result import (
     SAME_AS_SERVICE,
@@ -218,7 +220,7 @@ GROUP: Final = (*RUN, "tally", "groups", 0)
         (put(*RUN, "plan", "reply_prefix", value=7), "`$.runs[0].plan.reply_prefix`"),
         (put(*RUN, "plan", "groups", value=[]), "at least one group of clients - at `$.runs[0]`"),
         (put(*RUN, "plan", "family", value="carrier pigeon"), "carrier pigeon"),
-        (put(*RUN, "plan", "groups", 0, "rate_per_second", value=0), "messages/s"),
+        (put(*RUN, "plan", "groups", 0, "rate_per_second", value=0), "per second"),
         (put(*RUN, "tally", "groups", value=[]), "a plan of 1 groups and a tally of 0"),
         (put(*RUN, "server", "threads", value=10**400), "`$.runs[0].server.threads`"),
         (put(*RUN, "server", "samples", value=[1]), "`$.runs[0].server.samples[0]`"),
@@ -246,6 +248,21 @@ def test_a_case_with_a_run_that_there_is_not_is_damaged() -> None:
     data["experiment"]["cases"][1]["runs"] = [2]
     with pytest.raises(RecordError, match=r"no such run - at `\$.experiment.cases\[1\].runs`"):
         Result.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"duration_seconds": None, "messages_per_client": 5}, "`$.runs[0].plan`"),
+        ({"groups": (Group(10, silent=True),)}, "`$.runs[0].plan`"),
+        (None, "`$.runs`"),
+    ],
+)
+def test_a_search_without_trials_is_damaged(plan: dict[str, Any] | None, said: str) -> None:
+    runs = [] if plan is None else [replace(run(), plan=replace(run().plan, **plan))]
+    searched = replace(result(*runs), rate_search=RateSearch(("response_seconds.p99 < 1",)))
+    with pytest.raises(RecordError, match=re.escape(said)):
+        Result.from_json(json.loads(dumps(searched.to_json())))
 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [], [{"schema": SCHEMA}], {}, {"hello": 1}])

@@ -89,6 +89,22 @@ def hung(group: Group) -> Row:
     )
 
 
+def test_by_the_clock_nobody_starves_to_whom_no_message_fell_due() -> None:
+    group = group_tally(100, served=16)
+    spared = replace(group, intended=group.answered, waiting=0)
+    owing = replace(group, intended=group.answered + 5, waiting=5)
+    paced = plan(Group(100, rate_per_second=10.0))
+    found = [
+        row(replace(run("thread", plan=paced), tally=tally(counts))) for counts in (spared, owing)
+    ]
+    assert [one.value("starved") for one in found] == [0, 5]
+    assert "starved" not in sentence(found[0], found[:1])
+    assert "starved" in sentence(found[1], found[1:])
+    assert [one.trials[0].starved_unduly for one in found] == [0, 5]
+    closed = replace(run("thread", plan=plan(Group(100))), tally=tally(group))
+    assert row(closed).value("starved") == 84
+
+
 @pytest.mark.parametrize("group", [Group(10), Group(10, rate_per_second=1000.0)])
 def test_who_was_served_and_then_left_waiting_was_not_answered_right(group: Group) -> None:
     found = hung(group)

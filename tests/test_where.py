@@ -101,7 +101,7 @@ def served(model: str, *groups: Group) -> dict[str, Where]:
 def test_a_server_that_sleeps() -> None:
     alone = served("thread", Group(2, work="sleep:10"))["all"]
     assert alone.parts[Part.ASLEEP] > 0.01
-    assert alone.parts[Part.ASLEEP] > 0.5 * alone.latency_seconds
+    assert alone.parts[Part.ASLEEP] > 0.2 * alone.latency_seconds
     behind = served("selectors", Group(2, work="sleep:10"))["all"]
     assert behind.parts[Part.BEHIND] > 0.2 * behind.latency_seconds  # the other's sleep is its own
 

@@ -3,7 +3,7 @@
 Each serves one client at a time. The kernel gives every client to one of those that wait.
 """
 
-from concurrency_models.accepting import Incoming
+from concurrency_models.accepting import BlockingIncoming
 from concurrency_models.blocking import talk
 from concurrency_models.server import Server
 from concurrency_models.settings import POOL_PROCESSES
@@ -19,5 +19,5 @@ def serve(server: Server) -> None:
 
 def serve_in_worker(server: Server) -> None:
     """Accept a client, talk, accept the next; runs in each of the processes."""
-    for client in Incoming(server, block_in_accept=True):
+    for client in BlockingIncoming(server):
         talk(server, client)

@@ -49,7 +49,7 @@ def serve(server: Server) -> None:
 
     def hand_over(client: socket.socket) -> None:
         turn = next(turns)
-        del server.clients[client]
+        server.clients.remove(client)
         os.write(outlets[turn], client.detach().to_bytes(NUMBER_SIZE))
         handed[turn] += 1
 

@@ -40,26 +40,26 @@ class Enough:
         self._longest = 0.0
         self._measured = 0
 
-    def verdict(self, runs: Sequence[Run]) -> tuple[bool, str]:
+    def verdict(self, by_name: Mapping[str, Sequence[Run]]) -> tuple[bool, str]:
         """Whether it is enough after one life more, and why in a sentence; "" where that is plain.
 
-        `runs` are those of all lives so far.
+        `by_name` has each server's runs of all lives so far.
         """
         now = time.monotonic()
         self._longest = max(self._longest, now - self._last)
         self._last = now
         self._measured += 1
         passed = now - self._began
-        if self._precision is not None:
-            wide = unsure(runs, self._precision)
-            if not wide:
-                return True, self._said(f"every server is known within {self._precision:.1%}")
+        if self._precision is not None and not unsure(by_name, self._precision):
+            ran = {name for same in _by_load(by_name) for name in same}
+            who = "every server" if ran == by_name.keys() else "every server that ran"
+            return True, self._said(f"{who} is known within {self._precision:.1%}") if ran else ""
         if self._measured == self.lives:
-            asked = f"so many were asked for; {self._unsure(runs)}"
+            asked = f"so many were asked for; {self._unsure(by_name)}"
             return True, self._said(asked) if self._precision is not None else ""
         if self._max_seconds is not None and passed + self._longest > self._max_seconds:
             up = f"another would have ended after the {self._max_seconds:g} s that there are"
-            return True, self._said(f"{up}; {self._unsure(runs)}")
+            return True, self._said(f"{up}; {self._unsure(by_name)}")
         return False, ""
 
     def _said(self, why: str) -> str:
@@ -67,23 +67,18 @@ class Enough:
         unit = self._unit if self._measured == 1 else lives
         return f"measured {self._measured} {unit} in {self._last - self._began:.0f} s: {why}"
 
-    def _unsure(self, runs: Sequence[Run]) -> str:
+    def _unsure(self, by_name: Mapping[str, Sequence[Run]]) -> str:
         if self._precision is None:
             return "no precision was asked for"
-        names = ", ".join(dict.fromkeys(unsure(runs, self._precision)))
+        names = ", ".join(dict.fromkeys(unsure(by_name, self._precision)))
         return f"not within {self._precision:.1%} yet: {names}"
 
 
-def unsure(runs: Sequence[Run], precision: float) -> list[str]:
+def unsure(by_name: Mapping[str, Sequence[Run]], precision: float) -> list[str]:
     """The servers, once for each load, that are not known within `precision` (0.05: 5 %) yet.
 
     What their load is ranked by decides. A server of which nothing was measured is passed over.
     """
-    several = len({run.python for run in runs if run.python is not None}) > 1
-    by_name: dict[str, list[Run]] = {}
-    for run in runs:
-        name = run.label or (f"{run.model} {run.python}" if several else run.model)
-        by_name.setdefault(name, []).append(run)
     return [name for same in _by_load(by_name) for name in paired.unsure(same, precision)]
 
 

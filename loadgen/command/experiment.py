@@ -126,7 +126,7 @@ def main(words: Sequence[str]) -> int:
 
 def _report_on(folder: Path) -> None:
     """Write one report about all experiments that are saved in `folder`, in a course's order."""
-    saved = [folder / name for name in EXPERIMENTS if (folder / name).is_dir()]
+    saved = [folder / name for name in EXPERIMENTS if (folder / name / RESULT_FILE).exists()]
     if saved:
         analyses = [analyse(read_result(path)) for path in saved]
         report.write_report(analyses, folder / report.REPORT_FILE)

@@ -5,7 +5,6 @@ A picture and never a measurement: a trace costs time, and a quarter of a second
 
 import argparse
 import shlex
-import shutil
 import string
 import sys
 import threading
@@ -34,7 +33,7 @@ from loadgen.servers import candidates, interpreters
 from loadgen.servers.problem import TargetError
 from loadgen.show import report
 from loadgen.show.lanes import picture
-from loadgen.show.wrapping import WIDTH
+from loadgen.show.wrapping import columns
 
 MOST_CLIENTS = 20
 WARMUP_SECONDS = 0.1
@@ -156,13 +155,17 @@ def main(words: Sequence[str]) -> int:
         run = measure(Task(one.name, server, plan), Silent(), stop)
         if stop.is_set():
             break
-        if run.problem:
-            print(f"loadgen: {one.name}: {run.problem}", file=sys.stderr)
         runs[one.name] = run
-    shown = [seconds for run in runs.values() if (seconds := seconds_to_show(run))]
+    seconds = seconds_to_show(runs.values())
     found = {
-        name: lanes for name, run in runs.items() if shown and (lanes := lanes_of(run, max(shown)))
+        name: lanes for name, run in runs.items() if seconds and (lanes := lanes_of(run, seconds))
     }
+    for name, run in runs.items():
+        if name not in found:
+            why = run.problem or "there was no time to see anything, give a longer --duration"
+            print(f"loadgen: {name}: {why}", file=sys.stderr)
+    if found:
+        print(picture(found, columns()), flush=True)
     if found and asked.report:
         result = Result(
             version=__version__,
@@ -175,8 +178,6 @@ def main(words: Sequence[str]) -> int:
             runs=tuple(runs.values()),
         )
         report.write_report([analyse(result)], Path(asked.report), only="running")
-    if found:
-        print(picture(found, min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)))
     if stop.is_set():
         return INTERRUPTED
     return 0 if len(found) == len(able) else FAILURE

@@ -1,9 +1,11 @@
 """The program `python -m loadgen`: which command is meant, and with what status it ends."""
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final
 
 from loadgen.command import diff, experiment, lanes, load, report
@@ -24,6 +26,9 @@ COMMANDS: Final = {
 WRITERS: Final = ("diff", "report")
 """Those that measure nothing."""
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Why a file that standard output goes to takes no more."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`; return the exit status."""
@@ -35,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
+        _check_text(words)
         if words and words[0] in COMMANDS:
             status = COMMANDS[words[0]](words[1:])
         else:
@@ -49,11 +55,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nothing = "written" if words and words[0] in WRITERS else "measured"
         return complain(str(stopped) or f"stopped before anything was {nothing}", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the tables has gone; the interpreter would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the tables has gone.
+        _print_no_more()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        _print_no_more()
+        return complain(f"cannot write to standard output: {error.strerror}", FAILURE)
 
 
 def command() -> None:
     """Entry point of the console script."""
-    sys.exit(main())
+    _provide_streams()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # one more, while the first was being told
+        status = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to stop any more
+    sys.exit(status)
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Refuse what nothing can be printed or saved about. Raises PlanError."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise PlanError(
+                f"{word!r} is not in UTF-8; rename what it names, and write a byte as \\xNN"
+            ) from None
+
+
+def _print_no_more() -> None:
+    """Let go of standard output: the interpreter would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _provide_streams() -> None:
+    """Have all three standard streams, and none that stumbles over a letter.
+
+    In place of one that was closed, so that no socket takes its number, stands one to nowhere.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one's
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w"))
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=errors)

@@ -20,6 +20,7 @@ from loadgen.command.plans import endpoint_of, in_turns, one_window
 from loadgen.command.rates import RateFinder, search_of
 from loadgen.command.server_options import models_of, server_options, without_request
 from loadgen.fleet.ceiling import ceiling_needed, measure_ceiling
+from loadgen.fleet.conductor import interrupt_sets
 from loadgen.fleet.cores import server_cores
 from loadgen.fleet.limits import port_warning
 from loadgen.fleet.measure import Keeper, measure
@@ -177,7 +178,7 @@ class Session:
                     break
                 for name, known in half_intervals(keeper.by_name).items():
                     progress.know(name, units.spread(known))
-                over, why = enough.verdict(self.runs)
+                over, why = enough.verdict(keeper.by_name)
                 if over:
                     self.notes += [why] if why else []
                     break
@@ -233,7 +234,7 @@ class Session:
                 # Those that cannot all be up have their lives one after the other.
                 lives = [[task] for task in tasks] if whole_trials_because(tasks) else [tasks]
                 for life in lives:
-                    measure_in_turns(life, seed, keeper, self._stop)
+                    self._live(life, seed, keeper)
 
     def _life(
         self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int
@@ -248,9 +249,18 @@ class Session:
         order = random.Random(f"{self._seed} {number}")
         for plan in order.sample(list(plans), len(plans)):
             tasks = self._life(servers, [plan], number)
-            measure_in_turns(tasks, self._seed + number, keeper, self._stop)
+            self._live(tasks, self._seed + number, keeper)
             if self._stop.is_set():
                 return
+
+    def _live(self, tasks: Sequence[Task], seed: int, keeper: Keeper) -> None:
+        """One life of servers that take turns.
+
+        Ctrl-C is noted until all that it was made of is gone: as an exception it would be lost in
+        one of the callbacks by which threads and processes go.
+        """
+        with interrupt_sets(self._stop):
+            measure_in_turns(tasks, seed, keeper, self._stop)
 
     def _measure_whole(
         self, servers: Mapping[str, Server], plans: Sequence[Plan], number: int, keeper: Keeper

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from loadgen.judge.intervals import Estimate
 from loadgen.judge.registry import CPU_CORES, LATENCY_P99, MEMORY, MESSAGES, RESPONSE_P99
-from loadgen.judge.rows import Row, load_of
+from loadgen.judge.rows import Row, Trial, load_of
+from loadgen.judge.service import groups_of
 from loadgen.judge.verdict import GENERATOR
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -58,12 +59,14 @@ class Point:
     """One load on one server: `value` of what was varied, and what came of it.
 
     The figures are the row's; `p99_seconds` counts from when messages were due in an open loop,
-    and from when they were sent otherwise. None is what was not measured.
+    and from when they were sent otherwise. `unserved` are clients that did not connect, or starved.
+    None is what was not measured.
     """
 
     value: float
     clients: int
     served: int | None
+    unserved: int | None
     messages_per_second: Estimate | None
     p99_seconds: float | None
     cpu_cores: float | None
@@ -76,12 +79,7 @@ class Point:
 
     def within(self, seconds: float) -> bool:
         """Whether every client was served, and 99 of 100 messages within so many seconds."""
-        return (
-            self.p99_seconds is not None
-            and self.p99_seconds <= seconds
-            and self.served is not None
-            and self.served >= self.clients
-        )
+        return self.p99_seconds is not None and self.p99_seconds <= seconds and self.unserved == 0
 
 
 @dataclass(frozen=True)
@@ -233,12 +231,23 @@ def _point(value: float, row: Row) -> Point:
         value=value,
         clients=row.plan.talking,
         served=None if served is None else int(served),
+        unserved=max(
+            (left for trial in row.trials if (left := _unserved(trial)) is not None), default=None
+        ),
         messages_per_second=row.estimate(MESSAGES),
         p99_seconds=row.value(_p99_figure(row.plan)),
         cpu_cores=row.value(CPU_CORES),
         memory_bytes=row.value(MEMORY),
         bound=row.bound.bound,
     )
+
+
+def _unserved(trial: Trial) -> int | None:
+    """How many of the clients that talk did not connect, or starved, in one trial."""
+    for group, own in groups_of(trial.run, trial.figures):
+        if not group.silent and own.connected is not None:
+            return group.clients - own.connected + (own.starved or 0)
+    return None
 
 
 def _p99_figure(plan: Plan) -> str:

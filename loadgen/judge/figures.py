@@ -270,7 +270,7 @@ def _load_figures(
         clients=sum(group.clients for group in groups),
         connected=count.connected,
         served=count.served,
-        starved=count.starved,
+        starved=sum(_starved(tally, group) for tally, group in parts),
         refused=count.refused,
         reset=count.reset,
         timed_out=count.timed_out,
@@ -300,6 +300,15 @@ def _load_figures(
         response_seconds=timed["response_seconds"] if open_loop else None,
         lateness_seconds=timed.get("lateness_seconds") if open_loop else None,
     )
+
+
+def _starved(tally: GroupTally, group: Group) -> int:
+    """Clients that were to send and got no right reply.
+
+    By the clock, not those to whom no message fell due: no more starved than messages were owed.
+    """
+    owed = tally.intended - tally.answered
+    return min(tally.starved, max(0, owed)) if group.open_loop else tally.starved
 
 
 def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigures:

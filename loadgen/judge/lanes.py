@@ -6,16 +6,18 @@ on it; who waits, and for whom, follows. What was not traced is nobody's lane, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from math import inf
 from statistics import median
 from typing import Final
 
 from loadgen.judge.figures import figures
 from loadgen.judge.spans import Span, both, crowded, length, union, without
 from loadgen.record.result import Run
+from loadgen.record.tally import Tally
 from loadgen.record.trace import KEPT, ClientTrace, Handling, ServerTrace
 
 SECOND: Final = 1_000_000_000
@@ -70,28 +72,42 @@ class Lanes:
     other_cores: float | None
 
 
-def seconds_to_show(run: Run) -> float | None:
-    """How much of a run makes a good picture; None where nothing was traced.
+def seconds_to_show(runs: Iterable[Run]) -> float:
+    """How much of each of these runs makes a good picture of all; 0 where nothing was traced.
 
-    The whole window, unless messages are so short that nobody could tell them apart, or some were
-    left out.
+    As much as the slowest of them needs: the whole window, unless messages are so short that nobody
+    could tell them apart. But of none more than its end, from where on no message was left out.
     """
-    tally = run.tally
-    if tally is None or run.trace is None or tally.window_ended is None:
-        return None
-    seconds = tally.window_ended - (tally.window_started or 0.0)
-    traced = [one for group in tally.groups for one in group.traces]
-    took = [
-        median(reply - sent for _, sent, reply in one.exchanges if reply is not None)
-        for one in traced
-        if any(reply is not None for _, _, reply in one.exchanges)
-    ]
-    if took:
-        seconds = min(seconds, MESSAGES_SHOWN * max(took) / SECOND)
-    end = round(tally.window_ended * SECOND)
-    kept = [one.exchanges[KEPT][1] for one in traced if one.left_out]
-    kept += [stay.messages[KEPT][0] for stay in run.trace.stays if stay.left_out]
-    return min([seconds, *((end - first) / SECOND for first in kept if first < end)])
+    needed, kept = 0.0, inf
+    for run in runs:
+        tally = run.tally
+        if tally is None or run.trace is None or tally.window_ended is None:
+            continue
+        seconds = tally.window_ended - (tally.window_started or 0.0)
+        took = [
+            median(reply - sent for _, sent, reply in one.exchanges if reply is not None)
+            for one in _traced(tally)
+            if any(reply is not None for _, _, reply in one.exchanges)
+        ]
+        if took:
+            seconds = min(seconds, MESSAGES_SHOWN * max(took) / SECOND)
+        needed = max(needed, seconds)
+        end, whole = round(tally.window_ended * SECOND), _whole_from(tally, run.trace)
+        if whole is not None and whole < end:
+            kept = min(kept, (end - whole) / SECOND)
+    return min(needed, kept)
+
+
+def _traced(tally: Tally) -> list[ClientTrace]:
+    return [one for group in tally.groups for one in group.traces]
+
+
+def _whole_from(tally: Tally, trace: ServerTrace) -> int | None:
+    """From when on no message is missing; None where none was left out anywhere."""
+    clients = [one.exchanges[KEPT:] for one in _traced(tally) if one.left_out]
+    stays = [stay.messages[KEPT:] for stay in trace.stays if stay.left_out]
+    kept = [last[0][1] for last in clients if last] + [last[0][0] for last in stays if last]
+    return max(kept, default=None)
 
 
 def lanes_of(run: Run, seconds: float) -> Lanes | None:
@@ -110,7 +126,7 @@ def lanes_of(run: Run, seconds: float) -> Lanes | None:
     if not clients:
         return None
     begin = round(tally.window_started * SECOND)
-    if any(one.left_out for one, _, _ in clients):
+    if _whole_from(tally, trace) is not None:
         begin = max(begin, round((tally.window_ended - seconds) * SECOND))
     frame = [(begin, begin + round(seconds * SECOND))]
     halves = [_Half(one, trace) for one, _, _ in clients]

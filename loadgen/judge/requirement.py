@@ -1,6 +1,7 @@
 """What a run must reach, as `--require` takes it: a figure's path, a comparison and a number."""
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ class Requirement:
     bound: float
 
     def __str__(self) -> str:
-        return f"{self.path} {self.comparison} {self.bound:g}"
+        """As `parse` reads it: a bound is the same number again, as far as people write digits."""
+        return f"{self.path} {self.comparison} {self.bound:.15g}"
 
     def failures(self, found: Sequence[Row]) -> list[str]:
         """A sentence per row that does not fulfil it, or of which that cannot be told.
@@ -80,9 +82,11 @@ def parse(text: str) -> Requirement:
         )
     path, comparison, number = form.groups()
     try:
-        bound = float(number.replace("_", ""))
+        bound = float(number)
     except ValueError:
-        raise RequirementError(f"{number!r} in {text!r} is not a number") from None
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise RequirementError(f"{number!r} in {text!r} is not a number")
     try:
         figure_of(path)
     except KeyError:

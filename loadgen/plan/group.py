@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from concurrency_models.work import KINDS
 from loadgen.plan.octets import Octets
-from loadgen.plan.validation import require, require_choice, require_seconds
+from loadgen.plan.validation import require, require_choice, require_rate, require_seconds
 
 THINK_DISTRIBUTIONS = ("constant", "exponential")
 ARRIVALS = ("constant", "poisson")
@@ -62,10 +61,7 @@ class Group:
         require_choice(f"{who}: think distribution", self.think_distribution, THINK_DISTRIBUTIONS)
         require_choice(f"{who}: arrivals", self.arrivals, ARRIVALS)
         if self.rate_per_second is not None:
-            require(
-                math.isfinite(self.rate_per_second) and self.rate_per_second > 0,
-                f"{who}: a rate of {self.rate_per_second} messages/s; give a number above 0",
-            )
+            require_rate(f"{who}: a rate of messages", self.rate_per_second)
             require(
                 self.think_seconds == 0,
                 f"{who}: think time belongs to the closed loop and a rate to the open loop; "

@@ -6,17 +6,20 @@ refused by `Plan.validate` with a sentence for the person who typed it, before a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS, Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.octets import Octets
-from loadgen.plan.validation import require, require_choice, require_seconds
+from loadgen.plan.validation import require, require_choice, require_rate, require_seconds
 
 # 2**16 - 1, less 20 bytes of IPv4 header and 8 of UDP.
 LARGEST_DATAGRAM = 65_507
+# As many of the usual length as two hours have.
+MOST_TURNS = 14_400
+# Per second and worker, some ten times what one does: with more, it would only count what is due.
+MOST_DUE = 1e6
 # Each keeps some 1,000 messages; a server notes the messages of 200 clients at a time.
 MOST_TRACED = 100
 
@@ -129,16 +132,17 @@ class Plan:
         require_seconds("timeout", self.timeout_seconds, above=True)
         require_seconds("ramp", self.ramp_seconds)
         if self.connect_rate is not None:
-            require(
-                math.isfinite(self.connect_rate) and self.connect_rate > 0,
-                f"a connect rate of {self.connect_rate} per second; give a number above 0",
-            )
+            require_rate("a connect rate", self.connect_rate)
             require(
                 self.ramp_seconds == 0,
                 "a ramp and a connect rate both pace the connects; give one of the two",
             )
         if self.turns is not None:
             require(self.turns >= 1, f"{self.turns} turns; give 1 or more")
+            require(
+                self.turns <= MOST_TURNS,
+                f"more than {MOST_TURNS:,} turns; give a shorter duration or longer turns",
+            )
             require(
                 self.messages_per_client is None,
                 "a number of messages per client is sent in one go; turns need a duration",
@@ -152,6 +156,12 @@ class Plan:
             "a trace follows connections, and UDP has none",
         )
         require(self.workers >= 1, f"{self.workers} workers; give 1 or more")
+        due = sum(group.rate_per_second or 0.0 for group in self.groups)
+        require(
+            due <= MOST_DUE * self.workers,
+            f"{due:,.0f} messages/s for {self.workers} workers, of which each sends "
+            f"{MOST_DUE:,.0f} at most; give a lower rate",
+        )
         require(
             self.workers <= self.clients,
             f"{self.workers} workers for {self.clients} clients; "

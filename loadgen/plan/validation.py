@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import math
+# Eleven days and a half: what a histogram holds, and every clock.
+LONGEST_SECONDS = 1e6
+# Per second. A rate of less has nothing to do in a run, and no machine does more.
+LOWEST_RATE, HIGHEST_RATE = 1e-3, 1e9
 
 
 class PlanError(ValueError):
@@ -21,7 +24,19 @@ def require_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def require_seconds(what: str, value: float, above: bool = False) -> None:
-    """Raise PlanError unless `value` is finite and 0 or more, or above 0 where that is asked."""
+    """Raise PlanError unless `value` is 0 or more, or above 0 where that is asked, and no age."""
     bound = "above 0" if above else "of 0 or more"
-    good = math.isfinite(value) and (value > 0 if above else value >= 0)
+    good = value > 0 if above else value >= 0
     require(good, f"{what} of {value} s; give a number {bound}")
+    require(
+        value <= LONGEST_SECONDS, f"{what} of {value:g} s; give at most {LONGEST_SECONDS:,.0f} s"
+    )
+
+
+def require_rate(what: str, value: float) -> None:
+    """Raise PlanError unless so many per second can be meant."""
+    require(
+        LOWEST_RATE <= value <= HIGHEST_RATE,
+        f"{what} of {value:g} per second; give a number above 0, from {LOWEST_RATE:g} to "
+        f"{HIGHEST_RATE:,.0f}",
+    )

@@ -25,8 +25,10 @@ TRACE_FILE = "trace.json"
 
 def read_result(path: Path) -> Result:
     """The result saved at `path`: a run.json, or the folder that holds one. Raises RecordError."""
-    file = path / RESULT_FILE if path.is_dir() else path
+    file = path
     try:
+        if path.is_dir():
+            file = path / RESULT_FILE
         return Result.from_json(msgspec.json.decode(file.read_bytes()))
     except FileNotFoundError:
         raise RecordError(f"there is no saved result at {file}") from None
@@ -47,7 +49,7 @@ def check_folder(results: Path) -> None:
     except OSError as error:
         raise RecordError(
             f"cannot save results in {results}: {error.strerror}; "
-            "name another folder with --results, or use --no-save"
+            "name another folder, or use --no-save"
         ) from None
 
 
@@ -56,8 +58,8 @@ def check_file(file: Path) -> None:
 
     A device or a pipe is not opened: whoever reads a pipe would take its close for the end.
     """
-    there = file.exists()
     try:
+        there = file.exists()
         if _is_special(file):
             if not os.access(file, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -8,6 +8,7 @@ by bucket, so merging loses nothing; percentiles are never averaged.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -76,7 +77,7 @@ class Histogram:
 
     def nonzero(self) -> Iterator[tuple[int, int]]:
         """(bucket index, count) of the buckets in use, lowest first."""
-        return ((index, count) for index, count in enumerate(self.counts) if count)
+        return itertools.compress(enumerate(self.counts), self.counts)
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
         """(lowest ns, highest ns, count) of the buckets in use, lowest first."""
@@ -99,9 +100,8 @@ class Histogram:
         # Rounded first: 99.9 % of 1,000 is 999.0000000000001 in floating point, and its rank 999,
         # not 1,000.
         rank = max(1, math.ceil(round(percent * count / 100, 6)))
-        seen = itertools.accumulate(self.counts)
-        index = next(index for index, running in enumerate(seen) if running >= rank)
-        return _middle(index) / NS_PER_SECOND
+        seen = list(itertools.accumulate(self.counts))
+        return _middle(bisect.bisect_left(seen, rank)) / NS_PER_SECOND
 
     @property
     def max(self) -> float | None:

@@ -135,6 +135,7 @@ class Monitor:
 
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
+        self._locks_stop.set()  # a window that Ctrl-C cut short was not closed
         if self._thread.ident is not None:
             self._thread.join()
 

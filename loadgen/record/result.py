@@ -249,17 +249,28 @@ class Result:
                     one["response"] = one.get("service")
             data.setdefault("p99_bound_seconds", _bound_of_curves(data))
             result = codec.from_json(cls, data)
-            if result.rate_search is not None:
-                result.rate_search.validate()
             for position, run in enumerate(result.runs):
                 try:
                     run.validate()
                 except ValueError as error:
                     raise ValueError(f"{error} - at `$.runs[{position}]`") from None
+            _validate_search(result)
             _validate_cases(result)
             return result
         except ValueError as error:
             raise RecordError(f"the result is damaged: {error}") from None
+
+
+def _validate_search(result: Result) -> None:
+    """Raise ValueError, with a sentence, for a search whose runs cannot be its trials."""
+    if result.rate_search is None:
+        return
+    result.rate_search.validate()
+    if not result.runs:
+        raise ValueError("a search without a trial - at `$.runs`")
+    for position, run in enumerate(result.runs):
+        if run.plan.duration_seconds is None or not run.plan.talking:
+            raise ValueError(f"no trial of a search - at `$.runs[{position}].plan`")
 
 
 def _validate_cases(result: Result) -> None:

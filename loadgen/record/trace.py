@@ -37,8 +37,9 @@ _VERSION = 1
 class ClientTrace:
     """One client's half. `addresses` has one for each of its connections, in order.
 
-    `connecting` is when it called connect() and when the connection stood, for each of them.
-    `left_out` counts the messages between the first and the last that are kept.
+    `connecting` is when it called connect() and when the connection stood, for each of them; of
+    many, the first and the last are kept, as of its messages. `left_out` counts the messages
+    between those.
     """
 
     client: Count
@@ -49,9 +50,10 @@ class ClientTrace:
 
     def connected(self, address: str, started: int, stood: int) -> None:
         """Note a connection."""
-        if len(self.addresses) < 2 * KEPT:
-            self.addresses.append(address)
-            self.connecting.append((started, stood))
+        if len(self.addresses) == 2 * KEPT:
+            del self.addresses[KEPT], self.connecting[KEPT]
+        self.addresses.append(address)
+        self.connecting.append((started, stood))
 
     def note(self, due: int, sent: int, reply: int | None) -> None:
         """Note a message that was answered, or never will be."""

@@ -186,7 +186,7 @@ def _ours(line: list[str]) -> tuple[str, ...]:
     """
     for position, word in enumerate(line):
         file = Path(word)
-        if word in ("concurrency_models.run", "concurrency_models"):
+        if file.name in ("concurrency_models.run", "concurrency_models", "concurrency-models"):
             return tuple(line[position + 1 :]) or ("iterative",)
         if file.parent.name == "backends":
             models = [model.name for model in MODELS.values() if f"{model.module}.py" == file.name]

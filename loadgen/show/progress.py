@@ -61,7 +61,8 @@ class Progress:
         stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._console = Console(file=self._stream)
+        # A name is what it is: [x] is no markup and :x: no picture.
+        self._console = Console(file=self._stream, markup=False, emoji=False)
         self._subjects = {name: Subject(name, count) for name, count in runs.items()}
         counts = [count for count in runs.values() if count is not None]
         self._total = sum(counts) if len(counts) == len(runs) else None

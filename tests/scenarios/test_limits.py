@@ -15,6 +15,7 @@ from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, readable
 from tests.servers import (
     CONCURRENT,
+    PYTHON,
     ROOT,
     START_METHODS,
     SUBJECTS,
@@ -31,8 +32,9 @@ WITH_START_METHODS = pytest.mark.parametrize(
 )
 EVERY = pytest.mark.parametrize("subject", SUBJECTS, ids=str, indirect=True)
 
-MOST_BUSY = 0.05
-"""The share of a core that a server may take while it is short of something."""
+MOST_BUSY = 0.1
+"""The share of a core that a server may take while it is short of something; who spins takes all.
+"""
 
 WATCHED_SECONDS = 0.6
 """How long to measure that: 60 of the ticks by which the kernel counts CPU time."""
@@ -44,9 +46,9 @@ ENOUGH = 80
 def check_starved(server: ServerProcess, shortage: str) -> None:
     """Judge a server that is short of something: says so, once a second, and does not spin."""
     server.err.wait_for(shortage)
-    lines = len(server.err.lines)
+    lines, begun = len(server.err.lines), time.monotonic()
     assert server.busy_share(WATCHED_SECONDS) < MOST_BUSY
-    assert len(server.err.lines) - lines <= WATCHED_SECONDS + 1
+    assert len(server.err.lines) - lines <= time.monotonic() - begun + 1
 
 
 def check_shortage(server: ServerProcess, subject: Subject, shortage: str) -> None:
@@ -123,7 +125,7 @@ def test_not_a_descriptor_left(subject: Subject) -> None:
 @EVERY
 def test_a_shortage_that_ends_between_two_questions(subject: Subject) -> None:
     """Who asks whether to watch the listener, and then for how long not to, may miss its end."""
-    short = (sys.executable, str(ROOT / "tests" / "as_short_at_first.py"))
+    short = (PYTHON.executable, "-m", "tests.as_short_at_first")
     with serving(*subject.arguments, wrapper=short) as server:
         check_served(server.address)
 
@@ -137,7 +139,7 @@ def unserved_client(server: ServerProcess, subject: Subject) -> Iterator[Client]
     for _ in range((subject.model.at_once or 0) + 1):
         with Client(server.address) as client:
             client.send(b"here I am")
-            if not readable([client], 0.3):
+            if not readable([client], 0.8):
                 yield client
                 return
             assert client.receive() == answer(b"here I am")
@@ -278,7 +280,7 @@ def test_max_clients(subject: Subject) -> None:
 
 @EVERY
 def test_idle_timeout(subject: Subject) -> None:
-    with serving(*subject.arguments, "--idle-timeout", "0.3") as server:
+    with serving(*subject.arguments, "--idle-timeout", "0.8") as server:
         with crowd(server.address, min(2, subject.model.at_once or 2)) as clients:
             silent, *busy = clients
             assert silent.ask(b"my last words") == answer(b"my last words")

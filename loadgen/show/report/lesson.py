@@ -180,8 +180,8 @@ def _bar(case: MeasuredCase, place: int, series: Series, limit: float, result: R
     if cell is None:
         text = case.missing or series.nothing
     else:
-        of = against and _said(series.of or "", against.value)
-        text = series.says.format(value=_said(series.path, cell.value), of=of or NOT_MEASURED)
+        of = _said(series.of or "", against.value) if against else NOT_MEASURED
+        text = series.says.replace("{of}", of).replace("{value}", _said(series.path, cell.value))
     ends = cell.interval if cell else None
     return Bar(
         "" if place else case.name,

@@ -27,10 +27,10 @@ def running(every: Sequence[Load]) -> Section | None:
     ]
     # Ranks, in which subjects stand, say nothing here.
     found.sort(key=lambda one: (few.index(one[0]), one[2].began))
-    longest = max((seconds_to_show(run) or 0.0 for _, _, run in found), default=0.0)
+    seconds = seconds_to_show(run for _, _, run in found)
     panels, said, made = [], [], []
     for load, subject, run in found:
-        lanes = lanes_of(run, longest)
+        lanes = lanes_of(run, seconds)
         if lanes is None:
             continue
         title = titled(subject.name, load.label)
