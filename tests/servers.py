@@ -241,9 +241,11 @@ def parse_address(text: str) -> Address:
     return host.strip("[]"), int(port)
 
 
-def eventually(condition: Callable[[], bool], otherwise: str) -> None:
+def eventually(
+    condition: Callable[[], bool], otherwise: str, seconds: float = WAIT_SECONDS
+) -> None:
     """Wait for something that sends no signal, such as a descriptor being closed."""
-    end = time.monotonic() + WAIT_SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, otherwise
         time.sleep(0.01)

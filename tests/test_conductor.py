@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from loadgen.fleet import conductor, worker
-from loadgen.fleet.conductor import LoadError, run_load
+from loadgen.fleet.conductor import run_load
 from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
+from loadgen.fleet.place import LoadError
 from loadgen.judge.audit import audit
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group

@@ -16,7 +16,8 @@ from tests.servers import ROOT
 PACKAGES: Final = ("concurrency_models", "loadgen")
 
 ROOMS: Final = (
-    "plan", "record", "engine", "servers", "judge", "fleet", "show", "experiments", "command",
+    "plan", "record", "engine", "servers", "judge", "fleet", "cluster", "show", "experiments",
+    "command",
 )  # fmt: skip
 """The rooms of loadgen from the ground up: each is built on those before it."""
 
@@ -129,6 +130,16 @@ def test_a_room_needs_only_those_below_it(module: str) -> None:
     above = ROOMS[ROOMS.index(room_of(module)) + 1 :]
     needed = {n for n in imported_by(module, for_types=True) if n.startswith("loadgen.")}
     assert not {name for name in needed if room_of(name) in above}
+
+
+def test_dask_is_known_in_one_place() -> None:
+    """Which places what runs elsewhere; no word of a measurement goes by it."""
+    users = {
+        module
+        for module in MODULES
+        if {"dask", "distributed"} & {n.split(".")[0] for n in imported_by(module, for_types=True)}
+    }
+    assert users == {"loadgen.cluster.placement"}
 
 
 @pytest.mark.parametrize("name", MODELS)

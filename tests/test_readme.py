@@ -93,5 +93,6 @@ def test_the_rooms_stand_in_the_readme_in_their_order() -> None:
     told = re.findall(r"^  (\w+)/ ", README.partition("## How it is built")[2], re.MULTILINE)
     rooms = [name for name in told if (ROOT / "loadgen" / name).is_dir()]
     assert rooms == [
-        "plan", "record", "engine", "servers", "judge", "fleet", "show", "experiments", "command",
+        "plan", "record", "engine", "servers", "judge", "fleet", "cluster", "show", "experiments",
+        "command",
     ]  # fmt: skip

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from loadgen.fleet import worker
-from loadgen.fleet.conductor import LoadError, run_load
+from loadgen.fleet.conductor import run_load
+from loadgen.fleet.place import LoadError
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan

@@ -7,10 +7,13 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from concurrency_models import __version__
+from loadgen.cluster.cluster import cluster
 from loadgen.command.finishing import Finishing
+from loadgen.command.machines import check_cluster, wanted_of
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
@@ -51,17 +54,20 @@ def main(words: Sequence[str]) -> int:
     plans = plans_of(asked, seed)
     if asked.find_rate:
         check_search(asked, plans)
-    for plan in plans:
+    wanted = wanted_of(asked)
+    for plan in plans if wanted is None else ():
         if problem := descriptor_problem(plan):
             raise PlanError(problem)
 
     began = now()
     here = environment.describe()
-    session = Session(asked, plans, seed, here)
-    with Finishing() as finishing:
+    with Finishing() as finishing, ExitStack() as stack:
+        machines = None if wanted is None else stack.enter_context(cluster(wanted))
+        session = Session(asked, plans, seed, here, machines)
         session.run()
+        stack.close()
         if not session.runs:
-            raise KeyboardInterrupt
+            raise session.failure or KeyboardInterrupt
         finishing.begin()
         result = Result(
             version=__version__,
@@ -96,6 +102,7 @@ def _check_combinations(asked: Namespace) -> None:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.export_trace and not asked.trace_clients:
         raise PlanError("--export-trace writes what --trace-clients N asks for; give both")
+    check_cluster(asked)
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
 

@@ -22,6 +22,7 @@ from loadgen.command.rates import DEFAULT_RATE_SECONDS, DEFAULT_SEARCH_SECONDS
 from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
     bound,
+    cluster,
     endpoint,
     escaped,
     names,
@@ -32,6 +33,7 @@ from loadgen.command.values import (
     size,
     sweep,
     think,
+    tls,
     whole,
     workers,
 )
@@ -83,6 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
             "--reply '+PONG\\r\\n'\n"
             "  python -m loadgen --model selectors --connect 127.0.0.1:7000 --reply-prefix '' "
             "--label theirs\n"
+            "  python -m loadgen --cluster local:3 --clients 100\n"
             "  python -m loadgen experiment --list\n"
             "  python -m loadgen diff results/A results/B\n"
             "  python -m loadgen report results/A\n"
@@ -94,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
+    _add_cluster(parser.add_argument_group("on many machines"))
     _add_load(parser.add_argument_group("the load"))
     _add_measurement(parser.add_argument_group("the measurement"))
     _add_output(parser.add_argument_group("the result"))
@@ -157,6 +161,37 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="allow an address that is not this machine's loopback: a load test looks like an "
         "attack to whoever runs the other end, so have their consent",
+    )
+
+
+def _add_cluster(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--cluster",
+        type=cluster,
+        metavar="tcp://HOST:PORT",
+        help="put the load on from the machines of a Dask cluster, whose scheduler listens there, "
+        "also tls://HOST:PORT; local:N starts N workers here, each of which stands for a machine, "
+        "to try it (needs the extra 'cluster')",
+    )
+    add(
+        "--serve-on",
+        metavar="HOST",
+        help="start the servers on this machine of the cluster, and measure them there",
+    )
+    add(
+        "--load-from",
+        type=names,
+        default=[],
+        metavar="HOST[,HOST...]",
+        help="put the load on from these machines of the cluster (default: all but the server's); "
+        "each has as many load processes as --workers says",
+    )
+    add(
+        "--cluster-tls",
+        type=tls,
+        metavar="CA,CERT,KEY",
+        help="files for a scheduler at tls:// (default: as Dask's own configuration has it)",
     )
 
 

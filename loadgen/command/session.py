@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
+from loadgen.cluster.cluster import Cluster
 from loadgen.command.enough import Enough, half_intervals
 from loadgen.command.plans import endpoint_of, in_turns, one_window
 from loadgen.command.rates import RateFinder, search_of
@@ -36,6 +37,7 @@ from loadgen.record.environment import Environment
 from loadgen.record.result import Ceiling, Run
 from loadgen.servers import candidates, interpreters
 from loadgen.servers.found import find, listens, probe
+from loadgen.servers.interpreters import Interpreter
 from loadgen.servers.problem import TargetError
 from loadgen.show import curve_tables, rate_tables
 from loadgen.show.progress import Progress
@@ -45,7 +47,12 @@ class Session:
     """The runs of one command, and what was learned beside them."""
 
     def __init__(
-        self, asked: Namespace, plans: Sequence[Plan], seed: int, here: Environment
+        self,
+        asked: Namespace,
+        plans: Sequence[Plan],
+        seed: int,
+        here: Environment,
+        machines: Cluster | None = None,
     ) -> None:
         self.runs: list[Run] = []
         self.ceiling: Ceiling | None = None
@@ -55,12 +62,31 @@ class Session:
         self.rate_search: RateSearch | None = None
         self.notes: list[str] = []
         self.what = "compare"
-        self._asked, self._plans, self._seed, self._here = asked, plans, seed, here
+        self._asked, self._seed, self._here = asked, seed, here
+        self._machines = machines
+        if machines is not None:
+            plans = [machines.with_workers(plan, asked.workers) for plan in plans]
+        self._plans = plans
         self._plan = plans[0]
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`."""
+        """Do what was asked for. Ctrl-C ends it early and leaves what was measured in `runs`.
+
+        So does the loss of a machine, which is a `failure` then.
+        """
+        if self._machines is None:
+            self._run()
+            return
+        self.notes += self._machines.notes(self._plan)
+        for plan in self._plans:
+            self._machines.refuse(plan)
+        self._machines.when_lost(self._stop.set)
+        self._run()
+        if (lost := self._machines.lost) is not None:
+            self.failure = TargetError(f"{lost}, and so the load was not put on as asked")
+
+    def _run(self) -> None:
         asked = self._asked
         if self._plan.trace_clients:
             self.notes.append(
@@ -93,12 +119,10 @@ class Session:
         """Start each model and measure it, in turn with a server that is there already."""
         asked = self._asked
         label = None if beside else asked.label
-        pythons = [interpreters.own()]
-        if asked.python:
-            pythons, said = interpreters.find(asked.python)
-            if not pythons:
-                raise TargetError("; ".join(said))
-            self.notes += said
+        pythons, said = self._interpreters()
+        if not pythons:
+            raise TargetError("; ".join(said))
+        self.notes += said
         able, said = candidates.choose(models, by_name, self._plan, pythons, label)
         self.notes += said
         servers: dict[str, Server] = {
@@ -113,6 +137,13 @@ class Session:
             servers[name] = found
         self._hint_at_cores()
         self._measure(servers)
+
+    def _interpreters(self) -> tuple[list[Interpreter], list[str]]:
+        """Those that servers are to run under, where they are to run, and a line for each other."""
+        words = self._asked.python
+        if self._machines is not None:
+            return self._machines.interpreters(words)
+        return interpreters.find(words) if words else ([interpreters.own()], [])
 
     def _drive(self, endpoint: Endpoint) -> None:
         """Measure a server that is there already."""
@@ -174,7 +205,7 @@ class Session:
                 known_as="between",
             ) as progress,
         ):
-            if not asked.no_ceiling:
+            if not asked.no_ceiling and self._machines is None:
                 progress.note("measuring what the load generator can do at most")
                 self.ceiling = measure_ceiling(plan, self._stop)
             self.rate_search = search_of(asked, plan, self.ceiling)
@@ -243,18 +274,24 @@ class Session:
     def _fitted(self, task: Task) -> Task:
         """A task with what was asked for its kind of server."""
         asked, server = self._asked, task.server
+        if self._machines is not None:
+            task = replace(task, place=self._machines.place)
         if not isinstance(server, ModelServer):
             return replace(task, label=asked.label)
         # A request is for somebody else's server, as is a label where there is one.
         plan = without_request(task.plan)
         told = tuple(server_options(plan, asked.server_options))
         label = None if asked.connect else asked.label
-        return replace(task, plan=plan, server=replace(server, options=told), label=label)
+        model = replace(server, options=told)
+        placed = model if self._machines is None else self._machines.server(model)
+        return replace(task, plan=plan, server=placed, label=label)
 
     def _allowed(self, endpoint: Endpoint | None) -> Endpoint:
         """The endpoint as a number, if it may be loaded. Raises PlanError."""
         assert endpoint is not None, "--connect or the usual port names one"
         endpoint = endpoint.resolved()
+        if endpoint.is_loopback and self._machines is not None:
+            self._machines.check_servers_here()
         if not endpoint.is_loopback and not self._asked.i_may_load_this_host:
             raise PlanError(
                 f"{endpoint} is not a loopback address: a load test looks like an attack to "
@@ -291,7 +328,7 @@ class Session:
 
     def _find_ceiling(self, progress: Progress) -> None:
         """Measure what the engine can do under each load that kept it busy."""
-        if self._asked.no_ceiling:
+        if self._asked.no_ceiling or self._machines is not None:
             return
         for plan in self._plans:
             alone = len(self._plans) == 1

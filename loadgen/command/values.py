@@ -6,8 +6,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeVar
 
+from loadgen.cluster.address import AddressError, ClusterAddress
+from loadgen.cluster.address import parse as parse_cluster
+from loadgen.cluster.placement import Tls
 from loadgen.judge.rates import bound_of
 from loadgen.judge.requirement import RequirementError
 from loadgen.judge.requirement import parse as parse_requirement
@@ -51,6 +55,25 @@ def endpoint(text: str) -> Endpoint:
         )
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     return Endpoint("inet6" if ":" in host else "inet", host, int(port))
+
+
+def cluster(text: str) -> ClusterAddress:
+    """tcp://HOST:PORT, tls://HOST:PORT or local:N."""
+    try:
+        return parse_cluster(text)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def tls(text: str) -> Tls:
+    """CA,CERT,KEY: three files."""
+    files = text.split(",")
+    if len(files) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three files; write CA,CERT,KEY")
+    for file in files:
+        if not Path(file).is_file():
+            raise argparse.ArgumentTypeError(f"there is no file {file!r}")
+    return Tls(*files)
 
 
 def whole(least: int) -> Callable[[str], int]:

@@ -21,7 +21,9 @@ from loadgen.engine.clock import MILLISECOND, NEVER, SECOND
 from loadgen.engine.control import Window, WorkerSnapshot
 from loadgen.engine.share import Share
 from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
-from loadgen.fleet.limits import descriptor_problem, source_addresses
+from loadgen.fleet.here import HERE
+from loadgen.fleet.limits import source_addresses
+from loadgen.fleet.place import LoadError, Place
 from loadgen.fleet.worker import Worker
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
@@ -51,10 +53,6 @@ STARVED_SECONDS = 0.4
 START_SECONDS = 60.0
 
 
-class LoadError(Exception):
-    """The load could not be put on; its text is a sentence for a person."""
-
-
 class Stop(Protocol):
     """What ends a run early: a threading.Event or its like."""
 
@@ -68,8 +66,9 @@ def run_load(
     *,
     on_event: Callable[[Event], None] | None = None,
     stop: Stop | None = None,
+    place: Place = HERE,
 ) -> Tally:
-    """Put the plan's load on the server at `endpoint` and return what happened.
+    """Put the plan's load on the server at `endpoint` from `place` and return what happened.
 
     Blocks for the length of the run. `on_event` is called in this thread. A set `stop`, or Ctrl-C
     where this is the main thread, ends the run early: the tally is then marked `cut_short`. A
@@ -80,7 +79,7 @@ def run_load(
     what became of the others.
     """
     stop = stop or threading.Event()
-    with interrupt_sets(stop), Fleet(plan, endpoint, on_event or ignore, stop) as fleet:
+    with interrupt_sets(stop), Fleet(plan, endpoint, on_event or ignore, stop, place) as fleet:
         fleet.gather_ready()
         fleet.start()
         if plan.duration_seconds is not None:
@@ -101,14 +100,20 @@ class Fleet:
     """
 
     def __init__(
-        self, plan: Plan, endpoint: Endpoint, on_event: Callable[[Event], None], stop: Stop
+        self,
+        plan: Plan,
+        endpoint: Endpoint,
+        on_event: Callable[[Event], None],
+        stop: Stop,
+        place: Place = HERE,
     ) -> None:
         plan.validate()
         endpoint.validate()
         plan.validate_against(endpoint)
-        problem = descriptor_problem(plan)
+        problem = place.problem(plan, endpoint)
         if problem:
             raise PlanError(problem)
+        self._place = place
         self._plan = plan
         self._endpoint = endpoint.resolved()
         self._on_event = on_event
@@ -117,6 +122,8 @@ class Fleet:
         self._stopping = False
         self._started = 0
         self._window: Window | None = None
+        # When each window was to open, by its round.
+        self._openings: dict[int, int] = {}
         self._asked_at = 0
         self._fewest_awaiting = math.inf
         self._fewer_at = 0
@@ -128,7 +135,8 @@ class Fleet:
         sources = source_addresses(self._plan, self._endpoint)
         try:
             for number in range(self._plan.workers):
-                self._workers.append(Worker(Share(self._plan, self._endpoint, number, sources)))
+                share = Share(self._plan, self._endpoint, number, sources)
+                self._workers.append(Worker(share, self._place.start(share)))
         except BaseException:
             self._end()
             raise
@@ -152,18 +160,18 @@ class Fleet:
     def gather_ready(self) -> None:
         """Wait until every worker is set up, so that all start together. Raises LoadError."""
         for worker in self._workers:
-            if not worker.line.poll(START_SECONDS):
-                raise LoadError(f"load worker {worker.number + 1} did not start")
+            if not worker.wait_for_word(START_SECONDS):
+                raise LoadError(worker.failure or f"{worker.started.name} did not start")
             if worker.hear() != "ready":
-                raise LoadError(worker.failure or f"load worker {worker.number + 1} did not start")
+                raise LoadError(worker.failure or f"{worker.started.name} did not start")
 
     def start(self) -> None:
         """Have the clients connect and begin to talk."""
         self._expect_words()
-        self._started = time.monotonic_ns() + START_MARGIN_NS
+        self._started = time.monotonic_ns() + START_MARGIN_NS + self._reach_ns()
         self._tell_all("go", self._started)
         if self._plan.messages_per_client is not None:
-            self._window = Window(self._started, NEVER)
+            self._open(Window(self._started, NEVER))
         self._reported_at = self._started / SECOND
 
     def warm_up(self) -> int:
@@ -180,10 +188,10 @@ class Fleet:
 
     def measure_once(self, opens: int) -> None:
         """Have the one window of a run that takes no turns open then, and end the load with it."""
-        opens = max(opens, time.monotonic_ns() + START_MARGIN_NS)
+        opens = max(opens, time.monotonic_ns() + START_MARGIN_NS + self._reach_ns())
         assert self._plan.duration_seconds is not None
-        self._window = Window(opens, opens + round(self._plan.duration_seconds * SECOND))
-        self._tell_all("window", self._window)
+        window = self._open(Window(opens, opens + round(self._plan.duration_seconds * SECOND)))
+        self._tell_all("window", window)
         self._tell_all("end")
 
     def hold(self, when: int) -> None:
@@ -197,14 +205,13 @@ class Fleet:
 
         The turn's window is so long. It opens a little after the load is on.
         """
-        begins = time.monotonic_ns() + TURN_MARGIN_NS
+        begins = time.monotonic_ns() + TURN_MARGIN_NS + self._reach_ns()
         opens = begins + SETTLE_NS
         window = Window(opens, opens + round(seconds * SECOND), number, begins)
         self._announced_open = self._announced_close = False
         self._reported_at = begins / SECOND
         self._reported_answered = self._answered()
-        self._window = window
-        self._wait_until_held("window", window)
+        self._wait_until_held("window", self._open(window))
 
     def finish(self) -> Tally:
         """Wait for the load to end, where it is off at once; return what happened.
@@ -220,6 +227,16 @@ class Fleet:
         return self._add_up()
 
     # How
+
+    def _open(self, window: Window) -> Window:
+        """Take note of the window that the workers are to keep."""
+        self._window = window
+        self._openings[window.round] = window.opens
+        return window
+
+    def _reach_ns(self) -> int:
+        """How long it takes a word to reach the farthest worker."""
+        return max((one.started.clock.reach_ns for one in self._workers if not one.done), default=0)
 
     def _attend(self, seconds: float) -> None:
         """Hear the workers for so long at most, and pass on what there is to say."""
@@ -335,7 +352,10 @@ class Fleet:
         tallies = [worker.tally for worker in self._workers if worker.tally]
         if not tallies:
             raise LoadError(failures[0])
+        handed_in = [(worker.started, worker.tally) for worker in self._workers if worker.tally]
+        machines = self._place.by_machine(handed_in, self._openings)
         tally = merge_tallies(tallies)
+        tally.machines = machines
         if failures:
             tally.stopped_early = f"{failures[0]}; its clients are missing from the figures"
         return tally

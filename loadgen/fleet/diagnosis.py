@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 from concurrency_models.talk import FRAMINGS
-from loadgen.fleet.server import Running
+from loadgen.fleet.server import Process, Running
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.messages import Messages
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
 from loadgen.servers.found import converse
-from loadgen.servers.started import ServerProcess
 
 
 def notes(run: Run, server: Running) -> list[str]:
@@ -20,7 +19,7 @@ def notes(run: Run, server: Running) -> list[str]:
     return _first_words(run.plan, server.endpoint) if _nobody_served(run) else []
 
 
-def _last_words(process: ServerProcess) -> str:
+def _last_words(process: Process) -> str:
     # Less the lines of a traceback that only point at a place in the line above.
     lines = [line.strip() for line in process.output if line.strip(" ^~")]
     said = "; ".join(lines[-3:]) or "nothing"

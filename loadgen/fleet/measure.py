@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Protocol
 
 from loadgen.fleet import diagnosis
-from loadgen.fleet.conductor import LoadError, Stop, run_load
+from loadgen.fleet.conductor import Stop, run_load
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
+from loadgen.fleet.here import HERE
+from loadgen.fleet.place import LoadError, Place
 from loadgen.fleet.server import Running
 from loadgen.fleet.task import Driver, Task
 from loadgen.plan.plan import Plan
 from loadgen.record import kernel
-from loadgen.record.monitor import Monitor
 from loadgen.record.result import Run
 from loadgen.servers.problem import TargetError
 
@@ -79,7 +80,7 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
     watcher.begin(task.name, task.plan)
     try:
         with task.server.running(task.plan) as server:
-            run = observe(run, server, watcher.event, stop, task.driver)
+            run = observe(run, server, watcher.event, stop, task.driver, task.place)
             run = replace(run, notes=(*run.notes, *diagnosis.notes(run, server)))
         run = with_last_words(run, server)
     except TargetError as error:
@@ -94,7 +95,7 @@ def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
 
 def with_last_words(run: Run, server: Running) -> Run:
     """The run with what its server said as it stopped, where we have started it."""
-    process = server.process
+    process, run = server.process, server.told_of(run)
     if process is None:
         return run
     trace, tally = process.trace, run.tally
@@ -125,13 +126,14 @@ def observe(
     tell: Callable[[Event], None],
     stop: Stop,
     driver: Driver | None = None,
+    place: Place = HERE,
 ) -> Run:
     """Put the run's load on a server that runs; return the run with all that was measured.
 
     A load that could not be put on is a `problem`; PlanError passes through.
     """
     run = replace(run, endpoint=server.endpoint)
-    with Monitor(server.pid, server.note) as monitor:
+    with server.monitor() as monitor:
 
         def on_event(event: Event) -> None:
             if isinstance(event, WindowOpened):
@@ -141,17 +143,19 @@ def observe(
             tell(event)
 
         counted = None
-        before = kernel.read()
+        before = server.counters()
         try:
             if driver is None:
-                tally = run_load(run.plan, server.endpoint, on_event=on_event, stop=stop)
+                tally = run_load(
+                    run.plan, server.endpoint, on_event=on_event, stop=stop, place=place
+                )
             else:
                 tally, counted = driver.put_on(
                     run.plan, server.endpoint, on_event=on_event, stop=stop
                 )
         except LoadError as error:
             return replace(run, problem=str(error))
-        moved = kernel.difference(before, kernel.read())
+        moved = kernel.difference(before, server.counters())
     return replace(run, tally=tally, server=monitor.cost(), kernel=moved, probe=counted)
 
 

@@ -4,21 +4,25 @@ Each has a `name`, which is what the record says served; a `python`, its interpr
 known; and `running(plan)`, a context manager that has it run and gives a `Running`.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Protocol
 
 from concurrency_models.backends import MODELS
 from loadgen.fleet.cores import server_cores
 from loadgen.fleet.limits import ServerRoom, server_room
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.record import environment
-from loadgen.record.trace import read_trace
+from loadgen.record import environment, kernel
+from loadgen.record.monitor import Monitor, ServerCost
+from loadgen.record.result import Run
+from loadgen.record.trace import ServerTrace, read_trace
 from loadgen.servers import interpreters
 from loadgen.servers.found import Found
 from loadgen.servers.interpreters import Interpreter
@@ -28,6 +32,30 @@ from loadgen.servers.started import ServerProcess, model_command, place_for
 _SIZES: Final = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 _SIZES.add_argument("--workers")
 _SIZES.add_argument("--max-clients")
+
+
+class Process(Protocol):
+    """A server's process that was started by us: see `ServerProcess`, which is one."""
+
+    @property
+    def running(self) -> bool: ...
+    @property
+    def output(self) -> list[str]: ...
+    @property
+    def connections_by_worker(self) -> tuple[int, ...] | None: ...
+    @property
+    def trace(self) -> ServerTrace | None: ...
+
+
+class Watch(Protocol):
+    """What watches a server: see `Monitor`, which does."""
+
+    def __enter__(self) -> Watch: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    def window_opened(self) -> None: ...
+    def window_closed(self, turn: int | None = None) -> None: ...
+    def load_taken_off(self) -> None: ...
+    def cost(self) -> ServerCost: ...
 
 
 @dataclass(frozen=True)
@@ -41,8 +69,20 @@ class Running:
     endpoint: Endpoint
     pid: int | None
     note: str | None = None
-    process: ServerProcess | None = None
+    process: Process | None = None
     notes: tuple[str, ...] = ()
+
+    def monitor(self) -> Watch:
+        """What watches it, where it runs; a context manager, of which nothing has begun yet."""
+        return Monitor(self.pid, self.note)
+
+    def told_of(self, run: Run) -> Run:
+        """A run of this server that is over, with what is known of where it ran."""
+        return run
+
+    def counters(self) -> dict[str, int] | None:
+        """What the kernel has counted where it runs, or None where it does not count."""
+        return kernel.read()
 
 
 @dataclass(frozen=True)
@@ -156,4 +196,13 @@ class FoundServer:
         yield Running(self.endpoint, self.found.pid, self.found.note)
 
 
-Server = ModelServer | ProgramServer | FoundServer
+class Server(Protocol):
+    """What has a `name`, may know its interpreter and how many it serves at a time, and can run."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def python(self) -> Interpreter | None: ...
+    @property
+    def at_once(self) -> int | None: ...
+    def running(self, plan: Plan) -> AbstractContextManager[Running]: ...

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from loadgen.fleet.conductor import Stop
 from loadgen.fleet.events import Event
+from loadgen.fleet.here import HERE
+from loadgen.fleet.place import Place
 from loadgen.fleet.server import Server
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
@@ -33,7 +35,7 @@ class Task:
     """One run to do: a server under a plan.
 
     `name` is what a watcher is told; `label` is what tables call the server, None for its own name.
-    `driver` puts the load on, None for the engine.
+    `driver` puts the load on, None for the engine; that does it from `place`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Task:
     trial: int = 1
     label: str | None = None
     driver: Driver | None = None
+    place: Place = HERE
 
 
 def tasks_of(

@@ -16,10 +16,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from loadgen.fleet import diagnosis
-from loadgen.fleet.conductor import Fleet, LoadError, Stop, interrupt_sets
+from loadgen.fleet.conductor import Fleet, Stop, interrupt_sets
 from loadgen.fleet.host import Host
 from loadgen.fleet.measure import Watcher, begun, with_last_words
-from loadgen.fleet.server import Running
+from loadgen.fleet.place import LoadError
+from loadgen.fleet.server import Running, Watch
 from loadgen.fleet.task import Task
 from loadgen.record import kernel
 from loadgen.record.monitor import Monitor
@@ -99,7 +100,7 @@ class _Member:
         self._stop = stop
         self._server: Running | None = None
         self._fleet: Fleet | None = None
-        self._monitor = Monitor(None)
+        self._monitor: Watch = Monitor(None)
         self._kernel: dict[str, int] | None = None
         # Were its clients told to connect?
         self._connecting = False
@@ -121,10 +122,12 @@ class _Member:
         try:
             self._server = server = self.host.running()
             self.run = replace(self.run, endpoint=server.endpoint)
-            self._monitor = Monitor(server.pid, server.note)
-            fleet = Fleet(self.run.plan, server.endpoint, self._watcher.event, self._stop)
+            self._monitor = server.monitor()
+            fleet = Fleet(
+                self.run.plan, server.endpoint, self._watcher.event, self._stop, self.task.place
+            )
             self._fleet = stack.enter_context(fleet)
-        except TargetError as error:
+        except (TargetError, LoadError) as error:
             self._give_up(error)
 
     def connect(self) -> None:
@@ -134,7 +137,7 @@ class _Member:
             return
         self._watcher.begin(self.task.name, self.run.plan)
         self._connecting = True
-        before = kernel.read()
+        before = self._counters()
         try:
             fleet.gather_ready()
             fleet.start()
@@ -150,7 +153,7 @@ class _Member:
         if fleet is None or fleet.over or number > (plan.turns or 0):
             return
         self._watcher.turn(self.task.name, self.task.trial, number)
-        before = kernel.read()
+        before = self._counters()
         self._monitor.window_opened()
         fleet.take_turn(number, plan.turn_seconds)
         self._monitor.window_closed(number)
@@ -178,9 +181,12 @@ class _Member:
         self._fleet = None
         self.run = replace(self.run, problem=str(error))
 
+    def _counters(self) -> dict[str, int] | None:
+        return None if self._server is None else self._server.counters()
+
     def _moved_since(self, before: dict[str, int] | None) -> None:
         """Add how far the kernel's counters moved while this server had its load."""
-        moved = kernel.difference(before, kernel.read())
+        moved = kernel.difference(before, self._counters())
         if moved is not None:
             sums = self._kernel or {}
             self._kernel = {name: sums.get(name, 0) + by for name, by in moved.items()}

@@ -1,4 +1,4 @@
-"""A worker process: as its parent sees it, and what it does. Words go between them over a pipe.
+"""A worker process: as its parent sees it, and what it does. Words go between them over a line.
 
 The parent says `share`, `go`, `ask`, `window`, `hold`, `end` and `stop`; the worker says `ready`,
 `connected`, `awaiting`, `snapshot`, `held` and, last of all, `tally` or `failure`.
@@ -11,11 +11,9 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 import traceback
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,20 +21,27 @@ from typing import Any
 from loadgen.engine.control import ParentGoneError, WorkerSnapshot
 from loadgen.engine.loop import Engine
 from loadgen.engine.share import Share
+from loadgen.fleet.clocks import tally_by_our_clock, window_on
 from loadgen.fleet.cores import worker_cores
 from loadgen.fleet.limits import raise_descriptor_limit
+from loadgen.fleet.place import Started
 from loadgen.record.tally import Tally
 
 # A worker that is not held says something four times a second. One that was silent for so long was
 # stopped, or is stuck.
 SILENT_SECONDS = 10.0
+# Between two looks at whether its machine is still there.
+LOOK_SECONDS = 0.1
 
 
 class Worker:
     """A worker process as its parent sees it."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Share, started: Started) -> None:
         self.number = share.worker
+        self.started = started
+        self.line = started.line
+        # By our clock, in ns.
         self.connected_at: int | None = None
         self.awaiting: int | None = None
         self.snapshot: WorkerSnapshot | None = None
@@ -46,18 +51,7 @@ class Worker:
         self.failure: str | None = None
         # When it was last heard of, or expected to be heard of from then on: time.monotonic().
         self.heard_at = time.monotonic()
-        self.line, theirs = Pipe()
-        _bound_reading(self.line)
-        with theirs:
-            # A plain interpreter rather than multiprocessing's: nothing of the caller's program is
-            # imported again, and a session of its own keeps the terminal's Ctrl-C from it.
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER_PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+        bound_reading(self.line, SILENT_SECONDS)
         self.tell("share", share)
 
     @property
@@ -66,7 +60,14 @@ class Worker:
         return self.tally is not None or self.failure is not None
 
     def tell(self, kind: str, value: Any = None) -> None:
-        """Send a word; one that is gone is noticed when it is listened to."""
+        """Send a word; one that is gone is noticed when it is listened to.
+
+        Every moment in it is by our clock, and the worker is told what its own reads then.
+        """
+        if kind == "go":
+            value = self.started.clock.theirs(value)
+        elif kind == "window":
+            value = window_on(self.started.clock, value)
         with contextlib.suppress(OSError):
             self.line.send((kind, value))
 
@@ -76,13 +77,13 @@ class Worker:
         try:
             kind, value = self.line.recv()
         except BlockingIOError:
-            self.failure = f"load worker {self.number + 1} stopped in the middle of a word"
+            self.failure = f"{self.started.name} stopped in the middle of a word"
             return None
         except (EOFError, OSError):
-            self.failure = f"load worker {self.number + 1} {self._how_it_ended()}"
+            self.failure = f"{self.started.name} {self.started.how_it_ended()}"
             return None
         if kind == "connected":
-            self.connected_at = value
+            self.connected_at = self.started.clock.ours(value)
         elif kind == "awaiting":
             self.awaiting = value
         elif kind == "snapshot":
@@ -90,43 +91,42 @@ class Worker:
         elif kind == "held":
             self.held = True
         elif kind == "tally":
+            tally_by_our_clock(value, self.started.clock)
             self.tally = value
         elif kind == "failure":
-            self.failure = f"load worker {self.number + 1} failed: {value}"
+            self.failure = f"{self.started.name} failed: {value}"
         return str(kind)
 
+    def wait_for_word(self, seconds: float) -> bool:
+        """Wait for so long for there to be a word; not for one whose machine is lost meanwhile."""
+        until = time.monotonic() + seconds
+        while not self.line.poll(LOOK_SECONDS):
+            if (lost := self.started.lost()) is not None:
+                self.failure = f"{self.started.name} {lost}"
+            if self.failure is not None or time.monotonic() > until:
+                return False
+        return True
+
     def check_time(self) -> None:
-        """Give up on it when it should have been heard of and was not."""
-        if not self.done and not self.held and time.monotonic() > self.heard_at + SILENT_SECONDS:
+        """Give up on it when it should have been heard of and was not, or its machine is lost."""
+        if self.done:
+            return
+        if (lost := self.started.lost()) is not None:
+            self.failure = f"{self.started.name} {lost}"
+        elif not self.held and time.monotonic() > self.heard_at + SILENT_SECONDS:
             self.failure = (
-                f"load worker {self.number + 1} said nothing for {SILENT_SECONDS:g} s, as if it "
-                "had been stopped"
+                f"{self.started.name} said nothing for {SILENT_SECONDS:g} s, as if it had been "
+                "stopped"
             )
 
-    def _how_it_ended(self) -> str:
-        try:
-            code = self.process.wait(timeout=SILENT_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "closed its line and went on"
-        if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"ended before its time with exit status {code}"
-
     def end(self) -> None:
-        """End the process, if it has not ended, and reap it."""
-        self.line.close()
-        try:
-            # Its line is gone, so it ends by itself unless it is stuck.
-            self.process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """End the process, if it has not ended."""
+        self.started.end()
 
 
-def _bound_reading(line: Connection) -> None:
-    """Have a read on the line end with BlockingIOError when nothing more comes for too long."""
-    seconds = int(SILENT_SECONDS)
-    bound = struct.pack("ll", seconds, round((SILENT_SECONDS - seconds) * 1e6))  # a struct timeval
+def bound_reading(line: Connection, seconds: float) -> None:
+    """Have a read on the line end with BlockingIOError when nothing comes for so long; 0: never."""
+    bound = struct.pack("ll", int(seconds), round(seconds % 1 * 1e6))  # a struct timeval
     with socket.socket(fileno=os.dup(line.fileno())) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
 
@@ -134,6 +134,11 @@ def _bound_reading(line: Connection) -> None:
 # In the worker
 
 WORKER_PROGRAM = "import sys; from loadgen.fleet.worker import work; work(int(sys.argv[1]))"
+
+
+def command(descriptor: int) -> list[str]:
+    """What starts a worker whose line is at `descriptor`."""
+    return [sys.executable, "-c", WORKER_PROGRAM, str(descriptor)]
 
 
 def work(descriptor: int) -> None:

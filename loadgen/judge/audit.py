@@ -27,6 +27,9 @@ WINDOW_TOLERANCE = 0.10
 # that was measured.
 TURN_TOLERANCE = 0.5
 LATE_SECONDS = 0.1
+# On many machines a window is one if it opened everywhere within this share of it, or so many
+# seconds, by clocks that are known to within this share.
+APART_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def audit(run: Run) -> Audit:
             _bytes_sent_agree(run.tally.groups),
             _connections_agree(run, found),
             _window_as_asked(run, found),
+            *([_machines_there(run), _windows_together(run)] if run.tally.machines else []),
             *([_traced_messages_handled(run)] if run.trace else []),
             *([_parts_add_up(run)] if run.trace else []),
             *(
@@ -173,6 +177,37 @@ def _window_as_asked(run: Run, found: Figures) -> Check:
     )
 
 
+def _machines_there(run: Run) -> Check:
+    """Whether every machine of a cluster could be reached to the end."""
+    assert run.tally is not None
+    machines = run.tally.machines
+    lost = [f"{one.name} {one.lost}" for one in machines if one.lost is not None]
+    said = "; ".join(lost) or f"{len(machines)} were there to the end"
+    return Check("no machine was lost", not lost, said)
+
+
+def _windows_together(run: Run) -> Check:
+    """Whether the window was open on all machines at once, as far as their clocks are known."""
+    name = "window open on all machines at once"
+    assert run.tally is not None
+    turns = run.tally.turns
+    known = [one for one in run.tally.machines if one.opened_late_seconds is not None]
+    usual = run.tally.window_seconds / max(1, len(turns))
+    if not known or not usual or run.tally.cut_short:
+        return Check(name, None, "no window opened, or it was cut short")
+    late = [one.opened_late_seconds or 0.0 for one in known]
+    doubt = max(one.uncertainty_seconds or 0.0 for one in known)
+    # What opens when it should, by itself, is at 0.
+    apart = max(*late, 0.0) - min(*late, 0.0)
+    worst = max(known, key=lambda one: abs(one.opened_late_seconds or 0.0))
+    return Check(
+        name,
+        apart <= max(LATE_SECONDS, APART_TOLERANCE * usual) and doubt <= APART_TOLERANCE * usual,
+        f"it opened within {apart * 1e3:.3f} ms of when it was to, the worst on {worst.name}, by "
+        f"clocks known to within {doubt * 1e3:.3f} ms; it lasted {usual:.3f} s",
+    )
+
+
 def _traced_messages_handled(run: Run) -> Check:
     """Whether the server noted each message of a traced client that was answered.
 
@@ -186,7 +221,7 @@ def _traced_messages_handled(run: Run) -> Check:
         if client.left_out or any(stay.left_out for stay in run.trace.of(client.addresses)):
             continue
         answered += sum(reply is not None for _, _, reply in client.exchanges)
-        paired += sum(1 for _ in handled(client, run.trace))
+        paired += sum(1 for _ in handled(client, run.trace, run.clock_doubt_ns))
     return Check(name, answered == paired, f"{answered} answered, {paired} noted by the server")
 
 

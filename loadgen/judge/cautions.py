@@ -74,7 +74,9 @@ def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
         said.append(
             f"the hypervisor took up to {stolen:.2f} cores away; run again when it is quieter"
         )
-    workers = max((row.plan.workers for row in found), default=0)
+    # Of a cluster's machines its own notes tell.
+    alone = [row for row in found if not (row.run.tally is not None and row.run.tally.machines)]
+    workers = max((row.plan.workers for row in alone), default=0)
     if cores is not None and workers >= cores:
         said.append(
             f"{workers} engine worker(s) and the server share {cores:g} core(s), so each slows the "
@@ -128,6 +130,11 @@ def _faults(trial: Trial) -> list[str]:
     if run.tally is None:
         return [run.problem or "nothing was measured"]
     said = [*run.notes, *([run.tally.stopped_early] if run.tally.stopped_early else [])]
+    if run.trace is not None and run.clock_doubt_ns:
+        said.append(
+            "its traces join clocks of several machines: what seems to be of one moment may be "
+            f"{units.seconds(run.clock_doubt_ns / 1e9)} apart"
+        )
     return said + [
         f"trial {run.trial} is invalid, {check.name}: {check.detail}"
         for check in trial.audit.failures

@@ -127,7 +127,7 @@ class EngineFigures:
 
 @dataclass(frozen=True)
 class MachineFigures:
-    """The whole machine in the window, in cores."""
+    """The whole machine, the server's, in the window, in cores."""
 
     busy_cores: float | None = None
     other_cores: float | None = None
@@ -339,6 +339,7 @@ def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigure
 def _machine_figures(run: Run, server: float | None, engine: float | None) -> MachineFigures:
     cost = run.server
     busy = _over(cost.machine_busy_seconds, cost.measured_seconds)
+    engine = _engine_beside_server(run, engine)
     known = None not in (busy, server, engine)
     return MachineFigures(
         busy_cores=busy,
@@ -346,6 +347,15 @@ def _machine_figures(run: Run, server: float | None, engine: float | None) -> Ma
         other_cores=max(0.0, (busy or 0.0) - (server or 0.0) - (engine or 0.0)) if known else None,
         stolen_cores=_over(cost.machine_stolen_seconds, cost.measured_seconds),
     )
+
+
+def _engine_beside_server(run: Run, engine: float | None) -> float | None:
+    """What of the engine's cores were the server's machine's own: of a cluster not all."""
+    tally = run.tally
+    if tally is None or not any(machine.serves for machine in tally.machines):
+        return engine
+    used = [one.engine_cpu_seconds or 0.0 for one in tally.machines if one.beside_server]
+    return _over(sum(used), tally.window_seconds or None)
 
 
 def _over(amount: float | None, divisor: float | None) -> float | None:

@@ -19,7 +19,16 @@ from loadgen.judge.paired import Turns
 from loadgen.judge.registry import CPU_PER_MESSAGE, MESSAGES, OverTrials, figure_of
 from loadgen.judge.speeds import Speeds, two_speeds
 from loadgen.judge.units import COUNT, SECONDS
-from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING, Verdict, verdict
+from loadgen.judge.verdict import (
+    GENERATOR,
+    GIL,
+    MACHINE,
+    NETWORK,
+    SERVER,
+    WAITING,
+    Verdict,
+    verdict,
+)
 from loadgen.plan.plan import Plan
 from loadgen.record.environment import Environment
 from loadgen.record.histogram import RESOLUTION
@@ -397,7 +406,7 @@ def _judge(run: Run, result: Result) -> Trial:
 
 def _common_verdict(found: Sequence[Verdict]) -> Verdict:
     """What bound most trials; where they disagree evenly, what casts more doubt."""
-    doubt = (GENERATOR, MACHINE, SERVER, GIL, WAITING, None)
+    doubt = (GENERATOR, NETWORK, MACHINE, SERVER, GIL, WAITING, None)
     counts = Counter(one.bound for one in found)
     bound = max(counts, key=lambda one: (counts[one], -doubt.index(one)))
     return next(one for one in found if one.bound == bound)

@@ -1,4 +1,4 @@
-"""What held one run back: the server, its GIL, the load generator, the machine, or waiting.
+"""What held one run back: the server, its GIL, the load generator, machine, network, or waiting.
 
 Pure judgement over a run's figures. Every threshold stands at the top of this file with its reason.
 """
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loadgen.judge.figures import Figures, LoadFigures, figures
 from loadgen.judge.service import groups_of, kept_up
+from loadgen.record.machine import MachineTally
 from loadgen.record.result import Ceiling, Run
 
 # An engine worker is one thread: close to a whole core it has nothing left to give.
@@ -22,6 +23,10 @@ SERVER_BUSY = 0.85
 # With this share of all cores busy, nobody could have had much more.
 MACHINE_BUSY = 0.88
 
+# Of the speed of a link, as payload: with what frames carry beside it (some 4 % of full ones, and
+# much more of small ones) there is hardly any room left.
+LINK_FULL = 0.85
+
 # With so many threads at any moment that wait for the lock, somebody always has it.
 GIL_WAITERS = 1.0
 
@@ -29,12 +34,13 @@ SERVER = "server"
 GIL = "GIL"
 GENERATOR = "generator"
 MACHINE = "machine"
+NETWORK = "network"
 WAITING = "waiting"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What bound the rate: "server", its "GIL", "generator", "machine", "waiting".
+    """What bound the rate: "server", its "GIL", "generator", "machine", "network", "waiting".
 
     None when the figures do not say. `because` is the evidence in a few words.
     """
@@ -50,9 +56,11 @@ def verdict(
 
     `ceiling` must come from the same load; None leaves that evidence out. `cores` are those that
     server and engine may run on, `quota` how many cores' worth of time they may use in all, None
-    for as much as there is.
+    for as much as there is; a server on a machine of a cluster has that machine's.
     """
     found = figures(run)
+    if (own := _server_machine(run)) is not None:
+        cores, quota = int(own.cores or 0) or None, own.cores
     server, worker = found.server.cpu_cores, found.engine.busiest_worker_cpu
     rate, asked = found.messages_per_second, found.requested_per_second
     if not rate:
@@ -74,17 +82,41 @@ def verdict(
         return Verdict(GIL, f"{waiters:.1f} of its threads waited for it at any moment")
     if server is not None and at_its_limit(found):
         return Verdict(SERVER, f"it used {server:.2f} cores")
+    if (full := _full_link(run)) is not None:
+        return Verdict(NETWORK, full)
     busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
     if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
         return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
-    own = (server or 0.0) + (found.engine.cpu_cores or 0.0)
-    if quota is not None and own >= MACHINE_BUSY * quota:
-        return Verdict(MACHINE, f"both used {own:.2f} of the {quota:g} cores that they may use")
+    both = (server or 0.0) + (0.0 if own is not None else found.engine.cpu_cores or 0.0)
+    if quota is not None and both >= MACHINE_BUSY * quota:
+        return Verdict(MACHINE, f"both used {both:.2f} of the {quota:g} cores that they may use")
     if server is None:
         return Verdict(None, "the server's CPU could not be measured")
     return Verdict(
         WAITING, f"the server used {server:.2f} cores, an engine worker {worker or 0:.2f}"
     )
+
+
+def _server_machine(run: Run) -> MachineTally | None:
+    """The server's machine where it is one of a cluster."""
+    machines = run.tally.machines if run.tally is not None else ()
+    return next((one for one in machines if one.serves), None)
+
+
+def _full_link(run: Run) -> str | None:
+    """Which machine's link carried what it can, where that is known; half of it each way."""
+    tally = run.tally
+    if tally is None or not tally.window_seconds:
+        return None
+    for one in tally.machines:
+        total = sum(other.payload_bytes for other in tally.machines)
+        carried = (total if one.serves else one.payload_bytes) * 8 / 2 / tally.window_seconds
+        if one.link_bits_per_second and carried >= LINK_FULL * one.link_bits_per_second:
+            return (
+                f"the link of {one.name} carried {carried / 1e6:,.0f} of "
+                f"{one.link_bits_per_second / 1e6:,.0f} Mbit/s each way, headers not counted"
+            )
+    return None
 
 
 def at_its_limit(found: Figures) -> bool:

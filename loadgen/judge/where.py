@@ -73,7 +73,9 @@ def where(run: Run) -> dict[str, Where]:
                 for stay in trace.of([address])
                 if stay.begun is not None
             ]
-            each = (one for one in handled(client, trace) if one[0][1] >= opened)
+            each = (
+                one for one in handled(client, trace, run.clock_doubt_ns) if one[0][1] >= opened
+            )
             for exchange, stay, message in islice(each, MOST_MESSAGES // len(group.traces)):
                 _, sent, reply = exchange
                 assert reply is not None  # it was handled

@@ -13,6 +13,7 @@ The file's shape (--help-figures says what each figure is):
     runs         one entry per trial, in the order in which they ran: model, clients, plan, trial,
                  label, python, gil, at_once, endpoint, began, problem, notes,
                  connections_by_worker, probe, figures, audit, verdict, server, kernel, tally, trace
+                 (tally.machines are there where those of a cluster put the load on)
     summary      one entry per row of the tables (the trials of one model under one load): model,
                  clients, rank, headline, interval and what stands out
     warnings     sentences about what not to rely on
@@ -108,6 +109,14 @@ class Run:
     @property
     def clients(self) -> int:
         return self.plan.clients
+
+    @property
+    def clock_doubt_ns(self) -> int:
+        """By how much moments of two machines may be apart that seem one; 0 on one machine."""
+        known = (
+            [one.uncertainty_seconds or 0.0 for one in self.tally.machines] if self.tally else []
+        )
+        return round(2e9 * max(known, default=0.0))
 
     def validate(self) -> None:
         """Raise ValueError, with a sentence, when plan and tally cannot be those of a run."""
@@ -205,6 +214,8 @@ class Result:
         for one in data["runs"]:
             if one["trace"] is None:
                 del one["trace"]
+            if one["tally"] is not None and not one["tally"]["machines"]:
+                del one["tally"]["machines"]
         plain = [
             {"model": run.model, "clients": run.clients, **one}
             for run, one in zip(self.runs, data["runs"], strict=True)

@@ -14,6 +14,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from loadgen.record.histogram import Histogram
+from loadgen.record.machine import MachineTally
 from loadgen.record.number import Count
 from loadgen.record.trace import ClientTrace
 
@@ -200,7 +201,8 @@ class Tally:
     `turns` are in order of time where the server took turns with others, and then all that is said
     of "the window" is their sum; it is empty where the run has one window. `warmup_seconds` ran
     from the last connect finished to the end of the warm-up: None where there was none, and in
-    results from before there were turns.
+    results from before there were turns. `machines` are those of a cluster, each with its part of
+    the load; empty where our own put it on.
     """
 
     groups: list[GroupTally]
@@ -216,6 +218,7 @@ class Tally:
     turns: list[Turn] = field(default_factory=list)
     warmup_seconds: float | None = None
     engine_wait_seconds: float | None = None
+    machines: list[MachineTally] = field(default_factory=list)
 
     @property
     def window_ended(self) -> float | None:

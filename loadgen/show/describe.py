@@ -17,12 +17,13 @@ def heading(analysis: Analysis) -> list[str]:
     title += f", {', '.join(clients)} client{'' if clients == ['1'] else 's'}"
     if result.cut_short:
         title += " (cut short: only what was measured until then)"
+    # Of a cluster this is the one that led the others, of which a table tells.
+    here = "Led from" if _of_a_cluster(analysis) else "Machine"
+    machine = f"{here}: {machine_text(result.environment)}."
     if result.rate_search is not None:
-        lines = [_search_text(analysis), f"Machine: {machine_text(result.environment)}."]
-        return [title, *lines]
+        return [title, _search_text(analysis), machine]
     trials = max((len(row.trials) for row in found), default=0)
     load = f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."
-    machine = f"Machine: {machine_text(result.environment)}."
     if trials < 2:
         return [title, load, machine]
     return [
@@ -31,6 +32,12 @@ def heading(analysis: Analysis) -> list[str]:
         machine,
         "Rates are means with 95 % intervals, percentiles are over all trials, counts are totals.",
     ]
+
+
+def _of_a_cluster(analysis: Analysis) -> bool:
+    """Whether machines of a cluster put the load on."""
+    tallies = (run.tally for run in analysis.result.runs)
+    return any(tally is not None and tally.machines for tally in tallies)
 
 
 def _search_text(analysis: Analysis) -> str:

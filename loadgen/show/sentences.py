@@ -22,7 +22,7 @@ from loadgen.judge.registry import (
 from loadgen.judge.rows import Row, load_of
 from loadgen.judge.service import kept_up
 from loadgen.judge.units import SECONDS
-from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, NETWORK, SERVER, WAITING
 from loadgen.show.explained import explained
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
@@ -35,6 +35,7 @@ _LIMITS = {
     GIL: "the server's GIL was the limit",
     GENERATOR: "the load generator was the limit, the server can do more",
     MACHINE: "the machine was the limit",
+    NETWORK: "the network was the limit",
     WAITING: "waiting was the limit, not work",
 }
 

@@ -36,6 +36,7 @@ from loadgen.judge.rows import Row, Span, load_of
 from loadgen.judge.units import NOT_MEASURED
 from loadgen.judge.verdict import GENERATOR
 from loadgen.record.kernel import MEANINGS
+from loadgen.show.machine_table import machine_table
 from loadgen.show.table import Table
 from loadgen.show.where_table import where_table
 
@@ -52,7 +53,12 @@ class _Column:
 
 def answers(found: Sequence[Row]) -> list[Table]:
     """The tables that say how the servers did: who was served, how fast, and what held it down."""
-    made = [_throughput(found) or _connections(found), _groups(found), _datagrams(found)]
+    made = [
+        _throughput(found) or _connections(found),
+        _groups(found),
+        _datagrams(found),
+        machine_table(found),
+    ]
     return [table for table in made if table is not None]
 
 

@@ -4,7 +4,7 @@ In a round, the servers of both sides are started, and the sides take turns of l
 what a neighbour on the machine takes away, for seconds at a time, it takes from both. A round's
 ratio is that of what the two sides did in all of its turns. A row shows the median of the rounds'
 ratios with the lowest and the highest. `python -m tests.benchmarks aa` is another command: how
-often a server is called different from itself.
+often a server is called different from itself; `cluster` says what more machines cost.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tabulate import tabulate
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 
-from . import false_alarms, sides, silent
+from . import false_alarms, many_machines, sides, silent
 from .sides import MissingError, Running, Server
 
 MIB = 1024 * 1024
@@ -256,8 +256,9 @@ SUBJECTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
 
 def main() -> None:
     """Measure what was asked for and print the table, row by row on the way."""
-    if sys.argv[1:2] == ["aa"]:
-        false_alarms.main(sys.argv[2:])
+    others = {"aa": false_alarms.main, "cluster": many_machines.main}
+    if sys.argv[1:] and sys.argv[1] in others:
+        others[sys.argv[1]](sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("subject", nargs="*", help=f"any of {', '.join(SUBJECTS)}; default all")

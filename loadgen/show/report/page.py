@@ -25,7 +25,7 @@ from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
 from loadgen.judge.ranks import headline, rank_words
 from loadgen.judge.registry import MESSAGES, figure_of
 from loadgen.judge.rows import Row
-from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING
+from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, NETWORK, SERVER, WAITING
 from loadgen.record.environment import Environment as Machine
 from loadgen.show import rate_tables
 from loadgen.show import sentences as reading
@@ -391,6 +391,7 @@ _BOUNDS = {
     GIL: "Limited by the server's GIL, for which its threads wait",
     GENERATOR: "Limited by the load generator: the server can do more",
     MACHINE: "Limited by the machine, whose cores both share",
+    NETWORK: "Limited by the network: a link carried what it can",
     WAITING: "Limited by waiting, not by work",
     None: "What limited it is not known",
 }

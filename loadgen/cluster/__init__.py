@@ -1,0 +1,1 @@
+"""Load from many machines, and the server on one of its own: Dask places what the kit runs."""

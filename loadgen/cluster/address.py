@@ -1,0 +1,56 @@
+"""Where a cluster is: the address of a Dask scheduler, or so many workers that are started here."""
+
+import ipaddress
+from dataclasses import dataclass
+
+MOST_LOCAL = 64
+
+
+class AddressError(ValueError):
+    """Its text is a line that says what to write."""
+
+
+@dataclass(frozen=True)
+class ClusterAddress:
+    """`url` as Dask has it, such as tcp://10.0.0.1:8786, or so many `local` workers."""
+
+    url: str = ""
+    local: int = 0
+
+    @property
+    def encrypted(self) -> bool:
+        return self.url.startswith("tls://")
+
+    @property
+    def host(self) -> str:
+        return self.url.partition("://")[2].rpartition(":")[0].strip("[]") or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2] or 0)
+
+    def __str__(self) -> str:
+        return self.url or f"local:{self.local}"
+
+
+def parse(text: str) -> ClusterAddress:
+    """tcp://HOST:PORT, tls://HOST:PORT, or local:N. Raises AddressError."""
+    kind, _, number = text.partition(":")
+    if kind == "local" and number.isdecimal() and 1 <= int(number) <= MOST_LOCAL:
+        return ClusterAddress(local=int(number))
+    scheme, _, rest = text.partition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme in ("tcp", "tls") and host and port.isdecimal():
+        return ClusterAddress(text)
+    raise AddressError(
+        f"{text!r} is no cluster; write tcp://HOST:PORT or tls://HOST:PORT, where a Dask scheduler "
+        f"listens, or local:N for up to {MOST_LOCAL} workers that are started here"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that is this machine's alone; a name is taken for another's."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
