@@ -49,8 +49,11 @@ class Subject:
 
     @property
     def helpers(self) -> int:
-        """How many processes `multiprocessing` starts with the first client, and keeps."""
-        return {"spawn": 1, "forkserver": 2}.get(self.options[-1], 0) if self.options else 0
+        """How many processes `multiprocessing` starts with the first client, and keeps.
+
+        Its resource tracker is there before, see `lifeline`.
+        """
+        return int("forkserver" in self.options)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -122,10 +125,10 @@ class ServerProcess:
     def processes(self) -> list[psutil.Process]:
         """Return the processes of the server that are there now, zombies included."""
         found = []
-        for process in psutil.process_iter():
+        for pid in psutil.pids():
             with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getsid(process.pid) == self.process.pid:
-                    found.append(process)
+                if os.getsid(pid) == self.process.pid:
+                    found.append(psutil.Process(pid))
         return found
 
     def total(self, cost: Callable[[psutil.Process], float]) -> float:

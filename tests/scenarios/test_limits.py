@@ -81,7 +81,7 @@ def check_shortage(server: ServerProcess, subject: Subject, shortage: str) -> No
                 clients.remove(client)
     check_served(server.address)
     eventually(lambda: len(server.processes()) == processes, "a process is left")
-    if not subject.helpers:  # the children of a fork server end unnoticed until the next one comes
+    if not subject.helpers:  # a fork server's children end unnoticed until the next one comes
         eventually(lambda: server.descriptors() <= descriptors, "a descriptor is left")
 
 
