@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.cluster.offset import MOST_DRIFT, Offsets, Ping
@@ -36,6 +36,7 @@ gaps = st.integers(1, 2 * SECOND)
     st.floats(-MOST_DRIFT * 0.9, MOST_DRIFT * 0.9),
     st.integers(-2 * SECOND, 90 * SECOND),
 )
+@example([(1, 31441, 1)], 0, 0.0004929717304496727, 0)
 def test_the_offset_is_as_well_known_as_it_says(
     pings: list[tuple[int, int, int]], skew: int, drift: float, moment: int
 ) -> None:

@@ -1,14 +1,16 @@
 """What another machine's clock reads, from questions and answers: an offset, and how sure it is.
 
 A ping is a question for that clock. Its answer was read at some moment between the sending and the
-receiving, so that it says what the offset was to within half the round trip: certainly, however
-unlike the two ways were. Between two such moments the offset goes in a straight line, since clocks
-drift slowly; a ping whose round trip was long says less than a quick one shortly before or after,
-and is passed over. After the last one, the drift so far is drawn out.
+receiving, so that it says what the offset was to within half the round trip, and what the clocks
+may have drifted in that time: certainly, however unlike the two ways were. Between two such moments
+the offset goes in a straight line, since clocks drift slowly; a ping whose round trip was long says
+less than a quick one shortly before or after, and is passed over. After the last one, the drift so
+far is drawn out.
 
 Source: Cristian, "Probabilistic clock synchronization" (Distributed Computing, 1989).
 """
 
+import math
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
@@ -43,8 +45,8 @@ class Ping:
 
     @property
     def doubt(self) -> int:
-        """By how much the offset may be wrong, either way."""
-        return (self.received - self.sent + 1) // 2
+        """By how much the offset may be wrong, either way; it may drift on the way as well."""
+        return math.ceil((self.received - self.sent) / 2 * (1 + MOST_DRIFT))
 
     def doubt_at(self, moment: int) -> float:
         """The same for another moment, whatever the clocks did meanwhile."""
