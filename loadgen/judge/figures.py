@@ -29,15 +29,15 @@ class Percentiles:
 
     @classmethod
     def of(cls, histogram: Histogram) -> "Percentiles":
-        at = histogram.percentile
+        p50, p90, p99, p999, largest = histogram.percentiles(50, 90, 99, 99.9, 100)
         return cls(
             count=histogram.count,
             mean=histogram.mean,
-            p50=at(50),
-            p90=at(90),
-            p99=at(99),
-            p999=at(99.9),
-            max=histogram.max,
+            p50=p50,
+            p90=p90,
+            p99=p99,
+            p999=p999,
+            max=largest,
         )
 
 

@@ -9,6 +9,7 @@ by bucket, so merging loses nothing; percentiles are never averaged.
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -94,14 +95,18 @@ class Histogram:
         Nearest rank (the smallest recorded value with at least that share at or below it), within
         RESOLUTION.
         """
-        count = self.count
+        return self.percentiles(percent)[0]
+
+    def percentiles(self, *percents: float) -> list[float | None]:
+        """Several percentiles for little more than the price of one."""
+        seen = list(itertools.accumulate(self.counts))
+        count = seen[-1]
         if not count:
-            return None
+            return [None] * len(percents)
         # Rounded first: 99.9 % of 1,000 is 999.0000000000001 in floating point, and its rank 999,
         # not 1,000.
-        rank = max(1, math.ceil(round(percent * count / 100, 6)))
-        seen = list(itertools.accumulate(self.counts))
-        return _middle(bisect.bisect_left(seen, rank)) / NS_PER_SECOND
+        ranks = [max(1, math.ceil(round(percent * count / 100, 6))) for percent in percents]
+        return [_middles()[bisect.bisect_left(seen, rank)] / NS_PER_SECOND for rank in ranks]
 
     @property
     def max(self) -> float | None:
@@ -114,8 +119,9 @@ class Histogram:
         count = self.count
         if not count:
             return None
+        middles = _middles()
         return (
-            sum(_middle(index) * times for index, times in self.nonzero()) / count / NS_PER_SECOND
+            sum(middles[index] * times for index, times in self.nonzero()) / count / NS_PER_SECOND
         )
 
     def __eq__(self, other: object) -> bool:
@@ -135,6 +141,7 @@ class Histogram:
             self.counts[index] = count
 
 
-def _middle(index: int) -> float:
-    low, high = bucket_bounds(index)
-    return (low + high) / 2
+@functools.cache
+def _middles() -> list[float]:
+    """The middle of each bucket, in ns."""
+    return [sum(bucket_bounds(index)) / 2 for index in range(BUCKETS)]
