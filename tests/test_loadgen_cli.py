@@ -144,10 +144,10 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
 
 
 def test_a_server_alone_has_lives_and_turns_and_so_an_interval() -> None:
-    words = ("--model", "selectors", "--clients", "4", "--turn", "0.1", "--warmup", "0.05")
+    words = ("--model", "selectors", "--clients", "4", "--turn", "0.2", "--warmup", "0.05")
     outcome = as_json(*words, "--no-ceiling", "--lives", "2", "--all-tables")
     assert outcome.status == 0, outcome.err
-    assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [2, 2]
+    assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [1, 1]
     [row] = outcome.data["summary"]
     assert row["estimates"]["messages_per_second"]["low"] is not None
     assert "over the lives, each a fresh start)" in " ".join(outcome.err.split())

@@ -263,6 +263,12 @@ def test_too_short_to_rank_says_what_to_do() -> None:
     assert any("--duration" in one for one in analysis.cautions)
 
 
+def test_many_short_lives_together_are_long_enough() -> None:
+    many = [200, 201, 199, 200, 201]
+    [row] = rows(result(*(short(one) for one in trials("thread", many))))
+    assert row.unranked is None
+
+
 def test_only_loads_that_are_alike_are_ranked_against_each_other() -> None:
     other = replace(PLAN, groups=(Group(10, size_bytes=1024),))
     found = rows(

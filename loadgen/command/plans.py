@@ -27,10 +27,10 @@ FEWEST_WORKERS = 0
 MOST_WORKERS_UNASKED = 64
 DEFAULT_SECONDS = 3.0
 DEFAULT_WARMUP_SECONDS = 0.5
-# Each server has so many turns of this length in each of its lives: what is short
-# leaves time for more lives, and intervals stand on lives. Turns begin warm, since the one before
+# Each server has so many turns of this length in each of its lives: what is short leaves time for
+# more lives, and intervals stand on lives. Turns begin warm, since the one before
 # was seconds ago, so that the warm-up is for first replies alone.
-TURNS = 2
+TURNS = 1
 DEFAULT_TURN_SECONDS = 0.5
 TURN_WARMUP_SECONDS = 0.1
 # What is not answered over TCP is late. A datagram is lost, and its client does nothing meanwhile.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from loadgen.judge import units
 from loadgen.judge.figures import together
-from loadgen.judge.ranks import ONE_TRIAL, SHORTEST_WINDOW, TOO_SHORT, headline
+from loadgen.judge.ranks import LEAST_SECONDS, ONE_TRIAL, TOO_SHORT, headline
 from loadgen.judge.rows import Row, Trial
 from loadgen.judge.service import RATE_REACHED, rates_reached
 from loadgen.judge.speeds import Speeds, cause
@@ -163,8 +163,9 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     short = [row.name for row in found if row.unranked == TOO_SHORT]
     if short:
         said.append(
-            f"less than {SHORTEST_WINDOW:g} s was measured, too short to rank "
-            f"({', '.join(dict.fromkeys(short))}); use a longer --duration, or more --messages"
+            f"less than {LEAST_SECONDS:g} s was measured, too short to rank "
+            f"({', '.join(dict.fromkeys(short))}); use a longer --duration, more --lives, or more "
+            "--messages"
         )
     few = [
         row.name for row in found if 0 < (row.value("latency_seconds.count") or 0) < FEWEST_MESSAGES
