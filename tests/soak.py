@@ -103,7 +103,7 @@ class Crowd:
                 with Client(self.server.address) as client:
                     self._count(clients=1)
                     behave(self, client, rng)
-            except (ConnectionError, EOFError, TimeoutError, AssertionError) as error:
+            except (OSError, EOFError, AssertionError) as error:
                 self._judge(behave.__name__, error)
                 if self.stopping:
                     return

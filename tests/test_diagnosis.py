@@ -4,13 +4,16 @@ import socket
 import sys
 import threading
 from dataclasses import replace
+from typing import ClassVar
 
 from loadgen.fleet import diagnosis
 from loadgen.fleet.measure import measure
-from loadgen.fleet.server import ProgramServer
+from loadgen.fleet.server import ProgramServer, Running
 from loadgen.fleet.task import Task
 from loadgen.judge import figures
 from loadgen.plan.endpoint import Endpoint
+from loadgen.record.result import Run
+from tests import runs
 from tests.test_measure import SHORT, Notes, put_on
 
 
@@ -69,3 +72,26 @@ def test_a_server_that_ends_during_the_run_leaves_its_last_words() -> None:
     found = measure(task, Notes(), threading.Event())
     assert any("out of luck" in note for note in found.notes)
     assert isinstance(found.endpoint, Endpoint)
+
+
+class Ending:
+    """A process that has closed its connections and is still there when it is first looked at."""
+
+    output: ClassVar[list[str]] = ["out of luck"]
+    trace = connections_by_worker = None
+
+    def __init__(self) -> None:
+        self.looks = 3
+
+    @property
+    def running(self) -> bool:
+        self.looks -= 1
+        return self.looks > 0
+
+
+def test_a_server_that_is_about_to_end_is_waited_for_where_connections_ended() -> None:
+    for errors, ended in (({"ECONNRESET": 1}, True), ({}, False)):
+        tally = runs.tally(replace(runs.group_tally(), errors=errors))
+        run = Run("odd", SHORT, 1, tally=tally)
+        server = Running(Endpoint("inet"), None, process=Ending())
+        assert bool(diagnosis.notes(run, server)) == ended

@@ -1,6 +1,8 @@
 """What a run's figures do not say: why a server ended, or what it answers in place of a reply."""
 
+import time
 from dataclasses import replace
+from typing import Final
 
 from concurrency_models.talk import FRAMINGS
 from loadgen.fleet.server import Process, Running
@@ -10,13 +12,25 @@ from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
 from loadgen.servers.found import converse
 
+ENDING_SECONDS: Final = 0.5
+"""What a server may take to end once its connections are closed."""
+
 
 def notes(run: Run, server: Running) -> list[str]:
     """Sentences on what went wrong with the server of a run that has just ended; [] if nothing."""
     if server.process is not None:
-        ended = [] if server.process.running else [_last_words(server.process)]
+        ended = [_last_words(server.process)] if _has_ended(server.process, run) else []
         return [*server.notes, *ended]
     return _first_words(run.plan, server.endpoint) if _nobody_served(run) else []
+
+
+def _has_ended(process: Process, run: Run) -> bool:
+    """Whether a server is gone. Its connections end before it does: where some did, we wait."""
+    lost = run.tally is not None and any(group.errors for group in run.tally.groups)
+    until = time.monotonic() + (ENDING_SECONDS if lost else 0.0)
+    while process.running and time.monotonic() < until:
+        time.sleep(0.01)
+    return not process.running
 
 
 def _last_words(process: Process) -> str:
