@@ -131,6 +131,7 @@ def test_a_result_of_an_earlier_version_is_read_and_written_again_without_loss(f
     before = json.loads(file.read_text())
     for derived in ("summary", "warnings"):
         del before[derived]
+    before.pop("curves", None)  # derived as well, where there are any
     for one in before["runs"]:
         for derived in ("figures", "audit", "verdict"):
             del one[derived]
