@@ -37,8 +37,8 @@ class Acceptor:
 
         self._server.ready()
         while not self._server.stopping:
-            pause = self._server.shortage.seconds_left()  # asked once: it may end
-            if self._server.may_accept():
+            pause = self._server.pause_seconds()
+            if pause == 0:
                 self._loop.add_reader(self._server.listener, accept)
             else:  # one left waiting would make us spin
                 self._loop.remove_reader(self._server.listener)

@@ -143,7 +143,7 @@ def keep_interrupting(server: Server, pending: list[Leaving]) -> None:
     """Interrupt those that could not be at once and, at the deadline, whoever is left."""
     while (left := server.deadline - time.monotonic()) > 0:
         time.sleep(min(left, POLL_SECONDS) if pending else left)
-        pending = [leaving for leaving in pending if not interrupt(leaving)]
+        pending = [one for one in pending if one in BLOCKED and not interrupt(one)]
     for leaving in blocked(server):
         interrupt(leaving)
 

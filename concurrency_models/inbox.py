@@ -243,11 +243,10 @@ was a tenth of what our code costs a client who comes, asks once and goes."""
 
 def take_inbox(headroom: int, first_size: int, scratch: Scratch | None) -> Inbox:
     """Return an inbox for a talk that begins: another's that has retired, where there is one."""
-    if scratch is None:
-        try:
-            spare = SPARES.pop()
-        except IndexError:
-            return Inbox(headroom, first_size, scratch)
-        if spare.serves(headroom, first_size):
-            return spare
+    try:
+        spare = None if scratch else SPARES.pop()
+    except IndexError:
+        spare = None
+    if spare and spare.serves(headroom, first_size):
+        return spare
     return Inbox(headroom, first_size, scratch)

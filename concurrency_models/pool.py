@@ -6,7 +6,10 @@ whose grace is over must not.
 
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+
+from concurrency_models.server import Server
 
 
 class ThreadPool:
@@ -37,3 +40,24 @@ class ThreadPool:
             self._tasks.get()()
             with self._lock:
                 self._unfinished -= 1
+
+
+def start_threads(server: Server, threads: Iterable[threading.Thread]) -> list[threading.Thread]:
+    """Start threads that serve, and return them: fewer where the machine has no more to give.
+
+    Where it has none at all, it waits for the first until the server stops.
+    """
+    started: list[threading.Thread] = []
+    for thread in threads:
+        while not server.stopping:
+            try:
+                thread.start()
+            except RuntimeError as error:
+                server.shortage.pause_after(error)
+                if started:
+                    return started
+                time.sleep(server.shortage.seconds_left())
+            else:
+                started.append(thread)
+                break
+    return started

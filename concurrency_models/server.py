@@ -136,6 +136,17 @@ class Server:
         most = self.settings.max_clients
         return not most or self.in_service() < most
 
+    def pause_seconds(self) -> float | None:
+        """Return for how long to leave the listener alone: 0.0 where clients may come in now.
+
+        None is until the self-pipe says that something has changed. It is one question, for whoever
+        asks `may_accept` and then for how long may miss the end of a shortage in between.
+        """
+        seconds = self.shortage.seconds_left()
+        if seconds:
+            return seconds
+        return 0.0 if self.may_accept() else None
+
     def reserve_place(self) -> bool:
         """Reserve a place for the next client, before it is accepted; False where none is free."""
         return self.may_accept()

@@ -4,6 +4,7 @@ import threading
 
 from concurrency_models.accepting import Incoming
 from concurrency_models.blocking import talk
+from concurrency_models.pool import start_threads
 from concurrency_models.server import Server
 from concurrency_models.settings import POOL_THREADS
 
@@ -17,14 +18,7 @@ def serve(server: Server) -> None:
         threading.Thread(target=serve_in_thread, args=(server, incoming), daemon=True)
         for _ in range(size)
     ]
-    started = []
-    try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except RuntimeError as error:  # no further thread to be had: then there are fewer
-        server.shortage.pause_after(error)
-    for thread in started:
+    for thread in start_threads(server, threads):
         thread.join()
 
 

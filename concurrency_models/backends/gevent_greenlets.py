@@ -26,8 +26,8 @@ def serve(server: Server) -> None:
     gevent.sleep(0)
     server.ready()
     while not server.stopping:
-        pause = server.shortage.seconds_left()  # asked once: it may end
-        watched = [server.self_pipe, server.listener] if server.may_accept() else [server.self_pipe]
+        pause = server.pause_seconds()
+        watched = [server.self_pipe, server.listener] if pause == 0 else [server.self_pipe]
         gevent.select.select(watched, [], [], pause or None)
         server.self_pipe.clear()
         start_waiting(server, lambda client: greenlets.spawn(talk, Leaving(server, client, looks)))

@@ -36,8 +36,8 @@ async def serve_clients(server: Server) -> None:
                 nonlocal waiting
                 while True:
                     with trio.CancelScope() as waiting:
-                        pause = server.shortage.seconds_left()  # asked once: it may end
-                        if server.may_accept():
+                        pause = server.pause_seconds()
+                        if pause == 0:
                             await trio.lowlevel.wait_readable(server.listener)
                         else:
                             await trio.sleep(pause or math.inf)

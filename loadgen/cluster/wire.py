@@ -7,6 +7,7 @@ that it sends is read as more than bytes. What follows is neither encrypted nor 
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 
 from loadgen.fleet.worker import bound_reading
@@ -26,16 +27,7 @@ def connect(address: Address, key: bytes, seconds: float) -> Connection:
     Raises OSError, also where nothing comes for so long, EOFError, and AuthenticationError.
     """
     with socket.create_connection(address, seconds) as sock:
-        line = _line(sock)
-    try:
-        bound_reading(line, seconds)
-        answer_challenge(line, key)
-        deliver_challenge(line, key)
-        bound_reading(line, 0)
-    except BaseException:
-        line.close()
-        raise
-    return line
+        return _authenticated(_line(sock), key, seconds, answer_challenge, deliver_challenge)
 
 
 def admit(sock: socket.socket, key: bytes) -> Connection:
@@ -45,21 +37,29 @@ def admit(sock: socket.socket, key: bytes) -> Connection:
     """
     with sock:
         line = _line(sock)
-    try:
-        bound_reading(line, AUTHENTICATE_SECONDS)
-        deliver_challenge(line, key)
-        answer_challenge(line, key)
-        bound_reading(line, 0)
-    except BaseException:
-        line.close()
-        raise
-    return line
+        seconds = AUTHENTICATE_SECONDS
+        return _authenticated(line, key, seconds, deliver_challenge, answer_challenge)
 
 
 def hang_up(line: Connection) -> None:
     """End a line that another thread may be reading from, which then reads its end."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(line.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
+
+
+def _authenticated(
+    line: Connection, key: bytes, seconds: float, *steps: Callable[[Connection, bytes], None]
+) -> Connection:
+    """The line, once both ends have shown in these steps that they know the key; else closed."""
+    try:
+        bound_reading(line, seconds)
+        for step in steps:
+            step(line, key)
+        bound_reading(line, 0)
+    except BaseException:
+        line.close()
+        raise
+    return line
 
 
 def _line(sock: socket.socket) -> Connection:
