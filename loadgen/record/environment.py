@@ -9,7 +9,6 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -186,6 +185,9 @@ def _load_average() -> float | None:
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    # A seventh of what a load worker imports, which asks for nothing but its cores.
+    from importlib import metadata  # noqa: PLC0415
+
     found = {}
     for name in names:
         try:

@@ -185,10 +185,15 @@ def test_more_clients_than_memory(subject: Subject) -> None:
         # A process for each client, or few of them at a time, may have had enough.
         assert answered == len(clients) or server.err.lines
         for line in server.err.lines:
-            assert "out of " in line
+            assert "out of " in line or line == CPYTHON_SAYS
         check_served(server.address)
         eventually(lambda: len(server.processes()) == processes, "a process is left")
 
+
+CPYTHON_SAYS = "SystemError: deallocated bytearray object has exported buffers"
+"""What the interpreter itself may print where `data[:n]` of a bytearray, as in asyncio's streams,
+finds no memory: PyByteArray_FromStringAndSize destroys an object of which it has not set
+`ob_exports` yet (seen with CPython 3.11 and 3.13). The MemoryError follows, and is ours to tell."""
 
 MORE_BYTES = 12 << 20
 """How much address space a server may take beyond what it has: a thread's stack is 8 MiB."""
