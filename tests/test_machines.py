@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from loadgen.judge.analysis import analyse
 from loadgen.judge.audit import Check, audit
 from loadgen.judge.figures import figures
 from loadgen.judge.machines import machines
@@ -14,6 +16,7 @@ from loadgen.record.files import dumps
 from loadgen.record.machine import MachineTally
 from loadgen.record.result import Result, Run
 from loadgen.show.machine_table import machine_table
+from loadgen.show.report import write_report
 from tests.runs import cost, group_tally, result, rows, run, tally
 
 SERVER = MachineTally("server", serves=True, beside_server=True, cores=2.0,
@@ -109,6 +112,12 @@ def test_a_row_for_each_machine_over_all_runs() -> None:
     )  # fmt: skip
     assert table.rows[2][-1] == "-4.00 ms"
     assert machine_table(rows(result(run()))) is None
+
+
+def test_a_report_has_the_machines_where_there_are_any(tmp_path: Path) -> None:
+    for found, there in ((of(SERVER, LOAD), True), (run(), False)):
+        write_report([analyse(result(found))], tmp_path / "report.html")
+        assert ("2 workers" in (tmp_path / "report.html").read_text()) is there
 
 
 def test_machines_are_saved_and_read_back_and_others_are_as_they_were() -> None:

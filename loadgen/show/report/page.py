@@ -30,6 +30,7 @@ from loadgen.record.environment import Environment as Machine
 from loadgen.show import rate_tables
 from loadgen.show import sentences as reading
 from loadgen.show.describe import heading
+from loadgen.show.machine_table import machine_table
 from loadgen.show.report.charts import THEME, Drawn, draw
 from loadgen.show.report.curves import bundles
 from loadgen.show.report.lesson import Lesson, asks_for_ranks, asks_for_throughput, lesson
@@ -79,7 +80,7 @@ class Origin:
     """Where a result came from. `letter` is empty when there is but one.
 
     `name` is its experiment's, and `title` what that asks; both say what was measured where there
-    was no experiment.
+    was no experiment. `machines` are those of a cluster, if any.
     """
 
     letter: str
@@ -88,6 +89,7 @@ class Origin:
     when: str
     command: str
     details: Table
+    machines: Table | None
     warnings: tuple[str, ...]
     lesson: Lesson | None
 
@@ -266,6 +268,7 @@ def _origin(analysis: Analysis, mark: str) -> Origin:
         result.began.replace("T", " ")[:16],
         shlex.join(result.command),
         _details(result.environment, result.version),
+        machine_table(analysis.rows),
         analysis.cautions,
         lesson(analysis),
     )
