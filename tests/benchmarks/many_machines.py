@@ -29,6 +29,8 @@ HOST = "127.0.0.1"
 THINK_SECONDS = 0.1
 CLIENTS_EACH = 2
 WINDOW_SECONDS = 1.0
+# What a column of the curve stands for.
+COLUMN_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Costs:
     doubt: float
     merging: float
     ending: float
+
+
+COSTS = tuple(name for name in Costs.__dataclass_fields__ if name != "machines")
 
 
 class _Timed(Fleet):
@@ -99,20 +104,37 @@ def costs(machines: int) -> Costs:
     )  # fmt: skip
 
 
+def median(every: list[Costs]) -> Costs:
+    """Each cost by itself at its median."""
+    return Costs(
+        every[0].machines,
+        *(statistics.median(getattr(one, name) for one in every) for name in COSTS),
+    )
+
+
+def curve(found: list[Costs]) -> str:
+    """Bars of what goes by, once the agents are there, until the load may begin."""
+    bars = []
+    for one in found:
+        bar, until = "", 0.0
+        for mark, seconds in (("=", one.joining), ("-", one.starting), (".", one.ready)):
+            until += seconds
+            bar += mark * (round(until / COLUMN_SECONDS) - len(bar))
+        bars.append(f"{one.machines:8}  {bar} {until:.2f} s")
+    column = f"{COLUMN_SECONDS * 1e3:g} ms a column"
+    legend = f"until the load may begin, {column}: = joining  - starting  . ready"
+    return "\n".join([legend, *bars])
+
+
 def main(words: list[str]) -> None:
-    """Measure each number of machines a few times and print the medians."""
+    """Measure each number of machines a few times, and print the medians and a curve."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks cluster", description=__doc__)
-    parser.add_argument("--machines", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--machines", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args(words)
-    lines = []
-    for machines in asked.machines:
-        every = [costs(machines) for _ in range(asked.rounds)]
-        medians = [
-            statistics.median(getattr(one, name) for one in every) * 1e3
-            for name in Costs.__dataclass_fields__
-            if name != "machines"
-        ]
-        lines.append([machines, *(f"{ms:,.1f}" for ms in medians)])
-    print(tabulate(lines, [*Costs.__dataclass_fields__], tablefmt="github", disable_numparse=True))
-    print(f"in ms, medians of {asked.rounds}")
+    found = [median([costs(many) for _ in range(asked.rounds)]) for many in asked.machines]
+    lines = [
+        [one.machines, *(f"{getattr(one, name) * 1e3:,.1f}" for name in COSTS)] for one in found
+    ]
+    print(tabulate(lines, ["machines", *COSTS], tablefmt="github", disable_numparse=True))
+    print(f"in ms, medians of {asked.rounds}\n\n{curve(found)}")
