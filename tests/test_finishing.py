@@ -13,6 +13,7 @@ from loadgen.command import main as program
 from loadgen.command import present, session
 from loadgen.command.main import COMMANDS, command, main
 from loadgen.command.status import INTERRUPTED
+from loadgen.fleet.measure import measure
 from loadgen.fleet.turns import measure_in_turns
 from loadgen.judge.analysis import analyse
 
@@ -65,8 +66,19 @@ def test_a_command_that_measures_nothing_says_so_as_well(
     assert capfd.readouterr().err == "loadgen: stopped before anything was written\n"
 
 
-@pytest.mark.parametrize("more", [("--lives", "3"), ("--find-rate", "fairness > 0")])
-def test_ctrl_c_as_a_life_is_cleared_away_is_not_lost(
+LIVES = ("--turn", "0.1", "--lives", "3")
+
+
+@pytest.mark.parametrize(
+    ("cleared_away", "more"),
+    [
+        (measure_in_turns, LIVES),
+        (measure_in_turns, (*LIVES[:2], "--find-rate", "fairness > 0")),
+        (measure, ("--messages", "20", "--trials", "3")),
+    ],
+)
+def test_ctrl_c_as_what_was_measured_is_cleared_away_is_not_lost(
+    cleared_away: Callable[..., Any],
     more: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -78,14 +90,14 @@ def test_ctrl_c_as_a_life_is_cleared_away_is_not_lost(
     told = []
 
     def live(*arguments: Any) -> Any:
-        runs = measure_in_turns(*arguments)
+        runs = cleared_away(*arguments)
         part = Part()
         told.append(weakref.ref(part, lambda _: signal.raise_signal(signal.SIGINT)))
         return runs
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(session, "measure_in_turns", live)
-    words = ("--model", "selectors", "--clients", "2", "--turn", "0.1", "--no-ceiling", "-q")
+    monkeypatch.setattr(session, cleared_away.__name__, live)
+    words = ("--model", "selectors", "--clients", "2", "--no-ceiling", "-q")
     assert main([*words, *more]) == INTERRUPTED
     assert len(told) == 1
     assert "cut short" in capfd.readouterr().out

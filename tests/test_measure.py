@@ -4,6 +4,8 @@ import socket
 import threading
 from dataclasses import replace
 
+import pytest
+
 from loadgen.fleet.events import Event
 from loadgen.fleet.measure import measure
 from loadgen.fleet.server import FoundServer, ModelServer
@@ -54,6 +56,14 @@ def test_a_model_is_started_loaded_watched_and_stopped() -> None:
     assert seen.server.memory_bytes is not None
     assert seen.server.cpu_seconds is not None
     assert (seen.server.processes, seen.server.threads) == (1, 1)
+
+
+def test_a_stop_as_the_server_starts_is_heeded_before_there_is_load() -> None:
+    notes, stop = Notes(), threading.Event()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        measure(Task("selectors", ModelServer("selectors"), SHORT), notes, stop)
+    assert not notes.events
 
 
 def test_a_model_that_does_not_start_is_a_run_with_a_problem() -> None:

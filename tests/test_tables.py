@@ -341,6 +341,8 @@ def test_markdown_has_the_same_cells_and_the_command() -> None:
     assert "| prefork 3.11.7 | not known |" in " ".join(text.split())
     header = next(line for line in text.splitlines() if "messages /s" in line)
     assert header.startswith("|")
+    barred = replace(result(run()), runs=(replace(run(), label="a|b"),))
+    assert r"| a\|b " in " ".join(as_markdown(analyse(barred)).split())
 
 
 def test_a_group_by_the_clock_has_its_rate_beside_it_and_what_it_missed_is_said() -> None:

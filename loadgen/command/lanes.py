@@ -18,6 +18,7 @@ from loadgen.command.parser import Parser
 from loadgen.command.server_options import models_of, server_options
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole
+from loadgen.fleet.conductor import interrupt_sets
 from loadgen.fleet.measure import Silent, measure, now
 from loadgen.fleet.server import ModelServer
 from loadgen.fleet.task import Task
@@ -152,10 +153,16 @@ def main(words: Sequence[str]) -> int:
     for one in able:
         options = tuple(server_options(plan, asked.server_options))
         server = ModelServer(one.model, options, one.python)
-        run = measure(Task(one.name, server, plan), Silent(), stop)
+        try:
+            with interrupt_sets(stop):
+                run = measure(Task(one.name, server, plan), Silent(), stop)
+        except KeyboardInterrupt:
+            stop.set()
         if stop.is_set():
             break
         runs[one.name] = run
+    if stop.is_set() and not runs:
+        raise KeyboardInterrupt
     seconds = seconds_to_show(runs.values())
     found = {
         name: lanes for name, run in runs.items() if seconds and (lanes := lanes_of(run, seconds))

@@ -254,11 +254,7 @@ class Session:
                 return
 
     def _live(self, tasks: Sequence[Task], seed: int, keeper: Keeper) -> None:
-        """One life of servers that take turns.
-
-        Ctrl-C is noted until all that it was made of is gone: as an exception it would be lost in
-        one of the callbacks by which threads and processes go.
-        """
+        """One life of servers that take turns; Ctrl-C is noted until all of it is gone."""
         with interrupt_sets(self._stop):
             measure_in_turns(tasks, seed, keeper, self._stop)
 
@@ -267,7 +263,8 @@ class Session:
     ) -> None:
         """A trial of every server under every plan, one after the other."""
         for task in self._life(servers, plans, number):
-            measure(task, keeper, self._stop)
+            with interrupt_sets(self._stop):
+                measure(task, keeper, self._stop)
             if self._stop.is_set():
                 return
 

@@ -18,7 +18,7 @@ from loadgen.experiments import judge
 from loadgen.experiments.experiment import Case, Experiment, Scale, named
 from loadgen.experiments.quantity import Ends, Look, Pairs, Reach
 from loadgen.experiments.specimens import SPECIMENS
-from loadgen.fleet.conductor import Stop
+from loadgen.fleet.conductor import Stop, interrupt_sets
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import Keeper, Watcher, measure, now
 from loadgen.fleet.server import ModelServer, ProgramServer, Server
@@ -104,10 +104,11 @@ def conduct(
     cut_short = False
     try:
         for tasks in _in_order(experiment, scale, seed, missing):
-            if len(tasks) > 1:
-                measure_in_turns(tasks, tasks[0].plan.seed, keeper, stop)
-            else:
-                measure(tasks[0], keeper, stop)
+            with interrupt_sets(stop):
+                if len(tasks) > 1:
+                    measure_in_turns(tasks, tasks[0].plan.seed, keeper, stop)
+                else:
+                    measure(tasks[0], keeper, stop)
             if stop.is_set():
                 break
     except KeyboardInterrupt:

@@ -74,12 +74,17 @@ class Keeper:
 def measure(task: Task, watcher: Watcher, stop: Stop) -> Run:
     """Do one task: its server runs for as long as the load is on.
 
-    A server that does not start is a run with a `problem`; PlanError passes through.
+    A server that does not start is a run with a `problem`; PlanError passes through, and so does
+    KeyboardInterrupt where nothing was measured yet. A `stop` that is set before the load is on is
+    one as well: have Ctrl-C set it (`interrupt_sets`), since as an exception it would be lost in
+    one of the callbacks by which threads and processes go.
     """
     run = begun(task)
     watcher.begin(task.name, task.plan)
     try:
         with task.server.running(task.plan) as server:
+            if stop.is_set():
+                raise KeyboardInterrupt
             run = observe(run, server, watcher.event, stop, task.driver, task.place)
             run = replace(run, notes=(*run.notes, *diagnosis.notes(run, server)))
         run = with_last_words(run, server)

@@ -124,8 +124,9 @@ def markdown(table: Table) -> str:
     """The same as Markdown."""
     if not table.headers:
         return "\n\n".join([f"## {table.title}", *_below(table)])
+    # A bar in a name would end its cell.
     drawn = _tabulated(
-        [[cell.replace("\n", " ") for cell in row] for row in table.rows],
+        [[cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in table.rows],
         [header.replace("-\n", "").replace("\n", " ").strip() for header in table.headers],
         table.words,
         "pipe",
