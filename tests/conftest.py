@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from loadgen.servers import interpreters
+from tests import warm_workers
 from tests.registry import registry_mismatch
 from tests.servers import SUBJECTS, ServerProcess, Subject, serving
 
@@ -59,8 +60,10 @@ def server(subject: Subject) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_folder_is_left() -> Iterator[None]:
+def nothing_is_left() -> Iterator[None]:
     """Remove what a program removes as it ends: workers that run tests are ended otherwise."""
     yield
     if interpreters.library.cache_info().currsize:
         shutil.rmtree(interpreters.library())
+    if warm_workers.parent.cache_info().currsize:
+        warm_workers.parent().close()
