@@ -106,7 +106,7 @@ def check_nothing_is_left(network: Sequence[Host]) -> None:
 def test_a_comparison(network: Sequence[Host], tmp_path: Path) -> None:
     command = loadgen(
         network, tmp_path, "--model", "selectors,thread", "--clients", "9", "--lives", "1",
-        "--turn", "0.3", "--duration", "0.6", "--think", "0.005", "--load-from", "load-a,load-b",
+        "--turn", "0.3", "--duration", "0.6", "--think", "0.04", "--load-from", "load-a,load-b",
     )  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -238,7 +238,7 @@ def cautions_of(run: Run) -> list[str]:
 
 
 LONG: Final = Plan(
-    (Group(6, think_seconds=0.01),), workers=3, duration_seconds=60.0, warmup_seconds=0.05
+    (Group(6, think_seconds=0.04),), workers=3, duration_seconds=60.0, warmup_seconds=0.05
 )
 
 

@@ -26,8 +26,8 @@ WAIT_SECONDS = 20
 
 
 def at_leisure(clients: int) -> Group:
-    """A group that keeps nobody busy: how fast it is, is asked elsewhere."""
-    return Group(clients, think_seconds=0.005)
+    """A group that keeps nobody busy, and pauses too long for an audit to mind a late end of it."""
+    return Group(clients, think_seconds=0.04)
 
 
 def workers_of_this_process() -> list[psutil.Process]:
