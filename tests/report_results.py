@@ -1,6 +1,10 @@
 """Results with everything that a report shows, made by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
@@ -9,11 +13,22 @@ from loadgen.record.lesson import Cell, MeasuredCase, Part, Picture, Series, Tab
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Claim, ExperimentOutcome, RankingOutcome, Result, Run
 from loadgen.record.tally import GroupTally, Lane
+from loadgen.show.report import REPORT_FILE, write_report
 from loadgen.show.report.curves import bundles
 from loadgen.show.report.loads import loads
 from loadgen.show.report.panels import Section
 from loadgen.show.report.sections import sections
 from tests.runs import cost, group_tally, result, run, tally
+
+
+@cache
+def page_of(make: Callable[[], Result]) -> str:
+    """The report on a result, as a page that is written once: Bokeh takes a second or three."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, REPORT_FILE)
+        write_report([analyse(make())], path)
+        return path.read_text()
+
 
 FIRST = "first_reply_seconds.max"
 LESSON_SERVED = {"iterative": 1, "thread": 10}

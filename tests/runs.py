@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from loadgen.judge.analysis import analyse
 from loadgen.judge.rows import Row
@@ -9,6 +10,7 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import environment
+from loadgen.record.environment import Environment
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
@@ -150,6 +152,12 @@ def mixed(paced: int, trial: int = 1) -> Run:
     return replace(run(trial=trial, plan=asked), tally=counts, server=cost(0.4))
 
 
+@cache
+def machine() -> Environment:
+    """This machine, as it was when it was first asked for, with four cores."""
+    return replace(environment.describe(), usable_cores=4)
+
+
 def result(*runs: Run, **changes: object) -> Result:
     """A result of those runs, measured here."""
     fields: Mapping[str, object] = {
@@ -158,7 +166,7 @@ def result(*runs: Run, **changes: object) -> Result:
         "began": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00",
         "seed": 7,
-        "environment": replace(environment.describe(), usable_cores=4),
+        "environment": machine(),
         "runs": runs,
         **changes,
     }

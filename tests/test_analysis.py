@@ -16,7 +16,6 @@ from loadgen.plan.group import Group
 from loadgen.record.files import dumps
 from loadgen.record.result import Result, Run
 from loadgen.show.report.loads import loads
-from loadgen.show.report.page import page
 from loadgen.show.sentences import sentences
 from loadgen.show.tables import tables
 from tests.runs import PLAN, result, trials
@@ -95,6 +94,8 @@ def sweep(**changes: object) -> Result:
 
 def test_the_curve_on_the_page_is_that_of_the_table() -> None:
     pytest.importorskip("bokeh")
+    from loadgen.show.report.page import page  # noqa: PLC0415 - Bokeh takes a second
+
     analysis = analyse(sweep())
     [curve] = analysis.curves
     shown = seconds(curve.points[0].p99_seconds)

@@ -149,7 +149,7 @@ def test_counts_add_up_over_machines_as_they_do_on_one(network: Sequence[Host]) 
 
 
 def test_servers_take_turns_on_a_machine_of_their_own(network: Sequence[Host]) -> None:
-    plan = Plan((Group(6),), workers=3, duration_seconds=0.6, warmup_seconds=0.05, turns=2)
+    plan = replace(LONG, duration_seconds=0.6, turns=2)
     with machines_of(network) as found:
         tasks = [
             Task(name, found.server(replace(SELECTORS, name=name)), plan, place=found.place)
@@ -237,7 +237,9 @@ def cautions_of(run: Run) -> list[str]:
     return cautions(found, analyse(found).rows)
 
 
-LONG: Final = Plan((Group(6),), workers=3, duration_seconds=60.0, warmup_seconds=0.05)
+LONG: Final = Plan(
+    (Group(6, think_seconds=0.04),), workers=3, duration_seconds=60.0, warmup_seconds=0.05
+)
 
 
 def at_opening(act: Callable[[], None]) -> Callable[[Event], None]:

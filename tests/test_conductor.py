@@ -25,6 +25,11 @@ LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
 WAIT_SECONDS = 20
 
 
+def at_leisure(clients: int) -> Group:
+    """A group that keeps nobody busy, and pauses too long for an audit to mind a late end of it."""
+    return Group(clients, think_seconds=0.04)
+
+
 def workers_of_this_process() -> list[psutil.Process]:
     return [
         child
@@ -72,7 +77,7 @@ def test_groups_that_do_not_divide_leave_no_worker_without_a_client() -> None:
 
 def test_one_window_for_all_workers_and_events_that_tell_of_it() -> None:
     events: list[Event] = []
-    plan = Plan((Group(4),), workers=2, duration_seconds=0.6, warmup_seconds=0.1)
+    plan = Plan((at_leisure(4),), workers=2, duration_seconds=0.6, warmup_seconds=0.1)
     with serving(talk()) as endpoint:
         tally = run_load(plan, endpoint, on_event=events.append)
     opened = [event for event in events if isinstance(event, WindowOpened)]
@@ -111,7 +116,7 @@ def test_the_warm_up_goes_on_until_all_have_had_a_reply(monkeypatch: pytest.Monk
         elif isinstance(event, WindowOpened):
             released_at_opening.append(release.is_set())
 
-    plan = Plan((Group(4),), workers=2, duration_seconds=0.3, warmup_seconds=0.05)
+    plan = Plan((at_leisure(4),), workers=2, duration_seconds=0.3, warmup_seconds=0.05)
     with serving(late) as endpoint:
         tally = run_load(plan, endpoint, on_event=watch)
     assert released_at_opening == [True]
@@ -125,7 +130,7 @@ def test_starved_clients_do_not_prolong_the_warm_up_for_ever(
     monkeypatch.setattr(conductor, "STARVED_SECONDS", 1000)
     monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", 1000)
     monkeypatch.setattr(conductor, ending, 0.1)
-    plan = Plan((Group(3),), duration_seconds=0.2, warmup_seconds=0.05)
+    plan = Plan((at_leisure(3),), duration_seconds=0.2, warmup_seconds=0.05)
     with serving(talk(), one_at_a_time=True) as endpoint:
         tally = run_load(plan, endpoint)
     assert (tally.groups[0].served, tally.groups[0].starved) == (1, 2)
@@ -160,7 +165,7 @@ def test_a_stop_ends_a_prolonged_warm_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with serving(talk(), one_at_a_time=True) as endpoint:
         tally = run_load(
-            Plan((Group(3),), duration_seconds=0.2, warmup_seconds=0.05),
+            Plan((at_leisure(3),), duration_seconds=0.2, warmup_seconds=0.05),
             endpoint,
             on_event=stop_soon,
             stop=stop,
@@ -185,7 +190,7 @@ def test_a_stop_keeps_what_was_measured() -> None:
 
     with serving(talk()) as endpoint:
         tally = run_load(
-            Plan((Group(2),), duration_seconds=60.0, warmup_seconds=0.0),
+            Plan((at_leisure(2),), duration_seconds=60.0, warmup_seconds=0.0),
             endpoint,
             on_event=stop_in_the_window,
             stop=stop,
@@ -202,7 +207,9 @@ def test_the_first_interrupt_stops_and_the_handler_is_put_back() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with serving(talk()) as endpoint:
-        tally = run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=interrupt)
+        tally = run_load(
+            Plan((at_leisure(2),), duration_seconds=60.0), endpoint, on_event=interrupt
+        )
     assert tally.cut_short
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -214,7 +221,7 @@ def test_the_second_interrupt_gives_up_and_leaves_no_process() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with serving(talk()) as endpoint, pytest.raises(KeyboardInterrupt):
-        run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=interrupt_twice)
+        run_load(Plan((at_leisure(2),), duration_seconds=60.0), endpoint, on_event=interrupt_twice)
     assert not workers_of_this_process()
 
 
@@ -222,7 +229,7 @@ def test_a_stop_before_the_start_measures_nothing() -> None:
     stop = threading.Event()
     stop.set()
     with serving(talk()) as endpoint:
-        tally = run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, stop=stop)
+        tally = run_load(Plan((at_leisure(2),), duration_seconds=60.0), endpoint, stop=stop)
     assert tally.cut_short
     assert tally.window_started is None
 
@@ -234,7 +241,7 @@ def test_a_killed_worker_is_named_and_the_others_are_kept() -> None:
 
     with serving(talk()) as endpoint:
         tally = run_load(
-            Plan((Group(4),), workers=2, duration_seconds=0.3), endpoint, on_event=kill_one
+            Plan((at_leisure(4),), workers=2, duration_seconds=0.3), endpoint, on_event=kill_one
         )
     assert tally.stopped_early is not None
     assert "was ended by SIGKILL" in tally.stopped_early
@@ -243,7 +250,7 @@ def test_a_killed_worker_is_named_and_the_others_are_kept() -> None:
 
 
 def test_a_run_that_lost_a_worker_is_not_valid() -> None:
-    plan = Plan((Group(4),), workers=2, duration_seconds=0.3)
+    plan = Plan((at_leisure(4),), workers=2, duration_seconds=0.3)
 
     def kill_one(event: Event) -> None:
         if isinstance(event, WindowOpened):
@@ -261,7 +268,7 @@ def test_a_worker_that_is_stopped_is_given_up_on(
     moment: type[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "SILENT_SECONDS", 3.0)  # the other is only slow, if at all
-    plan = Plan((Group(4),), workers=2, duration_seconds=0.6)
+    plan = Plan((at_leisure(4),), workers=2, duration_seconds=0.6)
     stopped: list[psutil.Process] = []
 
     def stop_one(event: Event) -> None:
@@ -283,7 +290,7 @@ def test_without_any_worker_left_there_is_a_clear_error() -> None:
                 worker.kill()
 
     with serving(talk()) as endpoint, pytest.raises(LoadError, match="SIGKILL"):
-        run_load(Plan((Group(2),), duration_seconds=60.0), endpoint, on_event=kill_all)
+        run_load(Plan((at_leisure(2),), duration_seconds=60.0), endpoint, on_event=kill_all)
 
 
 def test_a_name_is_resolved_before_the_load() -> None:
@@ -305,7 +312,7 @@ def test_the_snapshots_come_at_most_four_times_a_second() -> None:
             moments.append(event.seconds)
 
     with serving(talk()) as endpoint:
-        run_load(Plan((Group(2),), duration_seconds=1.0), endpoint, on_event=note)
+        run_load(Plan((at_leisure(2),), duration_seconds=1.0), endpoint, on_event=note)
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert len(moments) >= 2
     assert min(gaps) > 0.2499

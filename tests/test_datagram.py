@@ -12,6 +12,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally
 from tests.known_servers import answering_datagrams
+from tests.warm_workers import WARM
 
 
 def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
@@ -22,7 +23,7 @@ def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
         "duration_seconds": None,
         **plan,
     }
-    tally = run_load(Plan((group,), **plan), endpoint)
+    tally = run_load(Plan((group,), **plan), endpoint, place=WARM)
     assert tally.unaccounted == 0
     return tally.groups[0]
 

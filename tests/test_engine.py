@@ -30,6 +30,7 @@ from tests.known_servers import (
     serving,
     talk,
 )
+from tests.warm_workers import WARM
 
 
 def measure(endpoint: Endpoint, group: Group, **plan: Any) -> GroupTally:
@@ -43,7 +44,7 @@ def run(endpoint: Endpoint, *groups: Group, **plan: Any) -> Tally:
     plan.setdefault("warmup_seconds", 0.0)
     plan.setdefault("timeout_seconds", 20.0)
     plan.setdefault("family", endpoint.family)
-    return run_load(Plan(groups, **plan), endpoint)
+    return run_load(Plan(groups, **plan), endpoint, place=WARM)
 
 
 def audited(tally: Tally) -> Tally:
@@ -509,7 +510,7 @@ def test_seeds_make_the_payloads() -> None:
     plan = Plan((Group(1),), duration_seconds=None, messages_per_client=2)
     with serving(keep) as endpoint:
         for seed in (1, 1, 2):
-            run_load(replace(plan, seed=seed), endpoint)
+            run_load(replace(plan, seed=seed), endpoint, place=WARM)
     assert seen[0:2] == seen[2:4] != seen[4:6]
     assert seen[0] != seen[1]
 

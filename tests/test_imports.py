@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -45,14 +46,13 @@ SHARED_WITH_LOADGEN: Final = {
 }
 
 
-def modules() -> dict[str, ast.Module]:
-    """Return every module of the project by its dotted name, parsed."""
+def modules() -> dict[str, Path]:
+    """Return the file of every module of the project by its dotted name."""
     found = {}
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = ast.parse(path.read_text(), path)
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
@@ -71,11 +71,17 @@ def statements(node: ast.AST, for_types: bool) -> Iterator[ast.Import | ast.Impo
 
 
 @cache
+def parsed(module: str) -> ast.Module:
+    """Return a module's syntax; as tests are collected, by each of several processes, none is."""
+    return ast.parse(MODULES[module].read_text(), MODULES[module])
+
+
+@cache
 def imported_by(module: str, for_types: bool = False) -> frozenset[str]:
     """Return what a module imports: modules of the project, and names of others as written."""
     is_package = any(other.startswith(f"{module}.") for other in MODULES)
     found = set()
-    for statement in statements(MODULES[module], for_types):
+    for statement in statements(parsed(module), for_types):
         if isinstance(statement, ast.Import):
             found |= {alias.name for alias in statement.names}
             continue

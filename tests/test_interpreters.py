@@ -30,10 +30,15 @@ PLAN = Plan((Group(4),), duration_seconds=None, messages_per_client=5, timeout_s
 def installed() -> list[Interpreter]:
     """Every interpreter that this machine has under a usual name, ours first."""
     names = [f"python3.{minor}{build}" for minor in range(11, 16) for build in ("", "t")]
-    words = [sys.executable, "/usr/bin/python3", *filter(shutil.which, (*names, "pypy3"))]
+    # Each is started to be asked, by each process that collects tests: none twice, and none of
+    # pyenv's scripts, which stand for one of its versions.
+    folders = [one for one in os.get_exec_path() if Path(one).name != "shims"]
+    there = [shutil.which(name, path=os.pathsep.join(folders)) for name in (*names, "pypy3")]
+    words = ["/usr/bin/python3", *filter(None, there)]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    words += map(str, sorted(versions.glob("3.*/bin/python")))
-    return interpreters.find(words)[0]
+    words += map(str, sorted(versions.glob("3.1[1-9]*/bin/python")))
+    once = {Path(word).resolve(): word for word in reversed(words)}
+    return interpreters.find([sys.executable, *reversed(once.values())])[0]
 
 
 INSTALLED = installed()

@@ -21,20 +21,23 @@ import pytest
 
 from concurrency_models import __version__
 from concurrency_models.backends import MODELS as ALL
+from loadgen.command.main import main
 from loadgen.plan.endpoint import Endpoint
 from loadgen.servers.found import listens
 from tests.known_servers import answering_datagrams, nobody_listening, read_exactly, serving, talk
 from tests.servers import ROOT, WAIT_SECONDS, eventually
 
-# Short runs: what is tested is what the command does, not how fast anything is.
-QUICK = ("--clients", "4", "--duration", "0.3", "--warmup", "0.05", "--no-ceiling")
+# Short runs and clients that pause: what is tested is what the command does, not how fast it is.
+# They pause for so long that no audit minds if a busy machine ends a pause late.
+SHORT = ("--clients", "4", "--duration", "0.3", "--warmup", "0.05", "--no-ceiling")
+QUICK = (*SHORT, "--think", "0.04")
 LONGEST = 60.0
 MODELS = {"iterative", "process", "thread", "socketserver", "selectors"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    status: int
+    status: int | str | None
     out: str
     err: str
 
@@ -144,16 +147,17 @@ def test_servers_that_are_compared_take_turns_and_those_that_wait_cost_nothing()
 
 
 def test_a_server_alone_has_lives_and_turns_and_so_an_interval() -> None:
-    words = ("--model", "selectors", "--clients", "4", "--turn", "0.2", "--warmup", "0.05")
-    outcome = as_json(*words, "--no-ceiling", "--lives", "2", "--all-tables")
+    load = ("--clients", "4", "--think", "0.04", "--turn", "0.2", "--warmup", "0.05")
+    words = ("--model", "selectors", *load, "--no-ceiling")
+    outcome = as_json(*words, "--lives", "2", "--all-tables")
     assert outcome.status == 0, outcome.err
     assert [len(run["tally"]["turns"]) for run in outcome.data["runs"]] == [1, 1]
     [row] = outcome.data["summary"]
     assert row["estimates"]["messages_per_second"]["low"] is not None
     assert "over the lives, each a fresh start)" in " ".join(outcome.err.split())
-    sure = as_json(*words, "--no-ceiling", "--precision", "90%", "--max-seconds", "30")
+    sure = as_json(*words, "--precision", "90%", "--max-seconds", "30")
     assert "every server is known within 90.0%" in " ".join(sure.err.split())
-    whole = as_json(*words, "--no-ceiling", "--duration", "0.3")
+    whole = as_json(*words, "--duration", "0.3")
     [run] = whole.data["runs"]
     assert run["tally"]["turns"] == []
 
@@ -191,7 +195,7 @@ def test_a_number_of_messages_is_sent_exactly() -> None:
 
 
 def test_an_open_loop_with_two_clocks_and_churn_with_new_connections() -> None:
-    rate = as_json("--model", "selectors", *QUICK, "--rate", "200", "--arrivals", "poisson").data
+    rate = as_json("--model", "selectors", *SHORT, "--rate", "200", "--arrivals", "poisson").data
     figures = rate["runs"][0]["figures"]
     assert figures["requested_per_second"] == 200
     assert figures["response_seconds"]["p50"] >= figures["latency_seconds"]["p50"]
@@ -241,7 +245,7 @@ def test_a_server_that_stops_answering_half_way_is_status_1_and_what_came_is_kep
         return reply if number <= 40 else None
 
     with serving(talk(stall)) as endpoint:
-        outcome = as_json(*address(endpoint), *QUICK)
+        outcome = as_json(*address(endpoint), *SHORT)
     figures = outcome.data["runs"][0]["figures"]
     assert outcome.status == 1
     assert figures["answered"] == 40
@@ -336,7 +340,8 @@ def test_the_highest_rate_within_a_bound_is_searched_for_server_by_server(tmp_pa
 
 
 def test_a_server_that_serves_one_client_has_no_rate_for_four() -> None:
-    outcome = loadgen(*RATE, *ROUGHLY, "--model", "iterative", "--no-save", "--max-seconds", "20")
+    words = ("--model", "iterative", "--work", "sleep:5")
+    outcome = loadgen(*RATE, *ROUGHLY, *words, "--no-save", "--max-seconds", "20")
     assert outcome.status == 1
     assert "not even at the lowest rate" in " ".join(outcome.out.split())
 
@@ -357,9 +362,9 @@ def test_a_search_that_is_stopped_keeps_what_was_found(tmp_path: Path) -> None:
 
 
 def test_two_results_are_set_side_by_side(tmp_path: Path) -> None:
-    for name, size in (("a", "64"), ("b", "64"), ("c", "128")):
+    for name, size, trials in (("a", "64", "2"), ("b", "64", "2"), ("c", "128", "1")):
         words = ("--model", "thread", *QUICK, "--size", size, "--results", name)
-        assert loadgen(*words, "--trials", "2", "--quiet").status == 0
+        assert loadgen(*words, "--trials", trials, "--quiet").status == 0
     a, b, c = (str(next((tmp_path / name).iterdir())) for name in ("a", "b", "c"))
     outcome = loadgen("diff", a, f"{b}/run.json")
     assert outcome.status == 0
@@ -464,6 +469,23 @@ def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
     assert run["figures"]["messages"] is None
 
 
+@pytest.fixture
+def signals_as_they_were() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ended_by(words: Sequence[str]) -> int | str | None:
+    """With what the command ends a process."""
+    try:
+        return main(words)
+    except SystemExit as ended:
+        return ended.code
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -492,12 +514,18 @@ def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
     ],
 )
 def test_bad_input_is_one_clear_line(
-    words: Sequence[str], status: int, said: str, tmp_path: Path
+    words: Sequence[str],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    signals_as_they_were: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Within this process; in one of its own, two results that differ and nobody at an address."""
     (tmp_path / "file").write_text("in the way")
-    outcome = loadgen(*words)
-    assert outcome.status == status
-    assert said in one_line(outcome)
+    ended = ended_by(words)
+    assert ended == status
+    assert said in one_line(Outcome(ended, *capsys.readouterr()))
 
 
 def test_nobody_at_the_address_is_one_clear_line() -> None:

@@ -22,7 +22,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.files import read_result
 from loadgen.show.report import write_report
-from tests.report_results import everything, lesson
+from tests.report_results import everything, lesson, page_of
 from tests.runs import result, run
 from tests.traces import two_in_turn
 
@@ -100,7 +100,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report with every kind of chart, as a file."""
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report([analyse(everything())], path)
+    path.write_text(page_of(everything))
     return path.as_uri()
 
 
@@ -290,7 +290,7 @@ def test_lanes_are_drawn_and_fit(browser: Chrome, tmp_path: Path, size: tuple[in
 def test_an_experiment_leads_with_a_picture_that_is_read_from_afar(
     browser: Chrome, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    write_report([analyse(lesson())], tmp_path / "report.html")
+    (tmp_path / "report.html").write_text(page_of(lesson))
     resize(browser, size)
     browser.get((tmp_path / "report.html").as_uri())
     WebDriverWait(browser, 60).until(lambda one: one.execute_script("return 'Bokeh' in window"))
@@ -310,7 +310,7 @@ def test_an_experiment_leads_with_a_picture_that_is_read_from_afar(
 
 
 def test_an_experiments_picture_needs_no_script(browser: Chrome, tmp_path: Path) -> None:
-    write_report([analyse(lesson())], tmp_path / "report.html")
+    (tmp_path / "report.html").write_text(page_of(lesson))
     resize(browser, PROJECTOR)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

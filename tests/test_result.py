@@ -122,11 +122,13 @@ def test_clients_are_those_of_the_plan() -> None:
 def test_a_result_of_an_earlier_version_is_read_and_written_again_without_loss(file: Path) -> None:
     def agrees(before: Any, after: Any) -> bool:
         """Whether all that was there still is; there may be more."""
+        if before == after:  # most of it, and it is compared in C
+            return True
         if isinstance(before, dict):
             return all(agrees(value, after[key]) for key, value in before.items())
         if isinstance(before, list):
             return all(agrees(*pair) for pair in zip(before, after, strict=True))
-        return bool(before == after)
+        return False
 
     before = json.loads(file.read_text())
     for derived in ("summary", "warnings"):

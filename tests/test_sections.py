@@ -9,7 +9,6 @@ from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import Sample, ServerCost
 from loadgen.record.result import Result
 from loadgen.record.tally import Lane
-from loadgen.show.report.charts import draw
 from loadgen.show.report.fairness import MOST_DOTS, even_shares
 from loadgen.show.report.latency import tail
 from loadgen.show.report.over_time import cpu_over_time, rate_over_time
@@ -249,6 +248,8 @@ def test_who_was_traced_has_a_lane_and_the_swimlanes_make_room() -> None:
 
 
 def test_lanes_are_read_from_the_last_row() -> None:
+    from loadgen.show.report.charts import draw  # noqa: PLC0415 - Bokeh takes a second
+
     drawn = draw(Running("mine", lanes(two_in_turn())))
     assert {axis.major_label_text_font_size for axis in drawn.figure.axis} == {"18px"}
     assert set(drawn.marks) == {

@@ -14,6 +14,7 @@ from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.tally import GroupTally
 from tests.known_servers import PREFIX, Counter, framed, read_message, reset, serving, talk
+from tests.warm_workers import WARM
 
 WELCOME = framed(GREETING)
 
@@ -24,7 +25,8 @@ def measure(endpoint: Endpoint, kind: str, clients: int = 2, **more: Any) -> Gro
     if plan["messages_per_client"] is not None:
         plan["duration_seconds"] = None
     group = Group(clients, messages_per_connection=1, **of_group)
-    tally = run_load(Plan((group,), family=endpoint.family, talk=kind, **plan), endpoint)
+    whole = Plan((group,), family=endpoint.family, talk=kind, **plan)
+    tally = run_load(whole, endpoint, place=WARM)
     assert tally.unaccounted == 0
     return tally.groups[0]
 

@@ -17,7 +17,7 @@ from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.result_text import as_markdown, as_text, differences
 from loadgen.show.wrapping import WIDTH
-from tests.runs import PLAN, cost, group_tally, mixed, result, rows, run, starving, tally, trials
+from tests.runs import PLAN, cost, group_tally, mixed, result, run, starving, tally, trials
 
 
 def shown(found: Result) -> str:
@@ -130,10 +130,11 @@ def test_many_rows_and_long_names_fit_as_well(
 ) -> None:
     # What is too wide is folded: no table is wider, and no name is cut.
     monkeypatch.setenv("COLUMNS", str(width))
-    lines = shown(found).splitlines()
+    analysis = analyse(found)
+    lines = as_text(analysis, all_tables=True).splitlines()
     assert max(map(len, lines)) <= width
     words = " ".join(lines).split()
-    for row in rows(found):
+    for row in analysis.rows:
         assert set(row.name.split()) <= set(words)
 
 

@@ -30,6 +30,7 @@ from tests.known_servers import answering_datagrams
 from tests.runs import result
 from tests.servers import WAIT_SECONDS, ServerProcess, serving
 from tests.test_measure import Notes
+from tests.warm_workers import WARM
 
 PLAN = Plan((Group(3),), duration_seconds=None, messages_per_client=4, timeout_seconds=20.0)
 ONE_EACH = replace(PLAN, groups=(Group(3, messages_per_connection=1),))
@@ -42,7 +43,7 @@ def put_on(plan: Plan, model: str) -> Run:
     """One run of a model that is started for it; everything that comes back has to be right."""
     plan.validate()
     told = tuple(server_options(plan, ()))
-    task = Task(model, ModelServer(model, told), plan)
+    task = Task(model, ModelServer(model, told), plan, place=WARM)
     run = measure(task, Notes(), threading.Event())
     assert (run.problem, run.notes) == (None, ())
     assert audit.audit(run).valid
@@ -120,7 +121,7 @@ def test_a_server_that_runs_already_is_found_and_watched(already_there: ServerPr
     probe(endpoint)
     found = find(endpoint)
     assert (found.pid, found.name) == (already_there.process.pid, "thread")
-    task = Task(found.name, FoundServer(found, endpoint), plan)
+    task = Task(found.name, FoundServer(found, endpoint), plan, place=WARM)
     run = measure(task, Notes(), threading.Event())
     assert run.tally is not None
     assert (run.tally.groups[0].answered, run.tally.groups[0].errors) == (12, {})
@@ -180,7 +181,7 @@ def test_a_server_that_was_started_otherwise(plan: Plan, says: str) -> None:
         assert isinstance(server.address, tuple)
         endpoint = Endpoint("inet", *server.address)
         found = find(endpoint)
-        task = Task(found.name, FoundServer(found, endpoint), plan)
+        task = Task(found.name, FoundServer(found, endpoint), plan, place=WARM)
         run = measure(task, Notes(), threading.Event())
     assert says in " ".join(run.notes)
 

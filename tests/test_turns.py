@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -307,11 +307,19 @@ class Watcher:
 
 MODELS = ("selectors", "thread", "iterative")
 SERVERS = {name: ModelServer(name) for name in MODELS}
+TWO = {name: SERVERS[name] for name in MODELS[:2]}
 
 
-def life(watcher: Watcher, plan: Plan, seed: int = 3) -> dict[str, Run]:
+def at_leisure(clients: int) -> Group:
+    """A group for tests of who has which turn: it keeps no server busy."""
+    return Group(clients, think_seconds=0.01)
+
+
+def life(
+    watcher: Watcher, plan: Plan, seed: int = 3, servers: Mapping[str, ModelServer] = SERVERS
+) -> dict[str, Run]:
     """One life of those models."""
-    tasks = tasks_of(SERVERS, [plan], 1, seed)
+    tasks = tasks_of(servers, [plan], 1, seed)
     return {run.model: run for run in measure_in_turns(tasks, seed, watcher, threading.Event())}
 
 
@@ -341,7 +349,7 @@ def test_all_servers_have_a_turn_in_each_round_and_those_that_wait_cost_nothing(
 def test_the_order_is_random_and_follows_from_the_seed() -> None:
     def order(seed: int) -> list[tuple[int, int, str]]:
         watcher = Watcher()
-        life(watcher, plan_of(Group(1), turns=3), seed)
+        life(watcher, plan_of(at_leisure(1), turns=3), seed)
         return watcher.turns
 
     first = order(3)
@@ -352,7 +360,7 @@ def test_the_order_is_random_and_follows_from_the_seed() -> None:
 
 def test_a_server_that_does_not_start_leaves_the_turns_to_the_others() -> None:
     servers = {"good": ModelServer("selectors"), "bad": ModelServer("thread", ("--no-such",))}
-    tasks = tasks_of(servers, [plan_of(Group(2))], 1, 1)
+    tasks = tasks_of(servers, [plan_of(at_leisure(2))], 1, 1)
     runs = {run.model: run for run in measure_in_turns(tasks, 1, Watcher(), threading.Event())}
     assert runs["thread"].problem is not None
     assert "--no-such" in runs["thread"].problem
@@ -369,7 +377,7 @@ def test_a_server_that_is_killed_in_its_life_leaves_the_turns_to_the_others() ->
                     child.kill()
 
     killed_before: list[str] = []
-    runs = life(Watcher(kill_one), plan_of(Group(3), turns=3))
+    runs = life(Watcher(kill_one), plan_of(at_leisure(3), turns=3))
     killed, others = runs["thread"], [runs["selectors"], runs["iterative"]]
     assert killed.tally is not None
     assert killed.tally.stopped_early is not None
@@ -390,14 +398,14 @@ def test_an_interrupt_at_any_time_keeps_what_was_measured_and_leaves_nobody(phas
             signal.raise_signal(signal.SIGINT)
 
     watcher = Watcher(interrupt)
-    runs = life(watcher, plan_of(Group(3), turns=2))
+    runs = life(watcher, plan_of(at_leisure(3), turns=2), servers=TWO)
     assert done
     assert not started_here()
-    assert len(runs) == {"start": 0, "connect": 1}.get(phase, len(MODELS))
+    assert len(runs) == {"start": 0, "connect": 1}.get(phase, len(TWO))
     tallies = [run.tally for run in runs.values() if run.tally is not None]
     assert all(tally.cut_short and tally.unaccounted == 0 for tally in tallies)
     if phase == "turn 2":
-        assert sum(len(tally.turns) for tally in tallies) >= len(MODELS)
+        assert sum(len(tally.turns) for tally in tallies) >= len(TWO)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -408,7 +416,7 @@ def test_a_second_interrupt_gives_up_and_leaves_nobody() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        life(Watcher(interrupt_twice), plan_of(Group(2)))
+        life(Watcher(interrupt_twice), plan_of(at_leisure(2)), servers=TWO)
     assert not started_here()
 
 

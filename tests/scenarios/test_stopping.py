@@ -81,7 +81,7 @@ def test_a_message_begun_before_the_stop_is_answered(subject: Subject) -> None:
 def test_everything_that_came_before_the_stop_is_answered(subject: Subject, size: int) -> None:
     """More than one `recv` takes; frames of 4 bytes end just where that `recv` ends."""
     messages = [b"m" * size] * (100_004 // (4 + size))
-    with serving(*subject.arguments, *GRACE) as server, served(server, subject, 4) as clients:
+    with serving(*subject.arguments, *GRACE) as server, served(server, subject, 2) as clients:
         for client in clients:  # the kernel widens what it takes in for those that send much
             for _ in range(3):
                 assert client.ask(bytes(1 << 20)) == answer(bytes(1 << 20))
@@ -96,17 +96,17 @@ def test_everything_that_came_before_the_stop_is_answered(subject: Subject, size
 
 
 def test_replies_that_wait_to_be_sent_survive_the_stop(subject: Subject) -> None:
-    messages = [bytes([number]) * 1000 for number in range(250)] * 40
+    messages = [bytes([number]) * 4000 for number in range(250)] * 10
     stream = b"".join(frame("length", message) for message in messages)
     with serving(*subject.arguments, "--grace", "20") as server:
         with Client(server.address, receive_buffer=4096) as client:
             sent = 0
             while sent < len(stream) and select.select([], [client], [], 0.2)[1]:
                 sent += client.socket.send(stream[sent:], socket.MSG_DONTWAIT)
-            begun = -(-sent // 1004)
+            begun = -(-sent // 4004)
             server.process.terminate()
             rest = threading.Thread(
-                target=client.socket.sendall, args=[stream[sent : begun * 1004]]
+                target=client.socket.sendall, args=[stream[sent : begun * 4004]]
             )
             rest.start()
             said = client.read_to_end()
