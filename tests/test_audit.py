@@ -7,6 +7,7 @@ import pytest
 
 from loadgen.judge.audit import audit
 from loadgen.plan.group import Group
+from loadgen.record.histogram import Histogram
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Tally, Turn
 from tests.runs import PLAN, group_tally, run, starving, tally
@@ -144,6 +145,16 @@ def test_think_time_is_part_of_the_loop() -> None:
     counts = tally(group_tally(latency_seconds=0.004))
     assert failed(replace(run(), plan=plan, tally=counts)) == []
     assert failed(replace(run(), tally=counts)) == ["Little's law, all"]
+
+
+def test_a_pause_that_a_busy_machine_makes_longer_is_part_of_the_loop() -> None:
+    plan = replace(PLAN, groups=(Group(10, think_seconds=0.003),))
+    group = group_tally(latency_seconds=0.004)
+    assert failed(replace(run(), plan=plan, tally=tally(group))) == ["Little's law, all"]
+    group.lateness = Histogram()
+    for _ in range(100):
+        group.lateness.record(3_000_000)
+    assert failed(replace(run(), plan=plan, tally=tally(group))) == []
 
 
 def test_where_clients_come_and_go_the_law_is_only_a_bound() -> None:

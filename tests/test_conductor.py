@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from loadgen.fleet import conductor, worker
-from loadgen.fleet.conductor import Fleet, ignore, run_load
+from loadgen.fleet.conductor import run_load
 from loadgen.fleet.events import Event, Snapshot, WindowClosed, WindowOpened
 from loadgen.fleet.place import LoadError
 from loadgen.judge.audit import audit
@@ -54,17 +54,6 @@ def test_workers_share_the_clients_and_add_up() -> None:
     assert [lane.client for lane in a.lanes] == list(range(7))
     assert tally.unaccounted == 0
     assert not workers_of_this_process()
-
-
-def test_a_stop_is_heeded_while_workers_have_yet_to_come() -> None:
-    stop = threading.Event()
-    with Fleet(Plan((Group(1),)), LOOPBACK, ignore, stop) as fleet:
-        [slow] = workers_of_this_process()
-        slow.suspend()
-        stop.set()
-        with pytest.raises(KeyboardInterrupt):
-            fleet.gather_ready()
-        slow.resume()
 
 
 def test_groups_that_do_not_divide_leave_no_worker_without_a_client() -> None:

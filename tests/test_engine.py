@@ -413,6 +413,8 @@ def test_think_time_paces_a_closed_loop() -> None:
             messages_per_client=5,
         )
     assert random.answered == 10
+    assert random.lateness is not None
+    assert random.lateness.count == 8  # none before the first message
 
 
 def test_churn_opens_a_connection_for_every_few_messages() -> None:

@@ -433,6 +433,7 @@ class Client:
     def wake(self, now: int) -> None:
         """The time that `Loop.wake` was asked for has come."""
         if self.state == PAUSING:
+            self.group.lateness.record(clock() - self.wake_at)
             self.state = FREE
             if self.sock is None:
                 self.connect()

@@ -47,7 +47,7 @@ class GroupState:
         self.response = Histogram() if group.open_loop else self.service
         self.lateness = Histogram()
         self.tally = GroupTally(group.name)
-        if group.open_loop:
+        if group.open_loop or self.think_ns:
             self.tally.lateness = Histogram()
         # Counted as messages fall due; a closed loop's are counted as clients begin them.
         self.due_messages = 0

@@ -158,17 +158,10 @@ class Fleet:
     # What a run is made of, in this order
 
     def gather_ready(self) -> None:
-        """Wait until every worker is set up, so that all start together.
-
-        Raises LoadError, and KeyboardInterrupt when `stop` is set while one has yet to come.
-        """
+        """Wait until every worker is set up, so that all start together. Raises LoadError."""
         for worker in self._workers:
-            until = time.monotonic() + START_SECONDS
-            while not worker.wait_for_word(ASK_SECONDS):
-                if self._stop.is_set():
-                    raise KeyboardInterrupt
-                if time.monotonic() > until:
-                    raise LoadError(worker.failure or f"{worker.started.name} did not start")
+            if not worker.wait_for_word(START_SECONDS):
+                raise LoadError(worker.failure or f"{worker.started.name} did not start")
             if worker.hear() != "ready":
                 raise LoadError(worker.failure or f"{worker.started.name} did not start")
 

@@ -258,7 +258,10 @@ def _littles_law(count: GroupTally, group: Group, run: Run) -> Check:
             f"a message may take {longest:.3f} s, too long for a window of {window:.3f} s"
             + (f" in {len(run.tally.turns)} turns" if run.tally.turns else ""),
         )
-    in_loop = count.answered_in_window * (service + group.think_seconds) / window
+    # On a busy machine a pause is longer than it was meant to be.
+    late = count.lateness.mean if group.think_seconds and count.lateness is not None else None
+    around = service + group.think_seconds + (late or 0.0)
+    in_loop = count.answered_in_window * around / window
     clients = sum(1 for answered in count.answered_per_client if answered)
     slack = clients * (LITTLE_TOLERANCE + longest_at_edges / window)
     always_in_loop = not (

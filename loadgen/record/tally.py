@@ -86,10 +86,12 @@ class GroupTally:
     that timed out is in both. Messages, over the whole run: intended == answered + wrong + failed +
     waiting. `service` runs from sent to reply and `response` from due to reply; both hold messages
     answered in the window, and the `response` of an open loop also those owed at its close, with
-    their age then. `connect` and `first_reply` run from the call of connect() and hold the whole
-    run, on each connection. `lost`, `late` and `duplicated` are datagrams: a lost message is in
-    `failed` too, the other two answer nothing. `sent_agreed` and `sent_disagreed` count the
-    connections of clients that have one, by whether what was sent agrees with the kernel's count.
+    their age then. `lateness` is by how much the engine sent later than it was to, in an open loop
+    and after pauses, and None elsewhere. `connect` and `first_reply` run from the call of connect()
+    and hold the whole run, on each connection. `lost`, `late` and `duplicated` are datagrams: a
+    lost message is in `failed` too, the other two answer nothing. `sent_agreed` and
+    `sent_disagreed` count the connections of clients that have one, by whether what was sent agrees
+    with the kernel's count.
     `traces` are of the clients that were asked for.
     """
 
