@@ -83,7 +83,8 @@ class Output:
         self._reader.start()
 
     def _read(self, pipe: IO[str]) -> None:
-        with pipe:
+        # `with Popen(...)` closes it at the end of its block, whoever still reads.
+        with pipe, suppress(ValueError):
             for line in pipe:
                 with self._changed:
                     self.lines.append(line.rstrip("\n"))
