@@ -24,6 +24,7 @@ class HandLoop:
     def __init__(self, sockaddr: tuple[str, int]) -> None:
         self.sockaddr = sockaddr
         self.holding = False
+        self.introducing = False
         self.asked: list[str] = []
 
     def open_socket(self) -> socket.socket:
@@ -127,6 +128,21 @@ def test_once_the_load_has_ended_it_begins_no_message(listener: socket.socket) -
         peer.settimeout(WAIT_SECONDS)
         reply_to(client, peer)
         assert (client.state, client.answered) == (FREE, 1)
+        client.close()
+
+
+def test_before_turns_it_has_one_reply_and_waits_for_the_others(listener: socket.socket) -> None:
+    client, loop = client_of(Group(1), listener.getsockname())
+    loop.introducing = True
+    client.connect()
+    with listener.accept()[0] as peer:
+        peer.settimeout(WAIT_SECONDS)
+        reply_to(client, peer)
+        assert (client.state, client.answered, client.steady) == (FREE, 1, False)
+        loop.introducing = False
+        client.resume(0, 0)
+        reply_to(client, peer)
+        assert (client.state, client.answered, client.steady) == (WAITING, 2, True)
         client.close()
 
 

@@ -48,6 +48,10 @@ class Loop(Protocol):
     def holding(self) -> bool:
         """Whether the load is off: no message is begun, replies to others may still come."""
 
+    @property
+    def introducing(self) -> bool:
+        """Whether clients that talk without end have one reply, and then wait for the others."""
+
     def open_socket(self) -> socket.socket:
         """A non-blocking socket for one connection. Raises OSError."""
 
@@ -260,6 +264,8 @@ class Client:
                 self.begin(self.queue.popleft())
         elif group.think_ns and self.on_connection:
             self._pause(now)
+        elif self.loop.introducing and group.endless and self.on_connection:
+            pass
         else:
             self.begin(now)
 
