@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+import pytest
+
 from loadgen.record.monitor import Monitor, ProcessTree
 
 MEGABYTE = 1024 * 1024
@@ -56,6 +59,45 @@ def test_children_that_came_and_went_are_counted() -> None:
     assert cost.measured_seconds is not None
     assert cost.measured_seconds > 0
     assert cost.machine_busy_seconds is not None
+
+
+MANY = """
+import os, sys, time
+told, tell = os.pipe()
+for _ in range(30):
+    if os.fork() == 0:
+        os.read(told, 1)
+        end = time.thread_time() + 0.005
+        while time.thread_time() < end: pass
+        os.write(1, b"done\\n")
+        time.sleep(60)
+print("ready", flush=True)
+sys.stdin.readline()
+os.write(tell, bytes(30))
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others count in ticks alone")
+def test_what_each_of_many_did_is_counted_though_it_was_less_than_a_tick() -> None:
+    with running(MANY) as process:
+        assert line_of(process) == "ready"
+        monitor = Monitor(process.pid)
+        monitor.window_opened()
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        for _ in range(30):
+            assert line_of(process) == "done"
+        monitor.window_closed()
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        cost = monitor.cost()
+    assert cost.cpu_seconds is not None
+    assert cost.cpu_seconds >= 30 * 0.005
+    assert cost.effort.user_seconds is not None
+    assert cost.effort.system_seconds is not None
+    assert cost.effort.user_seconds + cost.effort.system_seconds >= 30 * 0.005
 
 
 def test_processes_threads_and_memory_are_those_of_the_whole_tree() -> None:

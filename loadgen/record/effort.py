@@ -133,6 +133,11 @@ def between(before: Counts | None, after: Counts | None) -> Effort:
     ran = sum(task.ran_seconds - one.ran_seconds for one, task in pairs)
     if ran < (1 - MISSED_SHARE) * (user + system) - 2 * TICK:
         return Effort(user, system, faults)
+    if ran > user + system:
+        # The kernel tells those of each process in whole ticks: less than one is nothing. Its
+        # split of them is an estimate; where there was not a tick, that of all there were before.
+        parts = (user, system) if user + system else (after.user_seconds, after.system_seconds)
+        user, system = (part * ran / (sum(parts) or ran) for part in parts)
     return Effort(
         user,
         system,
@@ -141,6 +146,13 @@ def between(before: Counts | None, after: Counts | None) -> Effort:
         sum(task.forced - one.forced for one, task in pairs),
         sum(task.runnable_seconds - one.runnable_seconds for one, task in pairs),
     )
+
+
+def ran_seconds(pid: int, proc: Path = Path("/proc")) -> float:
+    """CPU time of a process that has but one thread, to the ns; 0.0 where it is not told."""
+    with suppress(OSError, ValueError, IndexError):
+        return int((proc / str(pid) / "schedstat").read_text().split()[0]) / 1e9
+    return 0.0
 
 
 def threaded(pids: Iterable[int], proc: Path = Path("/proc")) -> list[int]:
