@@ -228,7 +228,7 @@ def serving(
         server.check_nobody_is_left()
         assert status == expect, server.err.lines
         if not warns:
-            assert server.err.lines == []
+            assert server.err.lines == [], server.err.lines
         for line in server.err.lines:
             assert line.startswith("concurrency_models: "), server.err.lines
     finally:

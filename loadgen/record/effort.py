@@ -137,7 +137,8 @@ def between(before: Counts | None, after: Counts | None) -> Effort:
         # The kernel tells those of each process in whole ticks: less than one is nothing. Its
         # split of them is an estimate; where there was not a tick, that of all there were before.
         parts = (user, system) if user + system else (after.user_seconds, after.system_seconds)
-        user, system = (part * ran / (sum(parts) or ran) for part in parts)
+        if sum(parts):
+            user, system = (part * ran / sum(parts) for part in parts)
     return Effort(
         user,
         system,

@@ -4,8 +4,6 @@ import ctypes
 import os
 import socket
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -20,28 +18,14 @@ def copies(client: Client, server: ServerProcess) -> list[socket.socket]:
     """Return copies of the server's sockets at the other end of a client's connection."""
     found = []
     for process in server.processes():
-        pidfd = os.pidfd_open(process.pid)
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed since
-                if descriptor.readlink().name.startswith("socket:"):
-                    found += copied(pidfd, int(descriptor.name))
-        os.close(pidfd)
-    ours = client.socket.getsockname()
-    for end in found:
-        if peer_of(end) != ours:
-            end.close()
-    return [end for end in found if end.fileno() >= 0]
-
-
-def copied(pidfd: int, descriptor: int) -> list[socket.socket]:
-    copy = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, descriptor, 0)
-    return [socket.socket(fileno=copy)] if copy >= 0 else []
-
-
-def peer_of(end: socket.socket) -> object:
-    with suppress(OSError):  # not connected
-        return end.getpeername()
-    return None
+        for connection in process.net_connections("tcp"):
+            if connection.raddr == client.socket.getsockname()[:2]:
+                pidfd = os.pidfd_open(process.pid)
+                copy = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, connection.fd, 0)
+                os.close(pidfd)
+                if copy >= 0:
+                    found.append(socket.socket(fileno=copy))
+    return found
 
 
 @pytest.mark.skipif(
