@@ -26,7 +26,7 @@ WAIT_SECONDS = 20
 
 
 def at_leisure(clients: int) -> Group:
-    """A group that keeps nobody busy, and pauses too long for an audit to mind a late end of it."""
+    """A group that keeps nobody busy."""
     return Group(clients, think_seconds=0.04)
 
 

@@ -28,7 +28,6 @@ from tests.known_servers import answering_datagrams, nobody_listening, read_exac
 from tests.servers import ROOT, WAIT_SECONDS, eventually
 
 # Short runs and clients that pause: what is tested is what the command does, not how fast it is.
-# They pause for so long that no audit minds if a busy machine ends a pause late.
 SHORT = ("--clients", "4", "--duration", "0.3", "--warmup", "0.05", "--no-ceiling")
 QUICK = (*SHORT, "--think", "0.04")
 LONGEST = 60.0

@@ -43,14 +43,18 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def let_go_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 def test_children_that_came_and_went_are_counted() -> None:
     with running("import sys; print('up', flush=True); sys.stdin.readline()\n" + TREE) as process:
         assert line_of(process) == "up"
         monitor = Monitor(process.pid)
         monitor.window_opened()
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+        let_go_on(process)
         assert sorted((line_of(process), line_of(process))) == ["ready", "up"]
         monitor.window_closed()
         cost = monitor.cost()
@@ -85,9 +89,7 @@ def test_what_each_of_many_did_is_counted_though_it_was_less_than_a_tick() -> No
         assert line_of(process) == "ready"
         monitor = Monitor(process.pid)
         monitor.window_opened()
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+        let_go_on(process)
         for _ in range(30):
             assert line_of(process) == "done"
         monitor.window_closed()

@@ -265,7 +265,7 @@ class Client:
         elif group.think_ns and self.on_connection:
             self._pause(now)
         elif self.loop.introducing and group.endless and self.on_connection:
-            pass
+            pass  # the others are to have their first reply, too
         else:
             self.begin(now)
 

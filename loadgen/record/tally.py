@@ -91,8 +91,7 @@ class GroupTally:
     and hold the whole run, on each connection. `lost`, `late` and `duplicated` are datagrams: a
     lost message is in `failed` too, the other two answer nothing. `sent_agreed` and
     `sent_disagreed` count the connections of clients that have one, by whether what was sent agrees
-    with the kernel's count.
-    `traces` are of the clients that were asked for.
+    with the kernel's count. `traces` are of the clients that were asked for.
     """
 
     name: str
