@@ -151,7 +151,7 @@ class Monitor:
                 self._waited = self._resting.until(self._opened)
             self._watch_locks()
             if self._peak_memory is None:  # else the first look may come too late for a short run
-                self._look()
+                self._sample(self._opened)
 
     def window_closed(self, turn: int | None = None) -> None:
         """Take a reading: the measured window closed just now, which was the turn of that round."""
@@ -168,7 +168,7 @@ class Monitor:
                     TurnCost(turn, spent.seconds, spent.cpu, waited.seconds, waited.cpu)
                 )
             self._opened = self._waited = None
-            self._look()  # a short run may have come and gone between two looks
+            self._sample(self._resting)  # a short run may have come and gone between two looks
 
     def load_taken_off(self) -> None:
         """Take a reading: after the warm-up, the server waits for its first turn from now on."""
@@ -228,59 +228,72 @@ class Monitor:
     def _watch(self) -> None:
         while not self._stop.is_set():
             with self._lock:
-                if not self._look():
+                if not self._sample(self._look()):
                     return
             self._stop.wait(self._rest)
 
-    def _look(self) -> bool:
-        """Take one sample, with memory when that is due again; False when the tree has ended."""
+    def _look(self) -> "_Looked":
+        """Look at the tree, which means to look through all processes of the machine."""
+        before, at = time.thread_time(), time.monotonic()
+        look = self._tree.look() if self._tree else None
+        used = time.thread_time() - before
+        self._cpu_used += used
+        return _Looked(at, look, used)
+
+    def _sample(self, looked: "_Looked") -> bool:
+        """Keep what was seen, and memory when that is due again; False when the tree has ended."""
         if self._tree is None:
             return False
-        before = time.thread_time()
-        now = time.monotonic()
-        look = self._tree.look()
+        now, look = looked.at, looked.look
         if look is None:
             self._note = self._note or "the server's process ended during the run"
             return False
-        cheap = time.thread_time() - before
         memory = None
         if now >= self._memory_due:
+            before = time.thread_time()
             memory = self._tree.memory_bytes()
+            used = time.thread_time() - before
+            self._cpu_used += used
             if memory is not None:
                 self._peak_memory = max(memory, self._peak_memory or 0)
-        used = time.thread_time() - before
-        self._cpu_used += used
-        if memory is not None:
-            self._memory_due = now + 2 * (used - cheap) / _SHARE  # half of the share to each kind
-        self._rest = max(_SHORTEST_REST, 2 * cheap / _SHARE)
+                self._memory_due = now + 2 * used / _SHARE  # half of the share to each kind
+        self._rest = max(_SHORTEST_REST, 2 * looked.used / _SHARE)
         self._samples.append(Sample(now, look.cpu_seconds, memory, look.threads, look.processes))
         if len(self._samples) > _MOST_SAMPLES:  # a long run: keep every second one
             del self._samples[::2]
         return True
 
     def _reading(self) -> "_Reading":
-        look = self._tree.look() if self._tree else None
+        looked = self._look()
         busy, stolen = machine_cpu_seconds()
-        self._pids = self._tree.pids() if self._tree and look else []
+        self._pids = list(looked.look.pids) if looked.look else []
         counts = effort.read(self._pids)
-        cpu = look.cpu_seconds if look else None
-        return _Reading(time.monotonic(), cpu, busy, stolen, counts)
+        return _Reading(time.monotonic(), looked.look, looked.used, busy, stolen, counts)
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _Looked:
+    """A look at a tree, None once that has ended, and the CPU seconds that it took to look."""
+
     at: float
-    tree_cpu: float | None
+    look: "Look | None"
+    used: float
+
+
+@dataclass(frozen=True)
+class _Reading(_Looked):
     machine_busy: float
     machine_stolen: float
     counts: effort.Counts | None
 
     def until(self, later: "_Reading") -> "_Spent":
         """What was spent between this reading and a later one."""
-        known = self.tree_cpu is not None and later.tree_cpu is not None
+        cpu = None
+        if self.look is not None and later.look is not None:
+            cpu = later.look.cpu_seconds - self.look.cpu_seconds
         return _Spent(
             later.at - self.at,
-            (later.tree_cpu or 0.0) - (self.tree_cpu or 0.0) if known else None,
+            cpu,
             later.machine_busy - self.machine_busy,
             later.machine_stolen - self.machine_stolen,
             effort.between(self.counts, later.counts),
@@ -303,11 +316,15 @@ class _Spent:
 
 @dataclass(frozen=True)
 class Look:
-    """A process tree at one moment: CPU since its start, threads and processes alive."""
+    """A process tree at one moment: CPU since its start, threads and processes alive.
+
+    `pids` are those of all its processes, the root's first.
+    """
 
     cpu_seconds: float
     threads: int
     processes: int
+    pids: tuple[int, ...]
 
 
 class ProcessTree:
@@ -342,7 +359,8 @@ class ProcessTree:
                     processes += 1
         except psutil.Error:
             return None
-        return Look(cpu, threads, processes) if processes else None
+        pids = tuple(process.pid for process in members)
+        return Look(cpu, threads, processes, pids) if processes else None
 
     def memory_bytes(self) -> int | None:
         """Memory of the whole tree, by the best measure that the system gives for every member.
