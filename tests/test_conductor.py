@@ -126,6 +126,17 @@ def test_starved_clients_do_not_prolong_the_warm_up_for_ever(
     assert tally.window_seconds > 0
 
 
+def test_who_the_model_is_known_to_starve_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conductor, "STARVED_SECONDS", 1000)
+    monkeypatch.setattr(conductor, "LONGER_WARMUP_SECONDS", 1000)
+    plan = Plan((at_leisure(3),), duration_seconds=0.2, warmup_seconds=0.05)
+    with serving(talk(), one_at_a_time=True) as endpoint:
+        tally = run_load(plan, endpoint, at_once=1)
+    assert (tally.groups[0].served, tally.groups[0].starved) == (1, 2)
+
+
 def test_idle_clients_and_open_loops_do_not_prolong_the_warm_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -43,7 +43,7 @@ SETTLE_NS = SECOND // 10
 REPORT_SECONDS = 0.25
 LOOK_SECONDS = 0.1
 # In the warm-up, workers are asked so often how many of their clients await their first reply.
-ASK_SECONDS = 0.05
+ASK_SECONDS = 0.02
 # A server that starts a process for each client, on a busy machine, takes seconds to start 100, and
 # whom it gets to late would look badly served. Longer than this, it is the server's own doing.
 LONGER_WARMUP_SECONDS = 5.0
@@ -67,19 +67,21 @@ def run_load(
     on_event: Callable[[Event], None] | None = None,
     stop: Stop | None = None,
     place: Place = HERE,
+    at_once: int | None = None,
 ) -> Tally:
     """Put the plan's load on the server at `endpoint` from `place` and return what happened.
 
     Blocks for the length of the run. `on_event` is called in this thread. A set `stop`, or Ctrl-C
     where this is the main thread, ends the run early: the tally is then marked `cut_short`. A
-    second Ctrl-C gives up at once.
+    second Ctrl-C gives up at once. `at_once` as for `Fleet`.
 
     Raises PlanError for a plan or an endpoint that makes no sense, and LoadError when no worker
     could measure. Where some workers could, their tally is returned and its `stopped_early` names
     what became of the others.
     """
     stop = stop or threading.Event()
-    with interrupt_sets(stop), Fleet(plan, endpoint, on_event or ignore, stop, place) as fleet:
+    fleet = Fleet(plan, endpoint, on_event or ignore, stop, place, at_once)
+    with interrupt_sets(stop), fleet:
         fleet.gather_ready()
         fleet.start()
         if plan.duration_seconds is not None:
@@ -95,8 +97,9 @@ class Fleet:
     """The workers of one plan against one server, as a context manager that ends them.
 
     `on_event` is called in the thread that calls the methods. When `stop` is set the workers end
-    early, whatever method is at work. Raises PlanError when it is made of a plan or an endpoint
-    that makes no sense.
+    early, whatever method is at work. `at_once` is how many clients the server serves at a time,
+    None for as many as come: the warm-up does not wait for the others. Raises PlanError when it is
+    made of a plan or an endpoint that makes no sense.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Fleet:
         on_event: Callable[[Event], None],
         stop: Stop,
         place: Place = HERE,
+        at_once: int | None = None,
     ) -> None:
         plan.validate()
         endpoint.validate()
@@ -124,6 +128,7 @@ class Fleet:
         self._window: Window | None = None
         # When each window was to open, by its round.
         self._openings: dict[int, int] = {}
+        self._starving = _starving(plan, at_once)
         self._asked_at = 0
         self._fewest_awaiting = math.inf
         self._fewer_at = 0
@@ -295,7 +300,7 @@ class Fleet:
         known = [worker.awaiting for worker in present if worker.awaiting is not None]
         if len(known) == len(present):
             awaiting = sum(known)
-            if not awaiting:
+            if awaiting <= self._starving:
                 return opens
             if awaiting < self._fewest_awaiting:
                 self._fewest_awaiting, self._fewer_at = awaiting, now
@@ -359,6 +364,17 @@ class Fleet:
         if failures:
             tally.stopped_early = f"{failures[0]}; its clients are missing from the figures"
         return tally
+
+
+def _starving(plan: Plan, at_once: int | None) -> int:
+    """How many clients of closed loops wait for as long as others stay, where so many are served.
+
+    Nobody for certain where clients come and go.
+    """
+    if at_once is None or any(group.messages_per_connection for group in plan.groups):
+        return 0
+    closed = (one for one in plan.groups if not (one.silent or one.open_loop))
+    return max(0, sum(group.clients for group in closed) - at_once)
 
 
 @contextlib.contextmanager

@@ -152,7 +152,12 @@ def observe(
         try:
             if driver is None:
                 tally = run_load(
-                    run.plan, server.endpoint, on_event=on_event, stop=stop, place=place
+                    run.plan,
+                    server.endpoint,
+                    on_event=on_event,
+                    stop=stop,
+                    place=place,
+                    at_once=run.at_once,
                 )
             else:
                 tally, counted = driver.put_on(

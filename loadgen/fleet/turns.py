@@ -124,7 +124,12 @@ class _Member:
             self.run = replace(self.run, endpoint=server.endpoint)
             self._monitor = server.monitor()
             fleet = Fleet(
-                self.run.plan, server.endpoint, self._watcher.event, self._stop, self.task.place
+                self.run.plan,
+                server.endpoint,
+                self._watcher.event,
+                self._stop,
+                self.task.place,
+                self.task.server.at_once,
             )
             self._fleet = stack.enter_context(fleet)
         except (TargetError, LoadError) as error:
