@@ -8,7 +8,10 @@ from loadgen.command.parser import make_parser
 from loadgen.command.plans import (
     DEFAULT_CLIENTS,
     DEFAULT_SECONDS,
+    DEFAULT_TURN_SECONDS,
+    QUICK_TURN_SECONDS,
     endpoint_of,
+    in_turns,
     parse_group,
     plan_of,
     plans_of,
@@ -198,3 +201,35 @@ def test_workers_are_as_many_as_it_takes_to_open_a_file_for_each_client(
     assert plan(*words, "--workers", "3").workers == 3
     assert plan("--clients", "100").workers == 1
     assert plan("--clients", "9999999").workers == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "ours", "quick"),
+    [
+        ([], True, True),
+        (["--idle", "1000"], True, True),
+        ([], False, False),  # nobody knows how long a message takes there
+        (["--clients", "1000"], True, False),
+        (["--size", "64KiB"], True, False),
+        (["--think", "0.1"], True, False),
+        (["--rate", "100"], True, False),
+        (["--churn", "1"], True, False),
+        (["--work", "sleep:100"], True, False),
+        (["--group", "name=slow,clients=1,work=fib:30"], True, False),
+    ],
+)
+def test_turns_are_short_where_a_message_takes_milliseconds(
+    words: list[str], ours: bool, quick: bool
+) -> None:
+    options = make_parser().parse_args(words)
+    [found] = plans_of(options, seed=5)
+    seconds = in_turns(found, options, ours).turn_seconds
+    assert seconds == pytest.approx(QUICK_TURN_SECONDS if quick else DEFAULT_TURN_SECONDS)
+
+
+def test_a_turn_is_as_long_as_was_asked_for() -> None:
+    options = make_parser().parse_args(["--turn", "0.3", "--duration", "1.2"])
+    [found] = plans_of(options, seed=5)
+    turns = in_turns(found, options, ours=True)
+    assert turns.turns == 4
+    assert turns.turn_seconds == pytest.approx(0.3)

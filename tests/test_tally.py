@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from loadgen.record.histogram import Histogram
 from loadgen.record.tally import (
     LANES,
+    TIMELINE_SLICE_SECONDS,
     TIMELINE_SLICES,
     GroupTally,
     Lane,
@@ -74,14 +75,15 @@ def test_a_timeline_stays_bounded_and_loses_no_message() -> None:
         group.add_slice(1)
     assert len(group.timeline) < TIMELINE_SLICES
     assert sum(group.timeline) == 5 * TIMELINE_SLICES
-    assert group.timeline_slice_seconds > 0.1
+    assert group.timeline_slice_seconds > TIMELINE_SLICE_SECONDS
 
 
 def test_timelines_of_unequal_slices_are_brought_to_the_coarser() -> None:
     fine = GroupTally("all", timeline=[1, 2, 3])
-    coarse = GroupTally("all", timeline=[10, 20], timeline_slice_seconds=0.2)
+    coarse = GroupTally("all", timeline=[10, 20])
+    coarse.timeline_slice_seconds = 2 * TIMELINE_SLICE_SECONDS
     fine.merge(coarse)
-    assert (fine.timeline, fine.timeline_slice_seconds) == ([13, 23], 0.2)
+    assert (fine.timeline, fine.timeline_slice_seconds) == ([13, 23], 2 * TIMELINE_SLICE_SECONDS)
 
 
 def test_merging_spans_the_workers_times() -> None:

@@ -15,6 +15,10 @@ from loadgen.command.plans import (
     DEFAULT_TURN_SECONDS,
     DEFAULT_WARMUP_SECONDS,
     FEWEST_WORKERS,
+    MOST_QUICK_BYTES,
+    MOST_QUICK_CLIENTS,
+    QUICK_TURN_SECONDS,
+    QUICK_TURNS,
     TURN_WARMUP_SECONDS,
     TURNS,
 )
@@ -210,8 +214,9 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         type=number(above=0),
         metavar="S",
         help=f"seconds to measure each server in each life or trial (default: "
-        f"{TURNS * DEFAULT_TURN_SECONDS:g} in turns, else {DEFAULT_SECONDS:g}); a server alone has "
-        "one window of that length, unless --lives or --precision say more",
+        f"{QUICK_TURNS * QUICK_TURN_SECONDS:g} in quick turns, {TURNS * DEFAULT_TURN_SECONDS:g} in "
+        f"others, else {DEFAULT_SECONDS:g}); a server alone has one window of that length, unless "
+        "--lives or --precision say more",
     )
     length.add_argument(
         "--messages",
@@ -321,11 +326,13 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add(
         "--turn",
         type=number(above=0),
-        default=DEFAULT_TURN_SECONDS,
         metavar="S",
         help="servers that are compared are all up, and their clients connected, and take turns of "
         "about so many seconds in random order, those that wait holding still "
-        f"({DEFAULT_TURN_SECONDS:g}); one alone has all of them. Whole trials are left for "
+        f"({QUICK_TURN_SECONDS:g} where our models answer at once: without --work, --think, "
+        f"--rate or --churn, up to {MOST_QUICK_CLIENTS} clients and "
+        f"{MOST_QUICK_BYTES // 1024**2} MiB of messages; else {DEFAULT_TURN_SECONDS:g}); one alone "
+        "has all of them. Whole trials are left for "
         "--messages, for --ramp and --connect-rate, which measure the connecting, and for more "
         f"than {MOST_CONNECTIONS:,} connections over all servers",
     )

@@ -157,7 +157,8 @@ class Session:
         if self._asked.find_rate:
             self._find_rates(servers)
             return
-        plans: Sequence[Plan] = [in_turns(plan, self._asked) for plan in self._plans]
+        ours = all(isinstance(server, ModelServer) for server in servers.values())
+        plans: Sequence[Plan] = [in_turns(plan, self._asked, ours) for plan in self._plans]
         keeping = [whole_trials_because(self._life(servers, [plan], 1)) for plan in plans]
         reason = next((why for why in keeping if why), None)
         if not several and one_window(self._asked):

@@ -56,7 +56,7 @@ class GroupState:
         self._traced = plan.trace_clients
         # How long the load has been off between turns so far, in ns.
         self.held_ns = 0
-        self._answered_before_slice = self._slices_in_window = self._tenths = 0
+        self._answered_before_slice = self._slices_in_window = self._ticks = 0
         self._connections_before_window = 0
 
     def notes_of(self, number: int) -> ClientTrace | None:
@@ -77,35 +77,35 @@ class GroupState:
         self.service.clear()
         self.response.clear()
         self.lateness.clear()
-        self._answered_before_slice = self._slices_in_window = self._tenths = 0
+        self._answered_before_slice = self._slices_in_window = self._ticks = 0
         self._connections_before_window = self.tally.connections
 
     def cut_slice(self) -> None:
-        """A tenth of a second is over: end the timeline's slice once it has as many as it takes."""
-        self._tenths += 1
-        if self._tenths >= self._tenths_in_slice:
+        """So many seconds are over: end the timeline's slice once it has as many as it takes."""
+        self._ticks += 1
+        if self._ticks >= self._ticks_in_slice:
             self._add_slice()
 
     def cut_last_slice(self, whole: bool) -> None:
-        """The window closes, at the end of a `whole` tenth or a scrap later.
+        """The window closes, at the end of a `whole` slice of the shortest kind or a scrap later.
 
         What is left is a slice of its own if it is more than half of one.
         """
-        self._tenths += whole
-        if 2 * self._tenths > self._tenths_in_slice or not self._slices_in_window:
+        self._ticks += whole
+        if 2 * self._ticks > self._ticks_in_slice or not self._slices_in_window:
             self._add_slice()
         else:
             self.tally.timeline[-1] += self._answered_since_slice()
 
     @property
-    def _tenths_in_slice(self) -> int:
+    def _ticks_in_slice(self) -> int:
         """How many there are now: slices double in length as the timeline grows too long."""
         return round(self.tally.timeline_slice_seconds / TIMELINE_SLICE_SECONDS)
 
     def _add_slice(self) -> None:
         self.tally.add_slice(self._answered_since_slice())
         self._slices_in_window += 1
-        self._tenths = 0
+        self._ticks = 0
 
     def _answered_since_slice(self) -> int:
         answered = self.service.count

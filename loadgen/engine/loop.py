@@ -1,7 +1,7 @@
 """One event loop in one process: puts a share of a plan's load on a server, counts what happens.
 
 Rules kept here: a single clock; no memory that grows with the length of the run; nothing is done
-per message that can be done per batch of events or per tenth of a second. `Engine._exchange` is
+per message that can be done per batch of events or per slice of the timeline. `Engine._exchange` is
 the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
 
 A client that only holds a connection costs nothing once it has one: whatever is done to all

@@ -1,4 +1,4 @@
-"""Whether a server ran at two speeds, from how much it did in each slice of a tenth of a second.
+"""Whether a server ran at two speeds, from how much it did in each short slice of the time.
 
 A mean stands for one speed. A server that does 35,000 messages a second half of the time and 80,000
 the other half does 57,500 at no time at all, and its mean moves with how long each half happened to

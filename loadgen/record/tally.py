@@ -19,7 +19,7 @@ from loadgen.record.number import Count
 from loadgen.record.trace import ClientTrace
 
 LANES = 20
-TIMELINE_SLICE_SECONDS = 0.1
+TIMELINE_SLICE_SECONDS = 0.05
 TIMELINE_SLICES = 1200
 # Shorter ones would be joined without end.
 SliceSeconds = Annotated[float, Meta(ge=TIMELINE_SLICE_SECONDS)]
