@@ -52,7 +52,7 @@ def test_too_few_messages_for_a_p99_are_pointed_out() -> None:
 
 def test_two_speeds_are_named_with_their_cause_in_place_of_a_spread() -> None:
     group = group_tally()
-    group.timeline = ([350] * 10 + [800] * 10) * 3
+    group.timeline = ([175] * 10 + [400] * 10) * 3
     switching = replace(run(), tally=tally(group))
     (said,) = (one for one in cautions(switching) if "two speeds" in one)
     assert said.startswith("thread ran at two speeds, 3,500 messages/s for ")

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from loadgen.judge.cautions import cautions
 from loadgen.judge.intervals import estimate
-from loadgen.judge.registry import CPU_PER_MESSAGE
+from loadgen.judge.registry import CPU_PER_MESSAGE, MESSAGES
 from loadgen.judge.rows import load_of
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
@@ -203,6 +204,33 @@ def test_latencies_and_cpu_are_compared_within_rounds_as_well(path: str) -> None
     assert across.low < 1
 
 
+def stolen_from(run_: Run, *seconds: float) -> Run:
+    """The run, a hypervisor having taken so many seconds of CPU from each of its turns."""
+    turns = [TurnCost(number, 1.0, 0.5, 0.0, None, one) for number, one in enumerate(seconds, 1)]
+    return replace(run_, server=replace(run_.server, turns=tuple(turns)))
+
+
+def test_turns_that_a_hypervisor_disturbed_count_for_no_rate() -> None:
+    one, other, third = in_turns("thread", [[1000, 400], [1000, 1200], [300, 500]])
+    lives = stolen_from(one, 0.05, 0.4), stolen_from(other, 0.0, 0.02), stolen_from(third, 0.4, 0.2)
+    [row] = rows(result(*lives))
+    # Where all were disturbed, there is nothing better.
+    assert row.values(MESSAGES) == [1000, 1100, 400]
+    [said] = [line for line in cautions(result(*lives), [row]) if "hypervisor took more" in line]
+    assert said.startswith("1 of 6 turns count for no rate")
+    [untouched] = rows(result(one, other, third))
+    assert untouched.values(MESSAGES) == [700, 1100, 400]
+
+
+def test_a_disturbed_turn_is_paired_with_nothing() -> None:
+    slow = stolen_from(in_turns("thread", [[1000, 400]])[0], 0.0, 0.4)
+    fast = in_turns("selectors", [[2000, 2000]])[0]
+    found = {row.name: row for row in rows(result(slow, fast))}
+    ratio = found["thread"].ratio(MESSAGES, found["selectors"])
+    assert ratio is not None
+    assert (ratio.mean, ratio.trials) == (0.5, 1)
+
+
 def test_a_round_without_a_message_pairs_nothing() -> None:
     runs = [*timed("slow", 1.4, missing=1), *timed("quick", 1.0)]
     found = {row.name: row for row in rows(result(*runs))}
@@ -249,7 +277,7 @@ def test_a_percentile_is_known_no_better_than_its_bucket() -> None:
 
 
 def test_two_speeds_are_found_in_the_timeline() -> None:
-    line = ([350] * 10 + [800] * 10) * 3
+    line = ([175] * 10 + [400] * 10) * 3
     switching = replace(group_tally(), timeline=line)
     row = rows(result(replace(run(), tally=tally(switching))))[0]
     assert row.speeds is not None

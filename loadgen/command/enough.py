@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from loadgen.judge import paired
+from loadgen.judge.figures import undisturbed
 from loadgen.judge.intervals import Estimate
 from loadgen.judge.ranks import headline
 from loadgen.judge.registry import CONNECTIONS, MEMORY, RESPONSE_P99
 from loadgen.plan.plan import Plan
 from loadgen.record.result import Run
-from loadgen.record.tally import Tally, Turn
+from loadgen.record.tally import Turn
 
 DEFAULT_TRIALS = 3
 DEFAULT_PRECISION = 0.05
 # For each server and load of a comparison: five servers are then done in a little over a minute.
-DEFAULT_MAX_SECONDS = 14.0
+DEFAULT_MAX_SECONDS = 14.4
 
 
 class Enough:
@@ -103,18 +104,19 @@ def _by_load(by_name: Mapping[str, Sequence[Run]]) -> list[dict[str, paired.Turn
     loads: dict[Plan, dict[str, dict[tuple[int, int], float]]] = {}
     for name, runs in by_name.items():
         for run in runs:
-            for turn in _turns(run.tally):
+            for turn in _turns(run):
                 turns = loads.setdefault(replace(run.plan, seed=0), {}).setdefault(name, {})
                 turns[run.trial, turn.round] = _value(turn, run)
     return [dict(same) for same in loads.values()]
 
 
-def _turns(tally: Tally | None) -> list[Turn]:
-    """The turns of a run; one that took none is a turn by itself."""
+def _turns(run: Run) -> Sequence[Turn]:
+    """The turns of a run that tell of it; one that took none is a turn by itself."""
+    tally = run.tally
     if tally is None or tally.window_started is None:
         return []
     if tally.turns:
-        return tally.turns
+        return undisturbed(run)
     whole = Turn(round=1, started=tally.window_started, seconds=tally.window_seconds)
     for group in tally.groups:
         whole.answered += group.answered_in_window

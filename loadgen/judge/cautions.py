@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.figures import together
+from loadgen.judge.figures import STOLEN_FROM_TURN, together, undisturbed
 from loadgen.judge.ranks import LEAST_SECONDS, ONE_TRIAL, TOO_SHORT, headline
 from loadgen.judge.rows import Row, Trial
 from loadgen.judge.service import RATE_REACHED, rates_reached
-from loadgen.judge.speeds import Speeds, cause
+from loadgen.judge.speeds import Speeds, TwoSpeeds, cause
 from loadgen.record.result import Result
 
 # Ten messages beyond the 99th percentile are few enough that one pause moves it.
@@ -39,7 +39,7 @@ def cautions(result: Result, found: Sequence[Row]) -> list[str]:
     said += _short_of_rate(found)
     said += _waits_in_the_engine(found)
     said += _backlog_full(found)
-    said += _two_speeds(result, found)
+    said += _no_one_speed(result, found)
     said += _unsteady(found)
     said += disturbances(result, found)
     if len(found) > 1 and all(row.unranked == ONE_TRIAL for row in found):
@@ -74,6 +74,14 @@ def disturbances(result: Result, found: Sequence[Row]) -> list[str]:
         said.append(
             f"the hypervisor took up to {stolen:.2f} cores away; run again when it is quieter"
         )
+    runs = [trial.run for row in found for trial in row.trials]
+    turns = sum(len(run.tally.turns) for run in runs if run.tally is not None)
+    tell = sum(len(undisturbed(run)) for run in runs)
+    if tell < turns:
+        said.append(
+            f"{turns - tell} of {turns} turns count for no rate, since in each of them the "
+            f"hypervisor took more than {STOLEN_FROM_TURN} cores away"
+        )
     # Of a cluster's machines its own notes tell.
     alone = [row for row in found if not (row.run.tally is not None and row.run.tally.machines)]
     workers = max((row.plan.workers for row in alone), default=0)
@@ -95,11 +103,25 @@ def uneven(row: Row) -> bool | None:
 
 
 def said_of_speeds(speeds: Speeds) -> str:
-    """Both speeds with their shares: a clause whose subject is the server."""
+    """The speeds, with how long it had them: a clause whose subject is the server."""
+    slow, fast = units.rate(speeds.slow), units.rate(speeds.fast)
+    if isinstance(speeds, TwoSpeeds):
+        return (
+            f"ran at two speeds, {slow} messages/s for {speeds.slow_share:.0%} of the time and "
+            f"{fast} for {speeds.fast_share:.0%}"
+        )
     return (
-        f"ran at two speeds, {units.rate(speeds.slow)} messages/s for {speeds.slow_share:.0%} of "
-        f"the time and {units.rate(speeds.fast)} for {speeds.fast_share:.0%}"
+        f"kept no speed: it made less than {slow} messages/s for a tenth of the time and more than "
+        f"{fast} for another"
     )
+
+
+def speeds_in_brief(speeds: Speeds, label: str = "") -> str:
+    """The same in place of a figure, whose `label` goes behind the numbers."""
+    slow, fast = units.rate(speeds.slow), units.rate(speeds.fast)
+    if isinstance(speeds, TwoSpeeds):
+        return f"{slow} or {fast}{label}: two speeds"
+    return f"{slow} to {fast}{label}: wanders"
 
 
 def prolonged_warmup(row: Row) -> float | None:
@@ -204,7 +226,7 @@ def _short_of_rate(found: Sequence[Row]) -> list[str]:
     return said
 
 
-def _two_speeds(result: Result, found: Sequence[Row]) -> list[str]:
+def _no_one_speed(result: Result, found: Sequence[Row]) -> list[str]:
     said = []
     for row in found:
         if row.speeds is None:
@@ -213,8 +235,8 @@ def _two_speeds(result: Result, found: Sequence[Row]) -> list[str]:
         if cores is not None and row.plan.pin:
             cores -= row.plan.workers
         said.append(
-            f"{row.name} {said_of_speeds(row.speeds)}, and its mean stands for neither: "
-            + cause(row.run.model, row.run.gil, cores)
+            f"{row.name} {said_of_speeds(row.speeds)}, and its mean stands for none of it: "
+            + cause(row.run.model, row.run.gil, cores, row.value("machine.stolen_cores") or 0.0)
         )
     return said
 

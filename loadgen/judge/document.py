@@ -17,7 +17,7 @@ from loadgen.judge.registry import (
     RESPONSE_P99,
 )
 from loadgen.judge.rows import Row
-from loadgen.judge.speeds import Speeds
+from loadgen.judge.speeds import TwoSpeeds, Wandering
 
 ESTIMATED: Final = (
     MESSAGES, CONNECTIONS, RESPONSE_P99, LATENCY_P99, CPU_PER_MESSAGE, MEMORY,
@@ -78,7 +78,8 @@ def summary(found: Sequence[Row]) -> list[dict[str, Any]]:
             "ranked_by": headline(row.plan).path,
             "no_clear_difference_from": list(row.ties),
             "bound": row.bound.bound,
-            "two_speeds": _json(row.speeds),
+            "two_speeds": _json(row.speeds) if isinstance(row.speeds, TwoSpeeds) else None,
+            "wandering": _json(row.speeds) if isinstance(row.speeds, Wandering) else None,
             "estimates": {path: _json(row.estimate(path)) for path in ESTIMATED},
             **{clock: _json(row.percentiles(clock)) for clock in _CLOCKS},
         }
@@ -86,5 +87,5 @@ def summary(found: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _json(found: Estimate | Percentiles | Speeds | None) -> dict[str, Any] | None:
+def _json(found: Estimate | Percentiles | TwoSpeeds | Wandering | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)

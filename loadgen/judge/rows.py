@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from loadgen.judge import intervals, paired, service
 from loadgen.judge.audit import Audit, audit
-from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together
+from loadgen.judge.figures import Figures, Percentiles, clocks, figures, flat, together, undisturbed
 from loadgen.judge.intervals import Estimate, Ratio
 from loadgen.judge.paired import Turns
 from loadgen.judge.registry import CPU_PER_MESSAGE, MESSAGES, OverTrials, figure_of
-from loadgen.judge.speeds import Speeds, two_speeds
+from loadgen.judge.speeds import Speeds, speeds_of
 from loadgen.judge.units import COUNT, SECONDS
 from loadgen.judge.verdict import (
     GENERATOR,
@@ -217,12 +217,11 @@ class Row:
         return any(tally.turns for tally in self._tallies)
 
     def _turns(self, path: str) -> Turns:
-        """The figure in each turn that measured it; empty where it is not known of turns."""
+        """The figure in each turn that tells of it; empty where it is not known of turns."""
         return {
             (trial.run.trial, turn.round): value
             for trial in self.trials
-            if trial.run.tally is not None
-            for turn in trial.run.tally.turns
+            for turn in undisturbed(trial.run)
             if (value := _in_turn(path, turn, trial.run.server)) is not None
         }
 
@@ -236,13 +235,13 @@ class Row:
 
     @cached_property
     def speeds(self) -> Speeds | None:
-        """The two speeds that it ran at, in messages/s, where there is no one speed."""
+        """The speeds that it ran at, in messages/s, where there is no one speed."""
         lines = []
         for tally in self._tallies:
             whole = together(tally.groups)
             # The last slice is seldom a whole one.
             lines.append([count / whole.timeline_slice_seconds for count in whole.timeline[:-1]])
-        return two_speeds(lines)
+        return speeds_of(lines)
 
     def values(self, path: str) -> list[float | None]:
         """The figure in each trial."""

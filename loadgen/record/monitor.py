@@ -47,7 +47,8 @@ class TurnCost:
     """What a turn cost the server's tree, and what the wait before it did, while others had theirs.
 
     CPU seconds used within so many `seconds`, and within the `waited_seconds` since its load was
-    last taken off; None where they could not be read.
+    last taken off; None where they could not be read. `stolen_seconds` of CPU a hypervisor gave to
+    other guests within the turn; None in results of versions that did not note it.
     """
 
     round: Count
@@ -55,6 +56,7 @@ class TurnCost:
     cpu_seconds: float | None
     waited_seconds: float
     waited_cpu_seconds: float | None
+    stolen_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,14 @@ class Monitor:
             if turn is not None:
                 waited = self._waited or _Spent(0.0, None, 0.0, 0.0)
                 self._turns.append(
-                    TurnCost(turn, spent.seconds, spent.cpu, waited.seconds, waited.cpu)
+                    TurnCost(
+                        turn,
+                        spent.seconds,
+                        spent.cpu,
+                        waited.seconds,
+                        waited.cpu,
+                        spent.machine_stolen,
+                    )
                 )
             self._opened = self._waited = None
             self._sample(self._resting)  # a short run may have come and gone between two looks

@@ -33,6 +33,7 @@ from loadgen.judge.registry import (
     figure_of,
 )
 from loadgen.judge.rows import Row, Span, load_of
+from loadgen.judge.speeds import TwoSpeeds
 from loadgen.judge.units import NOT_MEASURED
 from loadgen.judge.verdict import GENERATOR
 from loadgen.record.kernel import MEANINGS
@@ -189,7 +190,7 @@ def _throughput(found: Sequence[Row]) -> Table | None:
 def _spread(row: Row) -> str:
     """Half its interval, or why there is no one number for it to be around."""
     if row.speeds is not None and headline(row.plan).path == MESSAGES:
-        return "2 speeds"
+        return "2 speeds" if isinstance(row.speeds, TwoSpeeds) else "wanders"
     return units.spread(row.estimate(headline(row.plan).path))
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from loadgen.judge import units
 from loadgen.judge.analysis import Analysis
+from loadgen.judge.cautions import speeds_in_brief
 from loadgen.judge.diff import NOT_MEASURED, ComparisonError, Difference, diff
 from loadgen.judge.ranks import headline, rank_words
 from loadgen.judge.registry import MESSAGES, figure_of
@@ -383,8 +384,7 @@ def _figure(row: Row) -> str:
     if found is None:
         return "not measured"
     if row.speeds is not None and figure.path == MESSAGES:
-        slow, fast = units.rate(row.speeds.slow), units.rate(row.speeds.fast)
-        return f"{slow} or {fast} {figure.label}: two speeds"
+        return speeds_in_brief(row.speeds, f" {figure.label}")
     within = f" ± {units.spread(found)}" if found.spread is not None else ""
     return f"{figure.unit.shown(found.mean)} {figure.label}{within}"
 

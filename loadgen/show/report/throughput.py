@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from loadgen.judge import units
+from loadgen.judge.cautions import speeds_in_brief
 from loadgen.judge.ranks import ONE_TRIAL, headline
 from loadgen.judge.registry import CONNECTIONS, FIGURES, MESSAGES
 from loadgen.judge.verdict import GENERATOR
@@ -67,7 +68,7 @@ def _bars(part: Part) -> tuple[Bar, ...]:
         if found is None:
             text = "not measured"
         elif row.speeds is not None and path == MESSAGES:
-            text = f"{units.rate(row.speeds.slow)} or {units.rate(row.speeds.fast)}: two speeds"
+            text = speeds_in_brief(row.speeds)
         elif found.spread is None:
             text = units.rate(found.mean)
         else:
