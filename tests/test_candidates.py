@@ -41,6 +41,21 @@ def test_a_label_in_place_of_the_model() -> None:
     assert choose(["thread"], [], PLAN, [FULL, BARE], "mine")[0][1].name == "mine 3.12.1"
 
 
+def test_copies_of_a_model_are_numbered_and_said_to_be_copies() -> None:
+    found, said = choose(["process", "thread", "thread"], ["thread"], PLAN, [FULL])
+    assert [(one.name, one.label) for one in found] == [
+        ("process", None),
+        ("thread #1", "thread #1"),
+        ("thread #2", "thread #2"),
+    ]
+    assert len(said) == 1
+    found, said = choose(["thread", "thread"], ["thread"], PLAN, [FULL, BARE], "mine")
+    assert [one.name for one in found] == [
+        "mine #1 3.13.0", "mine #1 3.12.1", "mine #2 3.13.0", "mine #2 3.12.1",
+    ]  # fmt: skip
+    assert {one.label for one in found} == {"mine #1", "mine #2"}
+
+
 def test_a_model_that_one_interpreter_lacks() -> None:
     found, said = choose(["thread", "uvloop"], ["uvloop"], PLAN, [FULL, BARE])
     assert [one.name for one in found][2:] == ["uvloop 3.13.0"]

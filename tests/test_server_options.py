@@ -10,7 +10,9 @@ from loadgen.plan.validation import PlanError
 
 
 def test_models_are_named_one_by_one_or_in_groups() -> None:
-    assert models_of(["thread", "process", "thread"]) == ["process", "thread"]
+    assert models_of(["thread", "process"]) == ["process", "thread"]
+    assert models_of(["thread", "process", "thread"]) == ["process", "thread", "thread"]
+    assert models_of(["core", "thread"]).count("thread") == 1
     core = models_of(["core"])
     assert core == ["iterative", "process", "thread", "socketserver", "selectors"]
     assert set(core) <= set(models_of(["stdlib"])) <= set(models_of(["all"]))

@@ -145,7 +145,8 @@ def main(words: Sequence[str]) -> int:
         pythons, said = interpreters.find(asked.python)
         if not pythons:
             raise TargetError("; ".join(said))
-    able, left_out = candidates.choose(models_of(names), names, plan, pythons)
+    models = list(dict.fromkeys(models_of(names)))
+    able, left_out = candidates.choose(models, names, plan, pythons)
     for line in (*said, *left_out):
         print(f"loadgen: {line}", file=sys.stderr)
     stop = threading.Event()

@@ -98,7 +98,7 @@ def _check_combinations(asked: Namespace) -> None:
             "--python is for servers that are started, and --connect drives one that runs already; "
             "give one of them"
         )
-    if asked.label and not asked.connect and len(models_of(asked.model or [])) > 1:
+    if asked.label and not asked.connect and len(set(models_of(asked.model or []))) > 1:
         raise PlanError("--label names one server; give it with a single --model or --connect")
     if asked.export_trace and not asked.trace_clients:
         raise PlanError("--export-trace writes what --trace-clients N asks for; give both")

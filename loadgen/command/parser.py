@@ -122,7 +122,8 @@ def _add_servers(group: argparse._ArgumentGroup) -> None:
         type=names,
         metavar="NAME[,NAME...]",
         help="start this model and stop it afterwards; repeatable; core, stdlib and all name "
-        "several (python -m concurrency_models.run --list describes them)",
+        "several (python -m concurrency_models.run --list describes them); one that is named "
+        "twice is compared with itself, as a control",
     )
     add(
         "--python",

@@ -1,6 +1,7 @@
 """Servers of ours for a plan: which models, and what they are told so that they answer it."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,11 +14,14 @@ MODEL_GROUPS = ("core", "stdlib", "all")
 
 
 def models_of(names: Sequence[str]) -> list[str]:
-    """The models that `--model` asks for, in the registry's order, each once.
+    """The models that `--model` asks for, in the registry's order.
 
-    Raises PlanError for a name that there is none of, with what it may have been meant to be.
+    Each is there once, or as often as it was asked for by its own name: copies of one model, which
+    differ by chance alone. Raises PlanError for a name that there is none of, with what it may have
+    been meant to be.
     """
     wanted = set()
+    copies = Counter(names)
     for name in names:
         if name in MODEL_GROUPS:
             kinds = {"core": ("core",), "stdlib": ("core", "stdlib")}.get(name)
@@ -28,7 +32,7 @@ def models_of(names: Sequence[str]) -> list[str]:
             near = meant(name, [*MODELS, *MODEL_GROUPS])
             hint = f"did you mean {near}?" if near else f"choose from {', '.join(MODELS)}"
             raise PlanError(f"there is no model {name!r}; {hint}")
-    return [name for name in MODELS if name in wanted]
+    return [name for name in MODELS if name in wanted for _ in range(copies[name] or 1)]
 
 
 def server_options(plan: Plan, more: Sequence[str]) -> list[str]:

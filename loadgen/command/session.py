@@ -68,6 +68,8 @@ class Session:
             plans = [machines.with_workers(plan, asked.workers) for plan in plans]
         self._plans = plans
         self._plan = plans[0]
+        # What servers that we start are to be called, by the names that they have here.
+        self._labels: dict[str, str | None] = {}
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -128,6 +130,7 @@ class Session:
         servers: dict[str, Server] = {
             one.name: ModelServer(one.model, python=one.python) for one in able
         }
+        self._labels = {one.name: one.label for one in able}
         if beside is not None:
             name, found = self._find(beside)
             if name in servers:
@@ -279,7 +282,7 @@ class Session:
         # A request is for somebody else's server, as is a label where there is one.
         plan = without_request(task.plan)
         told = tuple(server_options(plan, asked.server_options))
-        label = None if asked.connect else asked.label
+        label = self._labels.get(task.name)
         model = replace(server, options=told)
         placed = model if self._machines is None else self._machines.server(model)
         return replace(task, plan=plan, server=placed, label=label)

@@ -15,11 +15,15 @@ from loadgen.servers.problem import TargetError
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to start under an interpreter, and what to call it where several are told apart."""
+    """A model to start under an interpreter, and what to call it where several are told apart.
+
+    `label` is what the record is to call it in place of the model; None for that.
+    """
 
     model: str
     python: Interpreter
     name: str
+    label: str | None = None
 
 
 def choose(
@@ -31,31 +35,40 @@ def choose(
 ) -> tuple[list[Candidate], list[str]]:
     """The servers to start for `models`, and a line for each reason to leave some out.
 
+    A model that stands there several times is started as often, and its copies are numbered.
     `named` are those that were asked for by their own name and not as one of a group; `label` is a
-    name to go by in place of a model's. Raises
-    PlanError when one of those cannot take the plan, and TargetError when one cannot run under the
-    only interpreter there is, or when nothing at all is left.
+    name to go by in place of a model's. Raises PlanError when one of those cannot take the plan,
+    and TargetError when one cannot run under the only interpreter there is, or when nothing at all
+    is left.
     """
     several = len(pythons) > 1
     able: list[Candidate] = []
     left_out: dict[str, list[str]] = {}
-    for name in models:
+    for place, name in enumerate(models):
         if problem := _unfit(MODELS[name], plan):
             if name in named:
                 raise PlanError(f"the model {name} cannot be used: {problem}")
             left_out.setdefault(problem, []).append(name)
             continue
+        goes_by = label
+        if models.count(name) > 1:
+            goes_by = f"{label or name} #{models[: place + 1].count(name)}"
         for python in pythons:
-            shown = f"{label or name} {python.version}" if several else label or name
+            shown = f"{goes_by or name} {python.version}" if several else goes_by or name
             missing = python.missing.get(name)
             if missing is None:
-                able.append(Candidate(name, python, shown))
+                able.append(Candidate(name, python, shown, goes_by))
             elif name in named and not several:
                 where = "here" if python.library is None else f"under Python {python.version}"
                 raise TargetError(f"the model {name} cannot run {where}: {missing}")
             else:
                 left_out.setdefault(missing, []).append(shown)
-    said = [f"left out: {', '.join(names)}: {reason}" for reason, names in left_out.items()]
+    said = [
+        f"left out: {', '.join(dict.fromkeys(names))}: {reason}"
+        for reason, names in left_out.items()
+    ]
+    if len(set(models)) < len(models):
+        said.append("copies of one model (#1, #2) differ by chance alone: a control")
     if not able:
         raise TargetError(f"no server is left to start; {'; '.join(said)}")
     return able, said

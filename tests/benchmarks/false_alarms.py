@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from loadgen.command.plans import QUICK_TURN_SECONDS, TURN_WARMUP_SECONDS
 from loadgen.command.values import percent, whole
 from loadgen.fleet.events import Event
 from loadgen.fleet.measure import now
@@ -38,8 +39,14 @@ from .slowed_server import nanoseconds_per_loop
 
 LIVES = 5
 CLIENTS = 100
-# Short, so that many comparisons fit: with five lives some 10 s each.
-PLAN = Plan((Group(CLIENTS),), duration_seconds=0.5, warmup_seconds=0.1, turns=2)
+# Short turns as in a comparison by default, and few lives, so that many comparisons fit.
+TURNS = 4
+PLAN = Plan(
+    (Group(CLIENTS),),
+    duration_seconds=TURNS * QUICK_TURN_SECONDS,
+    warmup_seconds=TURN_WARMUP_SECONDS,
+    turns=TURNS,
+)
 SCRIPT = Path(__file__).parent / "slowed_server.py"
 
 
