@@ -10,7 +10,7 @@ from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.sentences import sentence
-from tests.runs import group_tally, plan, result, rows, run, tally
+from tests.runs import group_tally, mixed, plan, result, rows, run, tally
 
 
 def row(*runs: Run) -> Row:
@@ -115,7 +115,22 @@ def test_who_was_served_and_then_left_waiting_was_not_answered_right(group: Grou
 def test_it_is_said() -> None:
     closed, opened = hung(Group(10)), hung(Group(10, rate_per_second=1000.0))
     assert "60 messages had no reply" in sentence(closed, [closed])
-    assert "kept up" not in sentence(opened, [opened])
+    said = sentence(opened, [opened])
+    assert said.startswith(
+        "reached 100% of the 1,000 messages/s asked for; 60 of 4,060 had no reply"
+    )
+    assert "within" not in said
+
+
+def test_a_group_that_asks_for_more_than_there_is_does_not_mean_that_the_server_stopped() -> None:
+    behind = mixed(100)
+    assert behind.tally is not None
+    paced = behind.tally.groups[1]
+    paced.intended += 1800
+    paced.waiting += 1800
+    found = row(behind)
+    assert found.trials[0].left_waiting == 1800
+    assert "stopped answering" not in sentence(found, [found])
 
 
 @pytest.mark.parametrize(("waiting", "left"), [(12, 0), (13, 1)])

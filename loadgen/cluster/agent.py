@@ -74,7 +74,7 @@ class Agent:
 
     def run(self) -> None:
         """Serve the command until it is gone, then end all that runs for it."""
-        threading.Thread(target=self._accept, name="newcomers", daemon=True).start()
+        threading.Thread(target=self._accept, name="incoming", daemon=True).start()
         while not self._over.wait(1.0):
             if time.monotonic() > self._heard_at + FORSAKEN_SECONDS:
                 break

@@ -83,6 +83,11 @@ class Trial:
         """How many messages of clients that were being served had no reply in the end."""
         return service.left_waiting(self.run, self.figures)
 
+    @property
+    def owed_by_the_clock(self) -> int:
+        """How many of those belong to open loops."""
+        return service.owed_by_the_clock(self.run, self.figures)
+
 
 @dataclass(frozen=True)
 class Span:

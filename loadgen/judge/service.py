@@ -40,18 +40,29 @@ def left_waiting(run: Run, found: Figures) -> int:
     """How many messages had no reply when the run ended, though their clients were being served.
 
     A client of a closed loop that starves, or whose turn has not come again, waits with its one
-    message; one of an open loop with those that were due for it meanwhile, which cannot be told
-    from the others.
+    message.
     """
     beyond = beyond_capacity(run, found)
-    closed = starved_closed = by_the_clock = 0
+    waiting = starved = 0
     for group, own in groups_of(run, found):
-        waiting, starved = own.waiting or 0, own.starved or 0
         if not group.open_loop:
-            closed, starved_closed = closed + waiting, starved_closed + starved
-        elif not starved and not beyond:
-            by_the_clock += waiting
-    return max(0, closed - max(starved_closed, beyond)) + by_the_clock
+            waiting, starved = waiting + (own.waiting or 0), starved + (own.starved or 0)
+    return max(0, waiting - max(starved, beyond)) + owed_by_the_clock(run, found)
+
+
+def owed_by_the_clock(run: Run, found: Figures) -> int:
+    """How many of them belong to open loops, where they may be no more than the server is behind.
+
+    What was due for a client that starved cannot be told from the rest of its group's, and counts
+    as starved.
+    """
+    if beyond_capacity(run, found):
+        return 0
+    return sum(
+        own.waiting or 0
+        for group, own in groups_of(run, found)
+        if group.open_loop and not own.starved
+    )
 
 
 def groups_of(run: Run, found: Figures) -> Iterator[tuple[Group, LoadFigures]]:

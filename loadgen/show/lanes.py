@@ -1,6 +1,6 @@
 """Lanes as text: who ran when, for any terminal, and what is seen there in a sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import floor, log10
 from statistics import median
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from concurrency_models.backends import MODELS
 from loadgen.judge import units
 from loadgen.judge.lanes import At, Lane, Lanes
-from loadgen.show.wrapping import WIDTH, wrapped
+from loadgen.show.wrapping import WIDTH, listed, wrapped
 
 MARKS: Final[Mapping[At, str]] = {
     At.RUNS: "#",
@@ -97,7 +97,7 @@ def sentence(lanes: Lanes) -> str:
     outside = [lane.label for lane in lanes.lanes if not lane.let_in]
     said = [_together(lanes)]
     if outside:
-        said.append(f"{_listed(outside)} never let in")
+        said.append(f"{listed(outside)} {'was' if len(outside) == 1 else 'were'} never let in")
     said += [_waited(lane) for lane in lanes.lanes if not lane.works and lane.waits]
     if lanes.other_cores and lanes.other_cores > BUSY_CORES:
         said.append(f"other programs took {units.number(lanes.other_cores)} cores")
@@ -121,9 +121,3 @@ def _together(lanes: Lanes) -> str:
 def _waited(lane: Lane) -> str:
     waited = f"{lane.label} waited {units.seconds(median(lane.waits))} for a reply"
     return f"{waited} (median; at most {units.seconds(max(lane.waits))})"
-
-
-def _listed(labels: Sequence[str]) -> str:
-    if len(labels) == 1:
-        return f"{labels[0]} was"
-    return f"{', '.join(labels[:-1])} and {labels[-1]} were"

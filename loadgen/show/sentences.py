@@ -24,6 +24,7 @@ from loadgen.judge.service import kept_up
 from loadgen.judge.units import SECONDS
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, NETWORK, SERVER, WAITING
 from loadgen.show.explained import explained
+from loadgen.show.wrapping import listed
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5
@@ -109,9 +110,9 @@ def _service(row: Row) -> str | None:
 
 
 def _waiting(row: Row) -> str | None:
-    """Whether a server stopped answering; an open loop says how far it was kept up with."""
-    waiting = sum(trial.left_waiting for trial in row.trials)
-    if not waiting or row.value("requested_per_second") is not None:
+    """Whether a server stopped answering; how far behind the clock it was is said elsewhere."""
+    waiting = sum(trial.left_waiting - trial.owed_by_the_clock for trial in row.trials)
+    if not waiting:
         return None
     return f"{units.count(waiting)} messages had no reply when the run ended: it stopped answering"
 
@@ -138,7 +139,7 @@ def _ahead(row: Row, ranked: Sequence[Row]) -> str:
     best = _best(kind)
     ties = [name for name in row.ties if any(one.name == name and one.rank == 1 for one in ranked)]
     if ties:
-        said = f"no clear difference from {_listed(ties)}"
+        said = f"no clear difference from {listed(ties)}"
         return f"{best}, but {said}" if row is ranked[0] else said
     after = next((one for one in ranked if one.rank != 1), None)
     if after is None:
@@ -149,7 +150,7 @@ def _ahead(row: Row, ranked: Sequence[Row]) -> str:
 def _behind(row: Row, best: Row) -> str:
     kind = headline(row.plan)
     said = f"{_times(row, best)} {best.name} in {kind.label}"
-    return f"{said}, no clear difference from {_listed(row.ties)}" if row.ties else said
+    return f"{said}, no clear difference from {listed(row.ties)}" if row.ties else said
 
 
 def _best(kind: Figure) -> str:
@@ -217,13 +218,13 @@ def _alone(row: Row) -> str:
             if all(kept_up(trial.run, trial.figures) for trial in row.trials)
             else f"reached {share:.0%} of the {units.rate(asked)} messages/s asked for"
         )
+        if owed := sum(trial.left_waiting for trial in row.trials):
+            # Their time is known to be no shorter than it was then, so no bound holds for them.
+            intended = units.count(row.value("intended"))
+            return f"{said}; {units.count(owed)} of {intended} had no reply when the run ended"
         return f"{said}; 99 of 100 answered within {units.seconds(response)} of when they were due"
     said = f"{units.rate(rate)} messages/s, half of them within "
     said += f"{units.seconds(row.value(LATENCY_P50))}, 99 of 100 within "
     said += units.seconds(row.value(LATENCY_P99))
     limit = _LIMITS.get(row.bound.bound or "")
     return f"{said}; {limit} ({row.bound.because})" if limit else said
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
