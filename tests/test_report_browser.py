@@ -301,6 +301,13 @@ def test_an_experiment_leads_with_a_picture_that_is_read_from_afar(
     assert min(letters) >= (18 if size == PROJECTOR else 17)
     widths = [bar.rect["width"] for bar in browser.find_elements(By.CSS_SELECTOR, ".picture .bar")]
     assert widths[1] == pytest.approx(10 * widths[0], abs=2)
+    rails = [rail.rect for rail in browser.find_elements(By.CSS_SELECTOR, ".picture .rail")]
+    assert len({round(rail["x"]) for rail in rails}) == 1, "bars of all parts begin at one place"
+    middles = [
+        (one.rect["x"] + one.rect["width"] / 2 - rails[0]["x"] - 2) / (rails[0]["width"] - 2)
+        for one in browser.find_elements(By.CSS_SELECTOR, ".picture .whisker")
+    ]
+    assert middles == pytest.approx([0.5 / 0.6, 0.25 / 0.6], abs=0.003)
     lanes = browser.find_elements(By.CSS_SELECTOR, ".stairs .lane")
     assert min(lane.rect["height"] for lane in lanes) >= 5
     assert not browser.find_element(By.ID, "latency").is_displayed()

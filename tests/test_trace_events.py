@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.traces import two_in_turn
 
 Event = dict[str, Any]
 PHASES = {"M": {"args"}, "X": {"ts", "dur"}, "i": {"ts", "s"}} | {
-    flow: {"ts", "id", "cat"} for flow in "stf"
+    flow: {"ts", "id", "cat"} for flow in "sf"
 }
 """Kind of event -> what it needs beside a name, a process and a thread."""
 
@@ -43,15 +44,41 @@ def checked(text: str) -> list[Event]:
         check_nested(spans)
     flows = defaultdict(list)
     for event in events:
-        if event["ph"] in "stf":
+        if event["ph"] in "sf":
             flows[event["id"]].append(event)
             at = round(event["ts"] * 1000)
             assert any(start <= at <= end for start, end in slices[event["pid"], event["tid"]])
     for steps in flows.values():
-        assert [step["ph"] for step in steps] == ["s", "t", "f"]
+        assert [step["ph"] for step in steps] == ["s", "f"]
         assert [step["ts"] for step in steps] == sorted(step["ts"] for step in steps)
-        assert steps[2]["bp"] == "e"
     return events
+
+
+def arrows(events: list[Event]) -> list[tuple[str, str]]:
+    """From which slice to which each flow leads, by the names, as Perfetto binds them.
+
+    Events come by their times, those of one moment in the order of the file. A flow starts in the
+    slice of its thread that began last; it ends there as well with `bp`, else in the next one.
+    """
+    last: dict[tuple[int, int], Event] = {}
+    began: dict[int, Event] = {}
+    pending: dict[tuple[int, int], int] = {}
+    found = {}
+    for event in sorted((one for one in events if one["ph"] in "Xsf"), key=lambda one: one["ts"]):
+        place = event["pid"], event["tid"]
+        if event["ph"] == "X":
+            last[place] = event
+            if place in pending:
+                number = pending.pop(place)
+                found[number] = began[number]["name"], event["name"]
+                assert began[number]["ts"] <= event["ts"]
+        elif event["ph"] == "s":
+            began[event["id"]] = last[place]
+        elif "bp" in event:
+            found[event["id"]] = began[event["id"]]["name"], last[place]["name"]
+        else:
+            pending[place] = event["id"]
+    return [found[number] for number in sorted(found)]
 
 
 def check_nested(spans: list[tuple[int, int]]) -> None:
@@ -68,11 +95,30 @@ def test_a_trace_has_flows_from_each_client_to_the_server_and_back() -> None:
     text = trace_events([two_in_turn()])
     assert text is not None
     events = checked(text)
-    starts = [event for event in events if event["ph"] == "s"]
-    assert len(starts) == 3
-    assert all(event["pid"] == FIRST_OF_CLIENTS for event in starts)
-    steps = {event["id"]: event["tid"] for event in events if event["ph"] == "t"}
-    assert set(steps.values()) == {7}
+    flows = [event for event in events if event["ph"] in "sf"]
+    ways = [[one["pid"] == FIRST_OF_CLIENTS for one in flows if one["id"] == n] for n in (1, 2)]
+    assert ways == [[True, False], [False, True]]
+    assert {one["tid"] for one in flows if one["pid"] != FIRST_OF_CLIENTS} == {7}
+    back = ("run", "reply")  # from what ran last, where it asked for work
+    assert arrows(events) == [
+        ("message", "answer"), back, ("message", "answer"), back,
+        ("message", "answer"), ("answer", "reply"),
+    ]  # fmt: skip
+
+
+def test_a_client_who_is_handed_over_is_accepted_once_by_a_thread_with_a_name() -> None:
+    run = two_in_turn()
+    assert run.trace is not None
+    first, *others = run.trace.stays
+    there = replace(first, process=2, accepted=5)
+    here = replace(there, process=1, acceptor="MainThread", begun=None, threads={}, messages=())
+    text = trace_events([replace(run, trace=replace(run.trace, stays=(here, there, *others)))])
+    assert text is not None
+    events = checked(text)
+    accepted = [event for event in events if event["name"] == f"{first.client} accepted"]
+    assert [(one["pid"], one["tid"]) for one in accepted] == [(1, 1)]
+    names = {(one["pid"], one["tid"]): one["args"]["name"] for one in events if one["ph"] == "M"}
+    assert names[1, 1] == "MainThread"
 
 
 def test_a_message_goes_with_its_handling() -> None:

@@ -2,8 +2,10 @@
 
 Each client is a thread of a process of its own making, above all process ids of the kernel; each
 process and thread of the server is what it was. A flow leads from a client's message to where it
-was handled, and from there to its reply. Source: "Trace Event Format", Google, 2016 (JSON Object
-Format; times in microseconds).
+was handled, and another from there to its reply: Perfetto takes the end of one flow with a step in
+between for a second arrow to the server. It draws arrows from slice to slice, so a reply has a
+slice of its own, without length; one back to the message would lead into the past. Source: "Trace
+Event Format", Google, 2016 (JSON Object Format; times in microseconds).
 """
 
 import json
@@ -63,10 +65,19 @@ def _events(run: Run, clients: int, numbers: Iterator[int]) -> Iterator[Event]:
                 else:
                     yield _instant("sent, and never answered", clients, thread, sent)
             for (_, sent, reply), stay, message in handled(client, run.trace) if run.trace else ():
-                number = next(numbers)
-                yield _flow("s", number, clients, thread, sent)
-                yield _flow("t", number, stay.process, message[4], message[0])
-                yield _flow("f", number, clients, thread, reply or sent)
+                assert reply is not None
+                received, answered, server = message[0], message[1], message[4]
+                way_in, way_back = next(numbers), next(numbers)
+                yield _flow("s", way_in, clients, thread, sent)
+                yield _flow("f", way_in, stay.process, server, received, bp="e")
+                # Within the slice: at its end a viewer may take it for over.
+                yield _flow("s", way_back, stay.process, server, max(received, answered - 1))
+                # The slice that comes next, of those at the same moment too.
+                yield _flow("f", way_back, clients, thread, reply)
+                yield _slice("reply", clients, thread, reply, reply)
+    if run.trace is not None:
+        # After the flows, which else would lead to the first of them and not to the answer.
+        yield from _runs(run.trace)
 
 
 def _server(trace: ServerTrace, name: str) -> Iterator[Event]:
@@ -75,20 +86,30 @@ def _server(trace: ServerTrace, name: str) -> Iterator[Event]:
     for stay in trace.stays:
         processes.setdefault(stay.process, f"a process of {name}")
         threads |= {(stay.process, int(number)): one for number, one in stay.threads.items()}
+        if not stay.threads and stay.acceptor is not None:
+            threads.setdefault((stay.process, stay.process), stay.acceptor)
     for process, text in processes.items():
         yield _named("process_name", process, 0, text)
     for (process, thread), text in threads.items():
         yield _named("thread_name", process, thread, text)
+    handed_over = {(stay.client, stay.accepted) for stay in trace.stays if stay.begun is None}
     for stay in trace.stays:
         first = min(map(int, stay.threads), default=stay.process)
         moments = {"accepted": stay.accepted, "begun": stay.begun}
+        if stay.begun is not None and (stay.client, stay.accepted) in handed_over:
+            del moments["accepted"]  # known to a forked child as well, and not done by it
         moments["ended" if stay.begun is not None else "handed over"] = stay.ended
         for text, at in moments.items():
             if at is not None:
                 yield _instant(f"{stay.client} {text}", stay.process, first, at)
-        for received, answered, sent, cpu, thread, pieces in stay.messages:
+        for received, answered, sent, cpu, thread, _ in stay.messages:
             client = {"client": stay.client, "sent_ns_later": sent - answered, "thread_cpu_ns": cpu}
             yield _slice("answer", stay.process, thread, received, answered, **client)
+
+
+def _runs(trace: ServerTrace) -> Iterator[Event]:
+    for stay in trace.stays:
+        for *_, thread, pieces in stay.messages:
             for start, end in pieces:
                 yield _slice("run", stay.process, thread, start, end)
 
@@ -108,10 +129,10 @@ def _instant(name: str, process: int, thread: int, at: int) -> Event:
     return {**event, "s": "t"}
 
 
-def _flow(phase: str, number: int, process: int, thread: int, at: int) -> Event:
+def _flow(phase: str, number: int, process: int, thread: int, at: int, **bound: str) -> Event:
+    """A flow's start or end; `bp` is "e" where it ends in the slice around it, not in the next."""
     event = {"ph": phase, "name": "message", "cat": "flow", "id": number, "pid": process}
-    # To the slice around the moment, and not to the one that begins next.
-    return {**event, "tid": thread, "ts": at, **({"bp": "e"} if phase == "f" else {})}
+    return {**event, "tid": thread, "ts": at, **bound}
 
 
 def _microseconds(nanoseconds: int) -> float:
