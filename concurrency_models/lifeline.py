@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -56,6 +55,8 @@ class Lifeline:
         # write to all of it, and so have 2 MiB of its own; whether it comes to look is chance.
         gc.freeze()
         if multiprocessing.get_start_method() != "fork":
+            from multiprocessing import resource_tracker  # noqa: PLC0415 - else mapped in vain
+
             # Whoever starts this lets Ctrl-C in again: the first child would be told, too early.
             resource_tracker.ensure_running()
         self._server.in_service = self.count_children
