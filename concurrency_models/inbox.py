@@ -7,7 +7,6 @@ sent small messages only.
 """
 
 import mmap
-from collections import deque
 from typing import Final
 
 Bytes = bytearray | mmap.mmap
@@ -145,18 +144,15 @@ class Inbox:
     def _is_shared(self) -> bool:
         return self._scratch is not None and self._memory is self._scratch.memory
 
-    def retire(self) -> None:
-        """Be there for another talk: this one is over and all sent, and had shared no memory."""
+    def empty(self) -> bool:
+        """Hold nothing any more; return whether it is as when it was made, for another client."""
         memory = self._memory
-        if memory and memory.size == self._first_size:
-            self.start = self.end = self._headroom
-            self._unused = 0
-            self._first_room = memory.first_room
-            SPARES.append(self)
-
-    def serves(self, headroom: int, first_size: int) -> bool:
-        """Whether it is what a talk with so many bytes of headroom and of memory begins with."""
-        return self._first_size == first_size and self._headroom == aligned(headroom)
+        if memory is None or memory.size != self._first_size:
+            return False
+        self.start = self.end = self._headroom
+        self._unused = 0
+        self._first_room = memory.first_room
+        return True
 
     def detached(self, reply: memoryview) -> memoryview:
         """Return a reply in memory that others do not receive into."""
@@ -234,19 +230,3 @@ class Inbox:
             self.roomy = memory.size > SPARED_SIZE
         if scratch:
             scratch.owners.add(self)
-
-
-SPARES: Final[deque[Inbox]] = deque(maxlen=16)
-"""Those of talks that are over, for talks that begin, where each has memory of its own: making one
-was a tenth of what our code costs a client who comes, asks once and goes."""
-
-
-def take_inbox(headroom: int, first_size: int, scratch: Scratch | None) -> Inbox:
-    """Return an inbox for a talk that begins: another's that has retired, where there is one."""
-    try:
-        spare = None if scratch else SPARES.pop()
-    except IndexError:
-        spare = None
-    if spare and spare.serves(headroom, first_size):
-        return spare
-    return Inbox(headroom, first_size, scratch)

@@ -107,7 +107,7 @@ class Leaving:
         """Let the client go, and say how it ended."""
         self.ending = ending or self.ending
         if self._looks is None:
-            self.talk.inbox.retire()
+            self.talk.retire()
         else:
             self.break_off = nothing_to_break_off  # else a cycle is left to the collector
             self._looks.active.discard(self)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from concurrency_models.inbox import Scratch
 from concurrency_models.listener import address_text
-from concurrency_models.talk import Talk, Terms
+from concurrency_models.talk import Talk, Terms, take_talk
 
 
 class NarratedTalk(Talk):
@@ -69,7 +69,7 @@ class Narration:
     ) -> Talk:
         """Return a talk with the client, which is told of if verbose."""
         if not self.verbose:
-            return Talk(terms, scratch)
+            return take_talk(terms, scratch)
         name = client if isinstance(client, str) else self._name_of(client)
         return NarratedTalk(terms, lambda text: self.tell(name, text), scratch)
 

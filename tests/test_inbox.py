@@ -13,7 +13,7 @@ from concurrency_models.leaving import Leaving, Looks
 from concurrency_models.narration import Narration
 from concurrency_models.server import Server
 from concurrency_models.settings import Settings
-from concurrency_models.talk import Talk, Terms, frame
+from concurrency_models.talk import Talk, Terms, frame, take_talk
 
 PREFIX = b"re: "
 LARGE = 300_000
@@ -173,11 +173,31 @@ def test_raw_takes_whatever_one_recv_returns() -> None:
     assert len(talk("raw").room()) == RECEIVE_SIZE
 
 
-def test_memory_of_a_talk_that_is_over_serves_the_next_of_its_kind() -> None:
-    first = talk()
-    memory = memory_of(ask(first, b"hello"))
-    first.inbox.retire()
-    assert memory_of(ask(talk(), b"anew")) is memory
+def test_a_talk_that_is_over_serves_the_next_client_on_the_same_terms() -> None:
+    terms = Terms(reply_prefix=PREFIX)
+    first = take_talk(terms)
+    ask(first, b"hello")
+    room = first.room()
+    room[:2] = b"\0\0"
+    first.received(2)
+    assert first.mid_message
+    first.received(0)
+    first.retire()
+    assert take_talk(terms) is first
+    assert not first.mid_message
+    assert not first.over
+    assert not first.more
+    ask(first, b"anew")
+    first.retire()
+    assert take_talk(Terms("line", PREFIX)) is not first
+
+
+def test_a_talk_that_has_grown_is_not_kept() -> None:
+    terms = Terms(reply_prefix=PREFIX)
+    grown = take_talk(terms)
+    ask(grown, bytes(LARGE))
+    grown.retire()
+    assert take_talk(terms) is not grown
 
 
 def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
