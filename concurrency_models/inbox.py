@@ -144,10 +144,12 @@ class Inbox:
     def _is_shared(self) -> bool:
         return self._scratch is not None and self._memory is self._scratch.memory
 
-    def empty(self) -> bool:
-        """Hold nothing any more; return whether it is as when it was made, for another client."""
+    def begins_anew(self, scratch: Scratch | None) -> bool:
+        """Hold nothing any more; return whether it is as one that is made with that scratch."""
         memory = self._memory
-        if memory is None or memory.size != self._first_size:
+        if memory is None or scratch is not self._scratch:
+            return False
+        if not (self._is_shared if scratch else memory.size == self._first_size):
             return False
         self.start = self.end = self._headroom
         self._unused = 0

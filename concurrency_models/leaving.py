@@ -69,6 +69,7 @@ class Leaving:
     _message: tuple[int, float] | None = None
     """The message that has begun: how many were answered before, and since when it is known."""
     _quiet_at = -1
+    _released = False
 
     def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
         self.server = server
@@ -104,7 +105,10 @@ class Leaving:
         return isinstance(cause, OSError)
 
     def release(self, ending: str | None = None) -> None:
-        """Let the client go, and say how it ended."""
+        """Let the client go, and say how it ended; a second time does nothing."""
+        if self._released:  # its talk may be another client's by now
+            return
+        self._released = True
         self.ending = ending or self.ending
         if self._looks is None:
             self.talk.retire()
@@ -113,6 +117,8 @@ class Leaving:
             self._looks.active.discard(self)
             self._looks.lingering.discard(self)
             self._looks.scratch.owners.discard(self.talk.inbox)
+            if self._looks.scratch.memory:  # else another thread may be at it
+                self.talk.retire()
         if self.server.narration.listens:
             self.server.narration.tell(self.client, self.ending)
         self.server.release(self.client)

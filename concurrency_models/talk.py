@@ -10,6 +10,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -164,16 +165,15 @@ class Talk:
         begun is still the same one for as long as this stays the same."""
 
     def retire(self) -> None:
-        """Be there for another client: all is sent to this one, and no memory is shared."""
-        # One that tells of its messages tells of this client's.
-        if type(self) is Talk and self.inbox.empty():
-            self.over = self.more = False
-            self.answered_in_batches = 0
+        """Be there for another client: this one has left, and nobody is at its messages."""
+        if type(self) is Talk:  # one that tells of its messages tells of this client's
             SPARES.append(self)
 
-    def serves(self, terms: Terms) -> bool:
-        """Whether it was made for these very terms."""
-        return self._terms is terms
+    def begins_anew(self, terms: Terms, scratch: Scratch | None) -> bool:
+        """Forget the client; return whether it is as one that is made with that."""
+        self.over = self.more = False
+        self.answered_in_batches = 0
+        return terms is self._terms and self.inbox.begins_anew(scratch)
 
     @property
     def mid_message(self) -> bool:
@@ -313,11 +313,11 @@ our code costs a client who comes, asks once and goes."""
 
 def take_talk(terms: Terms, scratch: Scratch | None = None) -> Talk:
     """Return a talk that begins: one that has retired, where there is one on the same terms."""
-    try:
-        spare = None if scratch else SPARES.pop()
-    except IndexError:
-        spare = None
-    return spare if spare and spare.serves(terms) else Talk(terms, scratch)
+    with suppress(IndexError):
+        spare = SPARES.pop()
+        if spare.begins_anew(terms, scratch):
+            return spare
+    return Talk(terms, scratch)
 
 
 def refusal(size: int, limit: int) -> bytes:

@@ -173,31 +173,58 @@ def test_raw_takes_whatever_one_recv_returns() -> None:
     assert len(talk("raw").room()) == RECEIVE_SIZE
 
 
-def test_a_talk_that_is_over_serves_the_next_client_on_the_same_terms() -> None:
+@pytest.mark.parametrize("scratch", [None, Scratch(len(PREFIX))], ids=["its own", "shared"])
+def test_a_talk_that_is_over_serves_the_next_client_on_the_same_terms(
+    scratch: Scratch | None,
+) -> None:
     terms = Terms(reply_prefix=PREFIX)
-    first = take_talk(terms)
+    first = take_talk(terms, scratch)
     ask(first, b"hello")
-    room = first.room()
-    room[:2] = b"\0\0"
-    first.received(2)
-    assert first.mid_message
+    if scratch is None:  # else what is held has memory of its own
+        first.room()[:2] = b"\0\0"
+        first.received(2)
+        assert first.mid_message
     first.received(0)
     first.retire()
-    assert take_talk(terms) is first
+    assert take_talk(terms, scratch) is first
     assert not first.mid_message
     assert not first.over
     assert not first.more
     ask(first, b"anew")
     first.retire()
-    assert take_talk(Terms("line", PREFIX)) is not first
+    assert take_talk(Terms("line", PREFIX), scratch) is not first
+    first.retire()
+    assert take_talk(terms, Scratch(len(PREFIX))) is not first
 
 
-def test_a_talk_that_has_grown_is_not_kept() -> None:
+@pytest.mark.parametrize("scratch", [None, Scratch(len(PREFIX))], ids=["its own", "shared"])
+def test_a_talk_that_has_memory_of_its_own_is_not_kept(scratch: Scratch | None) -> None:
     terms = Terms(reply_prefix=PREFIX)
-    grown = take_talk(terms)
+    grown = take_talk(terms, scratch)
     ask(grown, bytes(LARGE))
     grown.retire()
-    assert take_talk(terms) is not grown
+    assert take_talk(terms, scratch) is not grown
+    held = take_talk(terms, scratch)
+    held.room()[:6] = frame("length", b"half")[:6]
+    held.received(6)
+    held.room()
+    held.retire()
+    again = take_talk(terms, scratch)
+    assert not again.mid_message
+    ask(again, b"whole")
+
+
+def test_a_client_that_is_released_twice_leaves_its_talk_once() -> None:
+    server = create_autospec(Server, instance=True)
+    server.narration = Narration(verbose=False)
+    terms = Terms(reply_prefix=PREFIX)
+    server.new_talk.return_value = take_talk(terms)
+    with socket.socket() as client:
+        leaving = Leaving(server, client)
+        leaving.release()
+        leaving.release()
+    assert take_talk(terms) is leaving.talk
+    assert take_talk(terms) is not leaving.talk
 
 
 def test_a_connection_that_is_over_leaves_nothing_to_the_collector() -> None:
