@@ -3,7 +3,10 @@
 import socket
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 from concurrency_models.inbox import Scratch
 from concurrency_models.talk import Talk, Terms, frame
@@ -18,28 +21,27 @@ def test_a_reply_is_sent_when_the_driver_asks_whether_the_talk_is_over() -> None
     stay = Stay("client", None)
     talk = TracedTalk(Terms(), None, stay)
     assert take(talk, b"hello") == frame("length", b"received: hello")
-    assert stay.first == []
     before = time.monotonic_ns()
     assert not talk.over
-    ((received, answered, sent, cpu, thread, stretches),) = stay.first
-    assert received <= answered <= before <= sent
+    after = time.monotonic_ns()
+    ((received, answered, sent, cpu, thread, stretches),), _ = talk.messages()
+    assert received <= answered <= before <= sent <= after
     assert cpu is None or cpu > 0
     assert stay.threads[thread] == "MainThread"
     assert stretches == ()
     assert not talk.over
-    assert len(stay.first) == 1  # and asking again notes nothing
+    assert len(talk.messages()[0]) == 1  # and asking again notes nothing
 
 
 def test_a_part_of_a_message_is_no_message() -> None:
-    stay = Stay("client", None)
-    talk = TracedTalk(Terms(), None, stay)
+    talk = TracedTalk(Terms(), None, Stay("client", None))
     whole = frame("length", b"hello")
     assert not talk.receive(whole[:3])
     assert not talk.over
-    assert stay.first == []
+    assert talk.messages() == ([], 0)
     talk.receive(whole[3:])
     assert not talk.over
-    assert len(stay.first) == 1
+    assert len(talk.messages()[0]) == 1
 
 
 def test_the_answer_is_the_one_that_is_given_without_a_trace() -> None:
@@ -66,18 +68,32 @@ def spin(cpu_seconds: float, stretches: Stretches) -> None:
         stretches.sign()
 
 
-def test_messages_between_the_first_and_the_last_are_left_out() -> None:
-    stay = Stay("client", None)
-    talk = TracedTalk(Terms(), None, stay)
-    received = []
-    for _ in range(2 * KEPT + 3):
+@pytest.mark.parametrize("more", [0, 3, KEPT - 1, KEPT, 2 * KEPT + 7])
+def test_messages_between_the_first_and_the_last_are_left_out(more: int) -> None:
+    talk = TracedTalk(Terms(), None, Stay("client", None))
+    moments = [time.monotonic_ns()]
+    for _ in range(2 * KEPT + more):
         take(talk, b"hello")
         assert not talk.over
-        received.append((stay.last or stay.first)[-1][0])
-    assert stay.left_out == 3
-    kept = stay.line(1)["messages"]
-    assert isinstance(kept, list)
-    assert [row[0] for row in kept] == [*received[:KEPT], *received[-KEPT:]]
+        moments.append(time.monotonic_ns())
+    kept, left_out = talk.messages()
+    assert left_out == more
+    spans = list(pairwise(moments))
+    for (before, after), message in zip([*spans[:KEPT], *spans[-KEPT:]], kept, strict=True):
+        assert before <= message[0] <= message[1] <= message[2] <= after
+
+
+def test_the_work_of_a_message_that_is_left_out_is_forgotten() -> None:
+    talk = TracedTalk(Terms(work=True), None, Stay("client", None))
+    for number in range(4 * KEPT + 9):
+        take(talk, b"fib 1" if number % 2 else b"sleep 0")
+        assert not talk.over
+    kept, left_out = talk.messages()
+    assert left_out == 2 * KEPT + 9
+    assert all(message[5] for message in kept)
+    for received, answered, _, _, _, stretches in kept:
+        assert received <= stretches[0][0] <= stretches[-1][1] <= answered
+    assert len(talk._details) <= 3 * KEPT
 
 
 def test_of_too_many_conversations_only_the_coming_and_going_is_noted(tmp_path: Path) -> None:
@@ -105,13 +121,12 @@ def test_a_file_that_cannot_be_written_to_is_no_reason_not_to_serve(tmp_path: Pa
 
 
 def test_messages_that_are_answered_one_by_one_are_noted_so() -> None:
-    stay = Stay("client", None)
     terms = Terms(work=True)
-    talk = TracedTalk(terms, Scratch(len(terms.reply_prefix)), stay)
+    talk = TracedTalk(terms, Scratch(len(terms.reply_prefix)), Stay("client", None))
     talk.receive(frame("length", b"fib 1") * 3)
     while talk.more:
         talk.go_on()
     assert not talk.over
-    times = [at for message in stay.first for at in message[:3]]
+    times = [at for message in talk.messages()[0] for at in message[:3]]
     assert len(times) == 9
     assert times == sorted(times)
