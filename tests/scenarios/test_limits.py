@@ -236,9 +236,10 @@ def as_somebody_with_few_processes() -> tuple[str, ...]:
     """Return a command that runs another as a user who may have 20 processes and threads.
 
     The limit does not hold for root, and counts all that a user runs; so this takes a user who runs
-    nothing else, who may read what root may read.
+    nothing else, another one in each process that tests, who may read what root may read.
     """
-    become = ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups")
+    somebody = str(54_321 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+    become = ("setpriv", "--reuid", somebody, "--regid", somebody, "--clear-groups")
     read = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
     return (*become, *read, "prlimit", "--nproc=20")
 
