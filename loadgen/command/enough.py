@@ -17,7 +17,7 @@ from loadgen.record.tally import Turn
 DEFAULT_TRIALS = 3
 DEFAULT_PRECISION = 0.05
 # For each server and load of a comparison: five servers are then done in a little over a minute.
-DEFAULT_MAX_SECONDS = 14.4
+DEFAULT_MAX_SECONDS = 14.0
 
 
 class Enough:
