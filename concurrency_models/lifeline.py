@@ -20,6 +20,7 @@ from typing import Final, Self
 
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
+from concurrency_models.talk import take_talk
 
 SPARE_DESCRIPTORS: Final = 12
 """How many descriptors the start of a process may take for a moment: a fork takes 4, a fork server
@@ -51,6 +52,9 @@ class Lifeline:
         # A handler, though an empty one: only then is the death of a child written to the wake-up
         # descriptor, and the accept loop comes to reap it.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Each forked child takes its copy of this one: to make one there would write to 35 pages
+        # more that it shares with us, which the kernel then has to copy.
+        take_talk(self._server.settings.terms).retire()
         # Of what is here now, nothing is garbage. A child that looked through it for some would
         # write to all of it, and so have 2 MiB of its own; whether it comes to look is chance.
         gc.freeze()
@@ -70,21 +74,28 @@ class Lifeline:
         to 3.13): some seconds of trying would take every descriptor. So it is not begun without
         descriptors to spare, and what a fork that failed had opened is closed.
 
-        A child inherits that Ctrl-C is blocked, until it has come so far as to `hold`: one that
-        is still importing would end with a traceback.
+        A child that is not forked inherits that Ctrl-C is blocked, until it has come so far as to
+        `hold`: it is still importing, and would end with a traceback.
         """
-        next_descriptors = self._next_descriptors(SPARE_DESCRIPTORS)
+        if multiprocessing.get_start_method() == "fork":
+            self._fork(process)
+            return
+        self._next_descriptors(SPARE_DESCRIPTORS)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         try:
             process.start()
-        except (OSError, MemoryError):
-            if multiprocessing.get_start_method() == "fork":  # the others clear up at this point
-                for descriptor in next_descriptors:
-                    with suppress(OSError):
-                        os.close(descriptor)
-            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _fork(self, process: BaseProcess) -> None:
+        next_descriptors = self._next_descriptors(SPARE_DESCRIPTORS)
+        try:
+            process.start()
+        except (OSError, MemoryError):
+            for descriptor in next_descriptors:  # the other start methods clear up at this point
+                with suppress(OSError):
+                    os.close(descriptor)
+            raise
 
     def _next_descriptors(self, count: int) -> list[int]:
         """Return the descriptors that will be opened next: always the lowest that are free."""

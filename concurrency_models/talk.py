@@ -10,7 +10,6 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -313,11 +312,11 @@ our code costs a client who comes, asks once and goes."""
 
 def take_talk(terms: Terms, scratch: Scratch | None = None) -> Talk:
     """Return a talk that begins: one that has retired, where there is one on the same terms."""
-    with suppress(IndexError):
+    try:
         spare = SPARES.pop()
-        if spare.begins_anew(terms, scratch):
-            return spare
-    return Talk(terms, scratch)
+    except IndexError:
+        return Talk(terms, scratch)
+    return spare if spare.begins_anew(terms, scratch) else Talk(terms, scratch)
 
 
 def refusal(size: int, limit: int) -> bytes:
