@@ -189,7 +189,7 @@ def test_a_run_that_was_over_at_once_has_no_rate_over_time() -> None:
 
 def test_the_rate_over_time_leaves_the_last_slice_out_and_joins_many() -> None:
     group = group_tally()
-    group.timeline = [10, 20, 5]
+    group.timeline, group.timeline_slice_seconds = [10, 20, 5], 0.1
     assert rate_over_time(replace(run(), tally=tally(group))) == [
         pytest.approx((0.05, 100)),
         pytest.approx((0.15, 200)),
