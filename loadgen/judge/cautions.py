@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from loadgen.judge import units
-from loadgen.judge.figures import STOLEN_FROM_TURN, together, undisturbed
+from loadgen.judge.figures import together, undisturbed
 from loadgen.judge.ranks import LEAST_SECONDS, ONE_TRIAL, TOO_SHORT, headline
+from loadgen.judge.registry import STOLEN_FROM_TURN
 from loadgen.judge.rows import Row, Trial
 from loadgen.judge.service import RATE_REACHED, rates_reached
 from loadgen.judge.speeds import Speeds, TwoSpeeds, cause

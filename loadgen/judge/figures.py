@@ -7,16 +7,13 @@ and the ends of messages belong to the whole run.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any
 
+from loadgen.judge.registry import STOLEN_FROM_TURN
 from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Turn
-
-STOLEN_FROM_TURN: Final = 0.1
-"""Of a core: a turn from which a hypervisor took more tells of its other guests. `iterative`, which
-wakes a core for each message, made a third of its messages where that was 0.3."""
 
 
 @dataclass(frozen=True)
