@@ -125,17 +125,20 @@ class Arrivals(ABC, Generic[Arrival]):
             arrivals.register(server.listener, select.POLLIN)
         server.ready()
         while not server.stopping:
-            if not server.may_accept():
-                self._wait_for_room(server.shortage.seconds_left() or PAUSE_SECONDS)
-            elif self.may_take(arrivals):
-                for _ in range(AT_ONCE):
-                    with self._taking:
-                        arrived = self.take()
-                    if arrived is None:
-                        break
-                    yield arrived
-                    if self._not_begun and arrived in self._not_begun:
-                        self.drop(arrived)
+            try:
+                if not server.may_accept():
+                    self._wait_for_room(server.shortage.seconds_left() or PAUSE_SECONDS)
+                elif self.may_take(arrivals):
+                    for _ in range(AT_ONCE):
+                        with self._taking:
+                            arrived = self.take()
+                        if arrived is None:
+                            break
+                        yield arrived
+                        if self._not_begun and arrived in self._not_begun:
+                            self.drop(arrived)
+            except MemoryError as error:  # clients have it, whom other threads serve
+                server.shortage.pause_after(error)
         self._end()
 
     def _end(self) -> None:

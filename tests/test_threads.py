@@ -2,16 +2,19 @@
 
 import io
 import pickle
+import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
 
+from concurrency_models.accepting import Incoming
+from concurrency_models.listener import open_listener
 from concurrency_models.narration import say
 from concurrency_models.server import Server
 from concurrency_models.settings import Settings
@@ -76,6 +79,29 @@ def test_clients_that_threads_of_a_worker_release_are_all_counted(
     worker = WorkerServer(Settings(), listener, 0, ledger, parent, False)
     both(lambda: worker.release(clients.pop()))
     assert list(ledger.released) == [2]
+
+
+class ShortAtFirst(Incoming):
+    """Other threads' clients have all memory when this one is to look for a client."""
+
+    looks = 0
+
+    def may_take(self, arrivals: select.poll) -> bool:
+        self.looks += 1
+        if self.looks == 1:
+            raise MemoryError
+        return super().may_take(arrivals)
+
+
+def test_a_thread_that_accepts_outlives_a_shortage_of_memory(sockets: object) -> None:
+    settings = Settings(port=0)
+    server = Server(settings, open_listener(settings))
+    with closing(socket.create_connection(server.listener.getsockname())) as client:
+        for accepted in ShortAtFirst(server):
+            assert accepted.getpeername() == client.getsockname()
+            server.release(accepted)
+            server.stop()
+    assert server.accepted == 1
 
 
 def test_the_switch_interval_holds_in_every_process_and_interpreter(sockets: object) -> None:
