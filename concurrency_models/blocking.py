@@ -20,7 +20,7 @@ from concurrency_models.leaving import LOOK_SECONDS, Leaving, is_readable
 from concurrency_models.self_pipe import POLL_SECONDS
 from concurrency_models.server import Server
 from concurrency_models.systems import shut_rd_discards, unconfirmed_size
-from concurrency_models.talk import Talk
+from concurrency_models.talk import Talk, frame
 
 SWITCH_INTERVAL: Final = 0.005
 """Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
@@ -30,6 +30,9 @@ BLOCKED: Final[set[Leaving]] = set()
 
 MANY: Final = 500
 """How many threads may ask for the GIL as often as Python has them."""
+
+REHEARSALS: Final = 16
+"""CPython 3.11 begins to note things in a function's code when it is called for the eighth time."""
 
 
 def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
@@ -70,6 +73,24 @@ def talk(server: Server, client: socket.socket) -> None:
         server.let_go(client, error)
     else:
         BLOCKED.discard(leaving)
+
+
+def rehearse(server: Server) -> None:
+    """Hold some conversations with ourselves, for those that will be held in forked children.
+
+    The interpreter notes in a function's code, and in its types, what it found when it ran, and a
+    talk has memory: all of that is written now, and there for every child.
+    """
+    if server.narration.listens:  # it would tell of them
+        return
+    message = frame(server.settings.terms.framing, b"is anybody there?")
+    for _ in range(REHEARSALS):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(message)
+            theirs.shutdown(socket.SHUT_WR)
+            with Leaving(server, ours) as leaving:
+                exchange(ours, leaving.talk)
 
 
 def keep_looks_few(server: Server) -> None:
