@@ -140,7 +140,7 @@ class Talk:
         self._terms = terms
         self._framing = framing = FRAMINGS[terms.framing]
         # Looked up for every message, so each is one step away.
-        self._plain = self.in_place and not terms.work and terms.kind != "once"
+        self._plain = self._is_plain()
         self._frame_end = framing.frame_end
         self._headroom = len(terms.reply_prefix)
         self._before = framing.header_size
@@ -163,6 +163,9 @@ class Talk:
         """How many messages were answered that had not come alone and whole. A message that has
         begun is still the same one for as long as this stays the same."""
 
+    def _is_plain(self) -> bool:
+        return self.in_place and not self._terms.work and self._terms.kind != "once"
+
     def retire(self) -> None:
         """Be there for another client: this one has left, and nobody is at its messages."""
         if type(self) is Talk:  # one that tells of its messages tells of this client's
@@ -170,9 +173,16 @@ class Talk:
 
     def begins_anew(self, terms: Terms, scratch: Scratch | None) -> bool:
         """Forget the client; return whether it is as one that is made with that."""
-        self.over = self.more = False
+        if self.over:
+            self._plain = self._is_plain()
+            self.over = False
+        self.more = False
         self.answered_in_batches = 0
         return terms is self._terms and self.inbox.begins_anew(scratch)
+
+    def _end(self) -> None:
+        self.over = True
+        self._plain = False  # nothing is answered any more: so `received` need not look
 
     @property
     def mid_message(self) -> bool:
@@ -183,7 +193,7 @@ class Talk:
         """Return what the server says first, unasked: nothing, except under `greet`."""
         if self._terms.kind != "greet":
             return b""
-        self.over = True
+        self._end()
         return frame(self._terms.framing, GREETING)
 
     def received(self, size: int) -> bytes | memoryview:
@@ -192,8 +202,8 @@ class Talk:
         0 means that the client hung up; the talk is then over. Never raises, whatever the bytes;
         holds back `max_message` bytes and what one `recv` returned, at the most.
         """
-        if not size or self.over:
-            self.over = True
+        if not size:
+            self._end()
             return b""
         inbox = self.inbox
         start, looked = inbox.start, inbox.end
@@ -262,7 +272,7 @@ class Talk:
         while start < end and not self.over:
             frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
             if frame_end - start > self._largest_frame:
-                self.over = True
+                self._end()
                 size = frame_end - start - self._before - len(self._framing.trailer)
                 last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
             elif frame_end <= end:

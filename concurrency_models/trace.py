@@ -30,7 +30,8 @@ import platform
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
@@ -48,6 +49,9 @@ VERSION: Final = 1
 KEPT: Final = 500
 """Messages of a conversation that are kept from its beginning, and as many from its end."""
 
+MOST_DETAILS: Final = 4 * KEPT
+"""Messages whose details are held; of those, the ones that are not kept go from time to time."""
+
 MOST_TALKS: Final = 200
 """Conversations that a process notes the messages of, at a time; of others it notes none."""
 
@@ -57,15 +61,6 @@ MOST_STAYS: Final = 10_000
 MOST_STRETCHES: Final = 200
 """Stretches that a message's work is told in; the last one then reaches to its end."""
 
-TIMES: Final = 3
-"""How many times are noted of each message: when it was received, answered and sent, in seconds.
-Doubles tell nanoseconds apart until the machine has been up for a hundred days."""
-
-FIRST_ROOM: Final = 20 * TIMES
-"""Room for the times of the first messages; twice as much when it is full, and so on."""
-
-LARGEST_ROOM: Final = 2 * KEPT * TIMES
-
 LARGEST_FILE: Final = 64 << 20
 """Bytes of the file beyond which nothing is added but the last line."""
 
@@ -74,6 +69,13 @@ LONG_SECONDS: Final = 50e-6
 
 PAUSE_NS: Final = 200_000
 """A thread that did not run for so long, between two signs of its work, was at a pause."""
+
+take_in: Final = Talk.received
+"""Looked up once, and not for every message."""
+
+Times = tuple[float, float, float]
+"""When a message was received, answered and sent, in seconds. Doubles tell nanoseconds apart until
+the machine has been up for a hundred days."""
 
 Stretch = list[int]
 """From when to when a thread ran: two times."""
@@ -155,56 +157,55 @@ class TracedTalk(Talk):
     A driver asks whether the talk is over once it has sent a reply, whichever model it drives for:
     that is when the reply counts as sent. An event loop may only have taken it to send it soon.
 
-    It is all in few steps, since each costs every message something. The times lie side by side in
-    a list that is written over again and again: to put three there takes 0.04 us, a tuple of them
-    took 0.06, and bare numbers in one piece of memory 0.17.
+    It is all in few steps, since each costs every message something.
     """
 
     __slots__ = (
-        "_answered", "_at", "_details", "_moves", "_over", "_received", "_room_size", "_rounds",
-        "_stay", "_stretches", "_thread", "_thread_id", "_times",
+        "_answered", "_details", "_first", "_has_details", "_last", "_moves", "_note", "_noted",
+        "_over", "_received", "_stay", "_stretches", "_thread", "_thread_id",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, scratch: Scratch | None, stay: Stay) -> None:
         self._over = False
         self._stay = stay
-        self._times = [0.0] * FIRST_ROOM
-        self._room_size = FIRST_ROOM
-        self._at = 0  # where the times of the next message go
-        self._rounds = 0  # how often those of the last `KEPT` messages were written over
+        self._first: list[Times] = []
+        self._last: deque[Times] = deque(maxlen=KEPT)
+        self._note: Callable[[Times], None] = self._note_first
+        self._noted = 0
         self._details: dict[int, Details] = {}  # by the number of the message
         self._received: float | None = None  # of a message that was answered, and not sent
         self._answered = 0.0
         self._stretches: list[Stretch] = []
         self._thread_id, self._thread = get_ident(), stay.name_thread()
         self._moves = scratch is not None and not scratch.memory  # from thread to thread, of a pool
+        self._has_details = self._moves or terms.work  # each message may
         super().__init__(terms, scratch)
 
     @property
     def over(self) -> bool:
         """As the talk has it."""
         if self._received is not None:
-            if self._at == self._room_size:
-                self._make_room()
-            times, at = self._times, self._at
-            times[at] = self._received
-            times[at + 1] = self._answered
-            times[at + 2] = monotonic()
-            self._at = at + TIMES
+            self._note((self._received, self._answered, monotonic()))
             self._received = None
+            self._noted += 1
         return self._over
 
     @over.setter
     def over(self, over: bool) -> None:
         self._over = over
 
+    def _note_first(self, times: Times) -> None:
+        self._first.append(times)
+        if len(self._first) == KEPT:
+            self._note = self._last.append  # no step of ours any more
+
     def received(self, size: int) -> bytes | memoryview:
         received = monotonic()
-        reply = Talk.received(self, size)
+        reply = take_in(self, size)
         if reply:
             self._received = received
             self._answered = answered = monotonic()
-            if answered - received > LONG_SECONDS or self._stretches or self._moves:
+            if answered - received > LONG_SECONDS or self._has_details:
                 self._note_details(answered - received)
         return reply
 
@@ -232,37 +233,26 @@ class TracedTalk(Talk):
             self._thread_id, self._thread = get_ident(), self._stay.name_thread()
         cpu = thread_time_ns() if took > LONG_SECONDS else None
         if cpu or self._stretches or self._moves:
-            self._details[self._noted()] = cpu, self._thread, self._stretches
+            self._details[self._noted] = cpu, self._thread, self._stretches
             self._stretches = []
-
-    def _noted(self) -> int:
-        """How many messages were noted so far."""
-        return self._at // TIMES + self._rounds * KEPT
-
-    def _make_room(self) -> None:
-        """Have room for the times of the next message: more, or that of the last `KEPT` ones."""
-        if self._room_size < LARGEST_ROOM:
-            self._room_size = min(2 * self._room_size, LARGEST_ROOM)
-            self._times += [0.0] * (self._room_size - self._at)
-            return
-        dropped = range(KEPT, self._noted() - KEPT)
-        self._details = {at: one for at, one in self._details.items() if at not in dropped}
-        self._rounds += 1
-        self._at = KEPT * TIMES
+        if len(self._details) > MOST_DETAILS:
+            kept = range(self._noted - KEPT, self._noted + 1)
+            self._details = {
+                number: one
+                for number, one in self._details.items()
+                if number < KEPT or number in kept
+            }
 
     def messages(self) -> tuple[list[Message], int]:
         """Return the first and the last messages, and how many were left out between them."""
         _ = self.over  # notes what was sent last
-        noted = self._noted()
-        left_out = max(0, noted - 2 * KEPT)
+        first_of_last = self._noted - len(self._last)
         found = []
-        for number in (*range(min(KEPT, noted)), *range(KEPT + left_out, noted)):
-            place = number if number < KEPT else KEPT + number % KEPT
-            times = self._times[TIMES * place : TIMES * (place + 1)]
+        for number, times in (*enumerate(self._first), *enumerate(self._last, first_of_last)):
             received, answered, sent = (round(at * 1e9) for at in times)
             cpu, thread, stretches = self._details.get(number, (None, self._thread, ()))
             found.append((received, answered, sent, cpu, thread, stretches))
-        return found, left_out
+        return found, self._noted - len(found)
 
 
 class Tracing(Narration):
