@@ -35,6 +35,12 @@ def pictured(part: Part, *cases: MeasuredCase) -> Lesson:
     )
 
 
+def of_values(values: dict[str, float]) -> Lesson:
+    """The lesson whose picture has a bar of each of these values."""
+    cases = [MeasuredCase(name, {"served": Cell(value)}) for name, value in values.items()]
+    return pictured(Part("", (Series("served"),), tuple(values)), *cases)
+
+
 def test_a_result_of_no_experiment_has_no_lesson() -> None:
     assert lesson(analyse(result(run()))) is None
 
@@ -77,6 +83,22 @@ def test_a_wide_interval_does_not_make_all_bars_short() -> None:
     [bar] = pictured(part, MeasuredCase("it", {"served": Cell(10.0, (-5.0, 90.0))})).bars[0].bars
     assert bar.length == pytest.approx(66.67)
     assert bar.interval == (0, 100)
+
+
+def test_where_one_bar_is_thousands_of_times_another_each_step_is_ten_times() -> None:
+    found = of_values({"it": 20.0, "that": 1e5, "none": 0.0})
+    [bars] = found.bars
+    assert [(tick.text, tick.at) for tick in bars.ticks] == [
+        ("10", 0), ("100", 25), ("1,000", 50), ("10,000", 75), ("100,000", 100),
+    ]  # fmt: skip
+    assert [bar.length for bar in bars.bars] == [pytest.approx(7.53), 100, 0]
+    assert "Each step of the scale is ten times the one before." in found.notes
+
+
+def test_the_least_of_such_bars_has_a_length_though_it_is_a_power_of_ten() -> None:
+    [bars] = of_values({"it": 1.0, "that": 1e4}).bars
+    assert [bar.length for bar in bars.bars] == [20, 100]
+    assert [tick.text for tick in bars.ticks] == ["1", "10", "100", "1,000", "10,000"]
 
 
 def test_a_case_has_a_bar_for_each_series_under_one_name() -> None:

@@ -25,6 +25,9 @@ from loadgen.show.table import Table
 MOST_TICKS = 6
 FEW_BARS = 6
 
+MOST_TIMES = 1000.0
+"""How many times the shortest bar the longest may be, on an even scale: then it has a pixel."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -44,11 +47,47 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A place on a ruler."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Bars:
-    """Bars over one scale."""
+    """Bars over one scale; `ticks` are the powers of ten on one that has a step for each."""
 
     title: str
     bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long a bar is: even from 0 to `high` or, where `low` is not 0, with a step for ten times.
+
+    `low` is a power of ten then, and less than every value but 0.
+    """
+
+    low: float
+    high: float
+
+    def per_cent(self, value: float) -> float:
+        """Return how long a bar of that value is, or where on the scale it is."""
+        share = value / self.high
+        if self.low:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        return round(100 * min(1.0, max(0.0, share)), 2)
+
+    def ticks(self, path: str) -> Iterator[Tick]:
+        """The powers of ten of a figure, where each has a step."""
+        value = self.low
+        while 0 < value <= self.high:
+            text = _said(path, value)
+            if text != _said(path, 0.0):  # of what is counted, there is no tenth
+                yield Tick(self.per_cent(value), text)
+            value *= 10
 
 
 @dataclass(frozen=True)
@@ -67,14 +106,6 @@ class Stairs:
     title: str
     text: str
     lanes: tuple[tuple[Stretched, ...], ...]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A moment on the ruler under the lanes."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -152,10 +183,9 @@ def asks_for_throughput(analysis: Analysis) -> bool:
 def _bars(part: Part, cases: Mapping[str, MeasuredCase], result: Result) -> Bars:
     own = [cases.get(name, MeasuredCase(name)) for name in part.cases]
     every = [(case, place, one) for case in own for place, one in enumerate(part.series)]
-    limit = _limit([cell for case, _, one in every for cell in _cells(case, one)])
-    return Bars(
-        part.title, tuple(_bar(case, place, one, limit, result) for case, place, one in every)
-    )
+    scale = _scale([cell for case, _, one in every for cell in _cells(case, one)])
+    drawn = tuple(_bar(case, place, one, scale, result) for case, place, one in every)
+    return Bars(part.title, drawn, tuple(scale.ticks(part.series[0].path)))
 
 
 def _cells(case: MeasuredCase, series: Series) -> list[Cell]:
@@ -164,17 +194,19 @@ def _cells(case: MeasuredCase, series: Series) -> list[Cell]:
     return [case.figures[path] for path in paths if path in case.figures]
 
 
-def _limit(cells: Sequence[Cell]) -> float:
-    """How far a scale reaches: over all whiskers, unless they would make the bars short."""
+def _scale(cells: Sequence[Cell]) -> Scale:
+    """A scale that reaches over all whiskers, unless they would make the bars short."""
     longest = max((cell.value for cell in cells), default=0.0)
+    shortest = min((cell.value for cell in cells if cell.value > 0), default=longest)
     highest = max((cell.interval[1] for cell in cells if cell.interval), default=0.0)
-    return max(longest, min(highest, 1.5 * longest)) or 1.0
+    high = max(longest, min(highest, 1.5 * longest)) or 1.0
+    if longest <= MOST_TIMES * shortest:
+        return Scale(0.0, high)
+    return Scale(10.0 ** (math.ceil(math.log10(shortest)) - 1), high)
 
 
-def _bar(case: MeasuredCase, place: int, series: Series, limit: float, result: Result) -> Bar:
-    def per_cent(value: float) -> float:
-        return round(100 * min(1.0, max(0.0, value / limit)), 2)
-
+def _bar(case: MeasuredCase, place: int, series: Series, scale: Scale, result: Result) -> Bar:
+    per_cent = scale.per_cent
     cell = case.figures.get(series.path)
     against = case.figures.get(series.of or "")
     if cell is None:
@@ -202,6 +234,8 @@ def _notes(told: ExperimentOutcome, drawn: Sequence[Bars], lanes: Sequence[Lanes
         yield f"A dashed line: {names[path or '']}."
     if any(bar.interval for one in drawn for bar in one.bars):
         yield "A whisker is the 95 % interval."
+    if any(one.ticks for one in drawn):
+        yield "Each step of the scale is ten times the one before."
     if lanes:
         trials = max(len(case.runs) for case in told.cases)
         yield "A lane for each client, in the order of their first replies; time runs to the " + (
