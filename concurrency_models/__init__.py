@@ -1,6 +1,6 @@
 """Ways to serve many clients, side by side.
 
-One conversation, one server, and one small file for each model of concurrency.
+One talk, one server, and one small file for each model of concurrency.
 """
 
 import sys

@@ -92,7 +92,7 @@ class Arrivals(ABC, Generic[Arrival]):
     """What comes to a server that blocks, one after another, until the server stops.
 
     Several threads, and processes with copies of it, may iterate over one at a time: each arrival
-    goes to one of them. Once the server stops, iterating waits for the conversations of this
+    goes to one of them. Once the server stops, iterating waits for the talks of this
     process to end, to the deadline.
     """
 

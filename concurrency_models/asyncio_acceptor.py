@@ -75,7 +75,7 @@ def complain(server: Server, loop: asyncio.AbstractEventLoop, context: dict[str,
 
 
 async def look_after(server: Server, looks: Looks) -> None:
-    """Break off the conversations whose time is up, until the server stops and all have left."""
+    """Break off the talks whose time is up, until the server stops and all have left."""
     while server.clients or not server.stopping:
         await asyncio.sleep(looks.pause_seconds())
         looks.look()

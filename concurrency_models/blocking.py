@@ -26,7 +26,7 @@ SWITCH_INTERVAL: Final = 0.005
 """Python's own switch interval, in seconds: how long a thread may keep the GIL from another."""
 
 BLOCKED: Final[set[Leaving]] = set()
-"""The conversations that threads of this process are blocked in."""
+"""The talks that threads of this process are blocked in."""
 
 MANY: Final = 500
 """How many threads may ask for the GIL as often as Python has them."""
@@ -51,7 +51,7 @@ def exchange(client: "socket.socket | InTime", talk: Talk) -> None:
 
 
 def talk(server: Server, client: socket.socket) -> None:
-    """Hold one whole conversation, blocking, and release the client."""
+    """Hold one whole talk, blocking, and release the client."""
     try:
         with Leaving(server, client) as leaving:
             BLOCKED.add(leaving)
@@ -76,7 +76,7 @@ def talk(server: Server, client: socket.socket) -> None:
 
 
 def rehearse(server: Server) -> None:
-    """Hold some conversations with ourselves, for those that will be held in forked children.
+    """Hold some talks with ourselves, for those that will be held in forked children.
 
     The interpreter notes in a function's code, and in its types, what it found when it ran, and a
     talk has memory: all of that is written now, and there for every child.
@@ -149,7 +149,7 @@ def limit_silence(client: socket.socket, seconds: float) -> None:
 
 
 def interrupt_all(server: Server) -> None:
-    """Wake the threads that are blocked in the server's conversations, as it stops."""
+    """Wake the threads that are blocked in the server's talks, as it stops."""
     if not (found := blocked(server)):
         return
     pending = [leaving for leaving in found if not interrupt(leaving)]
@@ -170,12 +170,12 @@ def keep_interrupting(server: Server, pending: list[Leaving]) -> None:
 
 
 def blocked(server: Server) -> list[Leaving]:
-    """Return the server's conversations that threads of this process are blocked in."""
+    """Return the server's talks that threads of this process are blocked in."""
     return [leaving for leaving in list(BLOCKED) if leaving.server is server]
 
 
 def interrupt(leaving: Leaving) -> bool:
-    """Wake the thread that is blocked in the conversation, as the server stops.
+    """Wake the thread that is blocked in the talk, as the server stops.
 
     Returns whether that is done; if not, it is to be tried again. At the deadline, breaks it off.
     """

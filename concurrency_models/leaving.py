@@ -1,4 +1,4 @@
-"""How a conversation ends: one set of rules, whoever drives it and however it waits.
+"""How a talk ends: one set of rules, whoever drives it and however it waits.
 
 Silence: with `--idle-timeout`, a client between whom and us nothing has moved for so long is left.
 Slow is not silent: a byte that was sent, or that the client's kernel has confirmed, is a move.
@@ -36,23 +36,23 @@ DRAIN_SECONDS: Final = 1.0
 """How long a client that was told goodbye has to hang up."""
 
 OUT_OF_MEMORY: Final = "was let go: out of memory"
-"""How a conversation ended that there was no memory for."""
+"""How a talk ended that there was no memory for."""
 
 LOOK_SECONDS: Final = 0.1
 """How often to look for clients whose time is up."""
 
 
 class Leaving:
-    """The rules for one client: a context manager around its conversation.
+    """The rules for one client: a context manager around its talk.
 
     At the end of the block the client is released. What the client does to its connection ends the
-    conversation, and is no error to anybody else; nor is it that there is no memory for it.
+    talk, and is no error to anybody else; nor is it that there is no memory for it.
     """
 
     # What has not changed yet is the class's: a client that comes and goes costs few assignments.
 
     ending = "ran out of time"
-    """How the conversation ended, in words for `-v`."""
+    """How the talk ended, in words for `-v`."""
     moves = 0
     """How often bytes went either way: drivers that `Looks` looks after count it up."""
     listening = False
@@ -225,7 +225,7 @@ def nothing_to_break_off() -> None:
 
 
 class Looks:
-    """Looks after all conversations of an event loop: breaks off the waits of those who are over.
+    """Looks after all talks of an event loop: breaks off the waits of those who are over.
 
     Looks at them, several times a second, spare every message a clock of its own. Each look is at
     some of them, so that a crowd that is silent costs little: in a sixteenth of the shorter timeout

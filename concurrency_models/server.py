@@ -1,7 +1,7 @@
 """What every model is handed: a listener, the clients that come to it, limits, and the stop.
 
-A model decides who runs a conversation and when; everything here is the same for all of them. The
-server owns its listener and counts the clients that it admitted; whoever runs a conversation
+A model decides who runs a talk and when; everything here is the same for all of them. The
+server owns its listener and counts the clients that it admitted; whoever runs a talk
 releases its client.
 """
 
@@ -49,7 +49,7 @@ class Server:
     """The part of a server that does not depend on its model of concurrency.
 
     Clients come in by the module `accepting`. Blocking models iterate over its `Incoming` and have
-    `talk`, of the module `blocking`, hold each conversation. Event loops watch `listener` and
+    `talk`, of the module `blocking`, hold each talk. Event loops watch `listener` and
     `self_pipe`, call `accept` and drive a `new_talk` for each client. `stop` may be called from a
     signal handler or from any thread.
     """
@@ -76,7 +76,7 @@ class Server:
         """In the parent of worker processes, once they have ended: how many each of them served."""
         self.stopping = False
         self.deadline = math.inf
-        """When, on the monotonic clock, conversations must be over; infinite until we stop."""
+        """When, on the monotonic clock, talks must be over; infinite until we stop."""
         self.kill_time = math.inf
         """When child processes that are still there should be killed, on the same clock."""
         self.when_stopped: set[Callable[[Server], None]] = set()
@@ -188,10 +188,10 @@ class Server:
     # Stopping
 
     def stop(self) -> None:
-        """Accept nobody any more, and let every conversation end at its next pause."""
+        """Accept nobody any more, and let every talk end at its next pause."""
         if self.stopping:
             return
-        # What is left of the grace is for closing up once the conversations are over.
+        # What is left of the grace is for closing up once the talks are over.
         now = time.monotonic()
         self.deadline = now + 0.8 * self.settings.grace
         self.kill_time = now + 0.95 * self.settings.grace

@@ -1,4 +1,4 @@
-"""The conversation, with no socket in sight: bytes that arrived go in, bytes to send come out.
+"""The talk, with no socket in sight: bytes that arrived go in, bytes to send come out.
 
 A `Talk` frames, bounds and answers the messages of one client. It never does I/O, so that blocking
 loops and event loops drive the very same object, and a test needs nothing but bytes. A message is
@@ -40,7 +40,7 @@ GREETING: Final = b"hello, and goodbye"
 
 @dataclass(frozen=True)
 class Terms:
-    """What both sides of a conversation agree on.
+    """What both sides of a talk agree on.
 
     framing: a key of `FRAMINGS`. reply_prefix: bytes put before each message in its answer.
     max_message: the longest message that is answered, in bytes. kind: one of `TALK_KINDS`.

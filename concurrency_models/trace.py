@@ -11,7 +11,7 @@ The first line has the "version" of the format, the "model", the "python" and wh
 - the "client", by its address, the "process", and a number that tells its "interpreter" from
   others of the process;
 - when it was "accepted", and by which thread (the "acceptor"); null where that is not known here;
-- when its conversation was "begun"; null where there was none, since it was handed over to others;
+- when its talk was "begun"; null where there was none, since it was handed over to others;
 - when it "ended", or was handed over;
 - the names of the "threads" that served it, by their numbers;
 - of each of its "messages": when it was received, answered and sent, the CPU time of the thread
@@ -20,8 +20,8 @@ The first line has the "version" of the format, the "model", the "python" and wh
 - how many messages were "left_out" between the first and the last.
 
 All times are nanoseconds of the monotonic clock, which the processes of a machine share. Memory is
-bounded: of each conversation the first and the last `KEPT` messages are kept, of `MOST_TALKS`
-conversations at a time; the file is bounded by `LARGEST_FILE`.
+bounded: of each talk the first and the last `KEPT` messages are kept, of `MOST_TALKS`
+talks at a time; the file is bounded by `LARGEST_FILE`.
 """
 
 import json
@@ -47,13 +47,13 @@ VERSION: Final = 1
 """Of the format of the file."""
 
 KEPT: Final = 500
-"""Messages of a conversation that are kept from its beginning, and as many from its end."""
+"""Messages of a talk that are kept from its beginning, and as many from its end."""
 
 MOST_DETAILS: Final = 4 * KEPT
 """Messages whose details are held; of those, the ones that are not kept go from time to time."""
 
 MOST_TALKS: Final = 200
-"""Conversations that a process notes the messages of, at a time; of others it notes none."""
+"""Talks that a process notes the messages of, at a time; of others it notes none."""
 
 MOST_STAYS: Final = 10_000
 """Clients that are waited for at a time; of others it is not noted when they were accepted."""
@@ -112,7 +112,7 @@ class Stay:
     """A client's stay with one process: what is noted of it, and in the end one line of the file.
 
     `accepted` is None where another process accepted the client; `begun` is None where no
-    conversation was held, since the client was handed over to others.
+    talk was held, since the client was handed over to others.
     """
 
     def __init__(self, client: str, accepted: int | None) -> None:
@@ -124,7 +124,7 @@ class Stay:
         self.talk: TracedTalk | None = None
 
     def begin(self) -> None:
-        """A conversation begins, in this thread."""
+        """A talk begins, in this thread."""
         self.begun = monotonic_ns()
         self.name_thread()
 

@@ -24,7 +24,7 @@ def serve(server: Server) -> None:
 
 
 async def serve_clients(server: Server) -> None:
-    """Serve until the server stops and the last conversation has ended."""
+    """Serve until the server stops and the last talk has ended."""
     looks = Looks(server)
     listener = Listener(server)
     room = asyncio.Semaphore(server.settings.max_clients or sys.maxsize)

@@ -21,7 +21,7 @@ def serve(server: Server) -> None:
 
 
 async def serve_clients(server: Server) -> None:
-    """Serve until the server stops and the last conversation has ended."""
+    """Serve until the server stops and the last talk has ended."""
     looks = Looks(server)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(look_after(server, looks))
@@ -31,7 +31,7 @@ async def serve_clients(server: Server) -> None:
 
 
 async def talk(leaving: Leaving) -> None:
-    """Hold one whole conversation and release the client."""
+    """Hold one whole talk and release the client."""
     with leaving:
         reader, writer = await asyncio.open_connection(sock=leaving.client, limit=RECEIVE_SIZE)
         # What each recv() asks for: 256 KiB else, which the kernel maps and clears every time. The
@@ -43,7 +43,7 @@ async def talk(leaving: Leaving) -> None:
 async def converse(
     leaving: Leaving, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Hold one whole conversation over asyncio's streams."""
+    """Hold one whole talk over asyncio's streams."""
     writer.transport.set_write_buffer_limits(high=0)  # drain() returns when all is sent
     try:
         async with in_time(leaving):

@@ -2,7 +2,7 @@
 
 A call goes to whichever worker is free, with copies of its arguments. A connection cannot be copied
 like that: it travels beside its call, through a socket that all workers receive from. When a worker
-dies the library gives up the whole pool, with the conversations of all its workers.
+dies the library gives up the whole pool, with the talks of all its workers.
 """
 
 import os
@@ -34,7 +34,7 @@ def serve(server: Server) -> None:
 
 
 class Pool:
-    """An executor that is replaced when it breaks, the socket beside it, and its conversations."""
+    """An executor that is replaced when it breaks, the socket beside it, and its talks."""
 
     def __init__(self, server: Server, lifeline: Lifeline, size: int) -> None:
         self.server, self.lifeline, self.size = server, lifeline, size
@@ -50,7 +50,7 @@ class Pool:
         self.executor.submit(os.getpid).result()
 
     def hand_over(self, client: socket.socket) -> None:
-        """Have a worker hold the conversation."""
+        """Have a worker hold the talk."""
         try:
             talk = self.submit(client)
         except BrokenProcessPool:
@@ -84,7 +84,7 @@ def become_worker(server: Server, lifeline: Lifeline, inlet: socket.socket) -> N
 
 
 def talk_in_worker() -> None:
-    """Hold one conversation; runs in the worker that has taken the call."""
+    """Hold one talk; runs in the worker that has taken the call."""
     _, [descriptor], _, _ = socket.recv_fds(worker_inlet, 1, 1)
     client = socket.socket(fileno=descriptor)
     worker_server.admit(client)
@@ -94,7 +94,7 @@ def talk_in_worker() -> None:
 
 
 def stop_worker() -> None:
-    """End, as soon as the conversation has: who waits for calls would not see its parent die."""
+    """End, as soon as the talk has: who waits for calls would not see its parent die."""
     worker_server.stop()
     if not worker_server.clients:
         os._exit(0)

@@ -27,7 +27,7 @@ class ForkingServer(SharedListener, socketserver.ForkingTCPServer):
         return self.active_children or ()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Hold the conversation; runs in the child."""
+        """Hold the talk; runs in the child."""
         self.lifeline.hold(self.shared)
         self.shared.close_listener()  # else the port stays taken when the parent is gone
         super().finish_request(request, client_address)

@@ -36,7 +36,7 @@ def serve(server: Server) -> None:
 
 
 def talk(leaving: Leaving) -> None:
-    """Hold one whole conversation and release the client."""
+    """Hold one whole talk and release the client."""
     with leaving, green(leaving.client) as stream:
         with in_time(leaving):
             exchange(leaving, stream)
@@ -86,7 +86,7 @@ def green(client: socket.socket) -> Iterator[gevent.socket.socket]:
 
 
 class OutOfTimeError(Exception):
-    """A conversation's time is up."""
+    """A talk's time is up."""
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def in_time(leaving: Leaving) -> Iterator[None]:
 
 
 def look_after(server: Server, looks: Looks) -> None:
-    """Break off the conversations whose time is up, until the server stops and all have left."""
+    """Break off the talks whose time is up, until the server stops and all have left."""
     while server.clients or not server.stopping:
         gevent.sleep(looks.pause_seconds())
         looks.look()

@@ -23,7 +23,7 @@ def serve(server: Server) -> None:
 
 
 def talk_in_child(server: Server, client: socket.socket, lifeline: Lifeline) -> None:
-    """Hold one conversation; runs in the child, with the child's own copies of all three."""
+    """Hold one talk; runs in the child, with the child's own copies of all three."""
     lifeline.hold(server)
     server.close_listener()  # else the port stays taken when the parent is gone
     talk(server, client)

@@ -13,7 +13,7 @@ class TalkHandler(socketserver.BaseRequestHandler):
     """Serves one connection, which is what `socketserver` calls a request."""
 
     def handle(self) -> None:
-        """Hold the conversation; runs in the thread that `ThreadingMixIn` has started."""
+        """Hold the talk; runs in the thread that `ThreadingMixIn` has started."""
         talk(self.server.shared, self.request)  # type: ignore[attr-defined]
 
 

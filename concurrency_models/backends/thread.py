@@ -1,4 +1,4 @@
-"""A thread per client: each blocks in its own conversation while the others go on."""
+"""A thread per client: each blocks in its own talk while the others go on."""
 
 import threading
 from collections.abc import Callable

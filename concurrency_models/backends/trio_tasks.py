@@ -22,7 +22,7 @@ def serve(server: Server) -> None:
 
 
 async def serve_clients(server: Server) -> None:
-    """Serve until the server stops and the last conversation has ended."""
+    """Serve until the server stops and the last talk has ended."""
     looks = Looks(server)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(look_after, server, looks)
@@ -54,7 +54,7 @@ async def serve_clients(server: Server) -> None:
 
 
 async def talk(leaving: Leaving) -> None:
-    """Hold one whole conversation and release the client."""
+    """Hold one whole talk and release the client."""
     with leaving:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(leaving.client))
         set_nodelay(leaving.client, leaving.server.settings)  # or it would always be on
@@ -104,7 +104,7 @@ def in_time(leaving: Leaving) -> Iterator[None]:
 
 
 async def look_after(server: Server, looks: Looks) -> None:
-    """Break off the conversations whose time is up, until the server stops and all have left."""
+    """Break off the talks whose time is up, until the server stops and all have left."""
     while server.clients or not server.stopping:
         await trio.sleep(looks.pause_seconds())
         looks.look()

@@ -2,7 +2,7 @@
 
 Rules kept here: a single clock; no memory that grows with the length of the run; nothing is done
 per message that can be done per batch of events or per slice of the timeline. `Engine._exchange` is
-the hot loop. Whatever is not the next message of a steady conversation leaves it for `Client`.
+the hot loop. Whatever is not the next message of a steady talk leaves it for `Client`.
 
 A client that only holds a connection costs nothing once it has one: whatever is done to all
 clients, again and again, is done to those that talk.

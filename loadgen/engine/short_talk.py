@@ -1,6 +1,6 @@
-"""One client of a server that ends each conversation itself: after a greeting, or after one reply.
+"""One client of a server that ends each talk itself: after a greeting, or after one reply.
 
-A conversation is right when exactly the expected bytes came and the end of the stream behind them.
+A talk is right when exactly the expected bytes came and the end of the stream behind them.
 Its latency ends with the last of those bytes. A greeting's begins with connecting, for that is all
 that a client does to get one.
 """

@@ -80,7 +80,7 @@ class BackToBack:
             counted["partial_reads"] = float(stream.partial_reads)
         group = GroupTally(plan.groups[0].name, clients=1, connected=1, connections=1)
         group.intended, group.answered = stream.begun, len(alone)
-        # After the end of the conversation, what was not answered by itself never will be.
+        # After the end of the talk, what was not answered by itself never will be.
         group.waiting = 0 if stream.ended else stream.begun - len(alone)
         group.wrong = stream.begun - group.answered - group.waiting
         group.served, group.starved = (1, 0) if alone else (0, 1)

@@ -26,7 +26,7 @@ STALL_AFTER_SECONDS: Final = 1.5
 
 
 def converse(client: socket.socket) -> None:
-    """Hold one conversation, blocking, until the client hangs up or is lost."""
+    """Hold one talk, blocking, until the client hangs up or is lost."""
     talk = Talk(Terms())
     try:
         while data := client.recv(RECEIVE_SIZE):
@@ -38,7 +38,7 @@ def converse(client: socket.socket) -> None:
 
 
 def converse_in_pieces(client: socket.socket) -> None:
-    """Hold a conversation in which the front of a reply and its message are sent one by one."""
+    """Hold a talk in which the front of a reply and its message are sent one by one."""
     talk = Talk(Terms())
     front_size = HEADER_SIZE + len(Terms().reply_prefix)
     with client, contextlib.suppress(OSError):

@@ -54,7 +54,7 @@ def _nobody_served(run: Run) -> bool:
 def _first_words(plan: Plan, endpoint: Endpoint) -> list[str]:
     """What the server answers to the first message of the plan, where that is not what it should.
 
-    Asked after the run, so that the clients' own conversations stay as they were.
+    Asked after the run, so that the clients' own talks stay as they were.
     """
     if endpoint.transport != "tcp":
         return []
