@@ -28,10 +28,10 @@ import json
 import os
 import platform
 import socket
+import struct
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
@@ -48,9 +48,6 @@ VERSION: Final = 1
 
 KEPT: Final = 500
 """Messages of a talk that are kept from its beginning, and as many from its end."""
-
-MOST_DETAILS: Final = 4 * KEPT
-"""Messages whose details are held; of those, the ones that are not kept go from time to time."""
 
 MOST_TALKS: Final = 200
 """Talks that a process notes the messages of, at a time; of others it notes none."""
@@ -73,9 +70,18 @@ PAUSE_NS: Final = 200_000
 take_in: Final = Talk.received
 """Looked up once, and not for every message."""
 
-Times = tuple[float, float, float]
+TIMES: Final = struct.Struct("3d")
 """When a message was received, answered and sent, in seconds. Doubles tell nanoseconds apart until
 the machine has been up for a hundred days."""
+
+put_times: Final = TIMES.pack_into
+
+EACH: Final = TIMES.size
+
+FIRST_ROOM: Final = 20 * EACH
+"""Bytes for the times of the first messages; twice as much when they are full, and so on."""
+
+LARGEST_ROOM: Final = 2 * KEPT * EACH
 
 Stretch = list[int]
 """From when to when a thread ran: two times."""
@@ -157,21 +163,23 @@ class TracedTalk(Talk):
     A driver asks whether the talk is over once it has sent a reply, whichever model it drives for:
     that is when the reply counts as sent. An event loop may only have taken it to send it soon.
 
-    It is all in few steps, since each costs every message something.
+    It is all in few steps, since each costs every message something. The times lie side by side in
+    memory that is written over again and again: objects, of which a hundred clients have megabytes,
+    are one step less but have left the core's cache when their turn comes.
     """
 
     __slots__ = (
-        "_answered", "_details", "_first", "_has_details", "_last", "_moves", "_note", "_noted",
-        "_over", "_received", "_stay", "_stretches", "_thread", "_thread_id",
+        "_answered", "_at", "_details", "_has_details", "_moves", "_over", "_received",
+        "_room_size", "_rounds", "_stay", "_stretches", "_thread", "_thread_id", "_times",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, scratch: Scratch | None, stay: Stay) -> None:
         self._over = False
         self._stay = stay
-        self._first: list[Times] = []
-        self._last: deque[Times] = deque(maxlen=KEPT)
-        self._note: Callable[[Times], None] = self._note_first
-        self._noted = 0
+        self._times = bytearray(FIRST_ROOM)
+        self._room_size = FIRST_ROOM
+        self._at = 0  # where the times of the next message go
+        self._rounds = 0  # how often those of the last `KEPT` messages were written over
         self._details: dict[int, Details] = {}  # by the number of the message
         self._received: float | None = None  # of a message that was answered, and not sent
         self._answered = 0.0
@@ -185,19 +193,17 @@ class TracedTalk(Talk):
     def over(self) -> bool:
         """As the talk has it."""
         if self._received is not None:
-            self._note((self._received, self._answered, monotonic()))
+            at = self._at
+            put_times(self._times, at, self._received, self._answered, monotonic())
             self._received = None
-            self._noted += 1
+            self._at = at = at + EACH
+            if at == self._room_size:
+                self._make_room()
         return self._over
 
     @over.setter
     def over(self, over: bool) -> None:
         self._over = over
-
-    def _note_first(self, times: Times) -> None:
-        self._first.append(times)
-        if len(self._first) == KEPT:
-            self._note = self._last.append  # no step of ours any more
 
     def received(self, size: int) -> bytes | memoryview:
         received = monotonic()
@@ -233,26 +239,37 @@ class TracedTalk(Talk):
             self._thread_id, self._thread = get_ident(), self._stay.name_thread()
         cpu = thread_time_ns() if took > LONG_SECONDS else None
         if cpu or self._stretches or self._moves:
-            self._details[self._noted] = cpu, self._thread, self._stretches
+            self._details[self._noted()] = cpu, self._thread, self._stretches
             self._stretches = []
-        if len(self._details) > MOST_DETAILS:
-            kept = range(self._noted - KEPT, self._noted + 1)
-            self._details = {
-                number: one
-                for number, one in self._details.items()
-                if number < KEPT or number in kept
-            }
+
+    def _noted(self) -> int:
+        """How many messages were noted so far."""
+        return self._at // EACH + self._rounds * KEPT
+
+    def _make_room(self) -> None:
+        """Have room for the times of the next message: more, or that of the last `KEPT` ones."""
+        if self._room_size < LARGEST_ROOM:
+            self._room_size = min(2 * self._room_size, LARGEST_ROOM)
+            self._times += bytes(self._room_size - self._at)
+            return
+        self._at = KEPT * EACH
+        self._rounds += 1
+        dropped = range(KEPT, self._noted() - KEPT)
+        self._details = {at: one for at, one in self._details.items() if at not in dropped}
 
     def messages(self) -> tuple[list[Message], int]:
         """Return the first and the last messages, and how many were left out between them."""
         _ = self.over  # notes what was sent last
-        first_of_last = self._noted - len(self._last)
+        noted = self._noted()
+        left_out = max(0, noted - 2 * KEPT)
         found = []
-        for number, times in (*enumerate(self._first), *enumerate(self._last, first_of_last)):
+        for number in (*range(min(KEPT, noted)), *range(KEPT + left_out, noted)):
+            place = number if number < KEPT else KEPT + number % KEPT
+            times = TIMES.unpack_from(self._times, place * EACH)
             received, answered, sent = (round(at * 1e9) for at in times)
             cpu, thread, stretches = self._details.get(number, (None, self._thread, ()))
             found.append((received, answered, sent, cpu, thread, stretches))
-        return found, self._noted - len(found)
+        return found, left_out
 
 
 class Tracing(Narration):
