@@ -24,6 +24,7 @@ from loadgen.show.table import Table
 
 MOST_TICKS = 6
 FEW_BARS = 6
+MANY_BARS = 14
 
 MOST_TIMES = 1000.0
 """How many times the shortest bar the longest may be, on an even scale: then it has a pixel."""
@@ -131,9 +132,10 @@ class Lesson:
         return bool(self.bars or self.stairs)
 
     @property
-    def few(self) -> bool:
-        """Whether there is room for thick bars."""
-        return sum(len(one.bars) for one in self.bars) <= FEW_BARS
+    def crowding(self) -> str:
+        """Whether there is room for thick bars, or the lines have to stand close: "few", "many"."""
+        bars = sum(len(one.bars) for one in self.bars)
+        return "few" if bars <= FEW_BARS else "many" if bars > MANY_BARS else ""
 
 
 def lesson(analysis: Analysis) -> Lesson | None:
