@@ -60,9 +60,9 @@ return [...(arguments[0] || document).querySelectorAll("figure")].map((figure) =
   return colored
 })
 """
-# How large the letters of an experiment's picture are, in pixels, but for notes on how to read it.
+# How large the letters of an experiment's picture are, in pixels.
 LETTERS = """
-return [...document.querySelectorAll(".picture :is(.part, .case, .value, .ruler, .states)")]
+return [...document.querySelectorAll(".picture :is(.part, .case, .value, .ruler, .states, .note)")]
     .map((one) => parseFloat(getComputedStyle(one).fontSize))
 """
 VISIBLE = """
@@ -156,6 +156,12 @@ def resize(browser: Chrome, size: tuple[int, int]) -> None:
     )
 
 
+def open_all(browser: Chrome) -> None:
+    """Open what is folded."""
+    for fold in browser.find_elements(By.TAG_NAME, "details"):
+        browser.execute_script("arguments[0].open = true", fold)
+
+
 def wait_until_drawn(browser: Chrome) -> None:
     WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(IDLE))
 
@@ -186,9 +192,9 @@ def reaches(browser: Chrome) -> float:
 
     What is in a box that scrolls by itself counts as far as the box.
     """
+    open_all(browser)
     return float(
         browser.execute_script(
-            "for (const one of document.querySelectorAll('details')) one.open = true;"
             "const parts = [...document.querySelectorAll('body *')]"
             ".filter((one) => one.closest('.scroll > *') === null);"
             "return Math.max(document.documentElement.scrollWidth,"
@@ -202,6 +208,7 @@ def test_a_reference_report_fits_a_phone(browser: Chrome, tmp_path: Path, name: 
     write_report([analyse(read_result(REFERENCE / name))], tmp_path / "report.html")
     resize(browser, PHONE)
     browser.get((tmp_path / "report.html").as_uri())
+    open_all(browser)  # an experiment's charts are drawn when they are asked for
     wait_until_drawn(browser)
     assert reaches(browser) <= PHONE[0]
 
