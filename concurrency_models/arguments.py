@@ -4,37 +4,26 @@ import argparse
 import math
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn
 
 from concurrency_models import __version__
+from concurrency_models.parser import Parser
 from concurrency_models.settings import FAMILIES, TRANSPORTS, Settings
 from concurrency_models.systems import LONGEST_PATH
 from concurrency_models.talk import FRAMINGS, LARGEST_LENGTH, TALK_KINDS, Terms
-
-USAGE_ERROR: Final = 2
-"""The exit status."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit as a usage error."""
-        print(f"concurrency_models: {message} (--help explains the options)", file=sys.stderr)
-        raise SystemExit(USAGE_ERROR)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="python -m concurrency_models.run",
+        allow_abbrev=False,
         usage="%(prog)s [MODEL] [options]",
         description="Serve many clients over TCP the way one model of concurrency does it.",
         epilog="Try it: --framing line, and in another terminal: nc 127.0.0.1 8008",
     )
+    parser.speaker = "concurrency_models"
     default = Settings()
     add = parser.add_argument
     add("models", nargs="*", metavar="MODEL", help="the same as --model MODEL")

@@ -32,6 +32,11 @@ class NarratedTalk(Talk):
         self._narrate(f"says {shown}")
         return super().answer(message)
 
+    def refuse(self, size: int, header: bytes) -> bytes:
+        said = super().refuse(size, header)
+        self._narrate(f"is refused: {said.decode()}")
+        return said
+
 
 class Narration:
     """Tells what clients do, if verbose; otherwise costs next to nothing."""

@@ -274,7 +274,8 @@ class Talk:
             if frame_end - start > self._largest_frame:
                 self._end()
                 size = frame_end - start - self._before - len(self._framing.trailer)
-                last_word = frame(self._terms.framing, refusal(size, self._terms.max_message))
+                header = bytes(inbox.data[start : start + self._before])
+                last_word = frame(self._terms.framing, self.refuse(size, header))
             elif frame_end <= end:
                 if len(frames) == self._most:
                     self.more = True
@@ -308,6 +309,13 @@ class Talk:
             return refusal(len(message), LARGEST_DATAGRAM - self._headroom)
         return answer
 
+    def refuse(self, size: int, header: bytes) -> bytes:
+        """Return what is said, not framed, of a message of `size` bytes that is too long.
+
+        header: what it was told by, empty where a frame has none.
+        """
+        return refusal(size, self._terms.max_message) + typing_hint(header)
+
     def answer(self, message: bytes) -> bytes:
         """Return the answer to one whole message, not framed."""
         if self._terms.work:
@@ -332,3 +340,10 @@ def take_talk(terms: Terms, scratch: Scratch | None = None) -> Talk:
 def refusal(size: int, limit: int) -> bytes:
     """Return what is said to a client whose message has more bytes than it may."""
     return b"message of %d bytes is over the limit of %d bytes" % (size, limit)
+
+
+def typing_hint(header: bytes) -> bytes:
+    """Return what to do where the header of a message looks like what somebody has typed."""
+    if not header or not header.isascii() or not header.decode().isprintable():
+        return b""
+    return b" (%b was taken for its length: to type by hand, use --framing line)" % header

@@ -135,7 +135,7 @@ def test_time_is_up_before_a_life_that_would_end_too_late(monkeypatch: pytest.Mo
     now[0] += 0.4 * DEFAULT_MAX_SECONDS
     over, why = judge.verdict({"thread": lives(1, 2)})
     assert over
-    assert f"another would have ended after the {DEFAULT_MAX_SECONDS:g} s" in why
+    assert f"no time for another within {DEFAULT_MAX_SECONDS:g} s" in why
     assert why.endswith("not within 5.0% yet: thread")
 
 

@@ -72,3 +72,20 @@ def test_nonsense_after_a_command_is_one_line_that_names_it(
     assert said.startswith(f"loadgen {command}: ")
     assert said.endswith("(--help explains the options)\n")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--cliens", "did you mean --clients?"),
+        ("--modle=thread", "did you mean --model?"),
+        ("experiments", "did you mean python -m loadgen experiment?"),
+        ("thread", "did you mean --model thread?"),
+    ],
+)
+def test_what_is_misspelled_is_guessed(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args([typed])
+    assert meant in capsys.readouterr().err

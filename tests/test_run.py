@@ -93,7 +93,7 @@ def test_help_names_the_defaults() -> None:
         (("thread", "process"), "a server has one model: start thread and process in a terminal"),
         (("thread", "--model", "process"), "a server has one model"),
         (("thred",), "did you mean 'thread'?"),
-        (("--nonsense",), "unrecognized arguments: --nonsense"),
+        (("--nonsense",), "unrecognized arguments: --nonsense (--help"),
     ],
     ids=as_typed,
 )

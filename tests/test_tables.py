@@ -450,4 +450,4 @@ def test_spreads() -> None:
     assert units.spread(None) == "-"
     assert units.spread(Estimate(100, None, None, 1)) == "-"
     assert units.spread(Estimate(100, 100 / 1.04, 104, 3)) == "4.0%"
-    assert units.spread(Estimate(100, 1, 10_000, 3)) == ">999%"
+    assert units.spread(Estimate(100, 1, 10_000, 3)) == ">99%"

@@ -41,6 +41,11 @@ def refusal(size: int) -> bytes:
     return b"message of %d bytes is over the limit of %d bytes" % (size, LIMIT)
 
 
+def refusal_of_text(text: bytes) -> bytes:
+    hint = b" (%b was taken for its length: to type by hand, use --framing line)" % text
+    return refusal(int.from_bytes(text, "big")) + hint
+
+
 def framed(*messages: bytes) -> bytes:
     return b"".join(frame("length", message) for message in messages)
 
@@ -57,7 +62,7 @@ def framed(*messages: bytes) -> bytes:
         ("length", b"\0\0\0", b""),
         ("length", b"\0\0\0\x15", framed(refusal(21))),
         ("length", b"\0\0\0\1a\0\0\0\x15\0\0\0\1b", framed(b"re: a", refusal(21))),
-        ("length", b"GET / HTTP/1.1\r\n\r\n", framed(refusal(int.from_bytes(b"GET ", "big")))),
+        ("length", b"GET / HTTP/1.1\r\n\r\n", framed(refusal_of_text(b"GET "))),
         ("length", b"\xff\xff\xff\xff", framed(refusal(4294967295))),
         ("line", b"hello\n", b"re: hello\n"),
         ("line", b"\n", b"re: \n"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from concurrency_models.parser import Parser
 from loadgen.command.finishing import Finishing
-from loadgen.command.parser import Parser
 from loadgen.command.plans import seed_of
 from loadgen.command.present import check_report
 from loadgen.command.status import FAILURE, INTERRUPTED, complain

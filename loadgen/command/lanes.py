@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from concurrency_models import __version__
+from concurrency_models.parser import Parser
 from concurrency_models.talk import FRAMINGS
-from loadgen.command.parser import Parser
 from loadgen.command.server_options import models_of, server_options
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole

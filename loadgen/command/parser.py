@@ -2,10 +2,11 @@
 
 import argparse
 import shlex
-import sys
-from typing import NoReturn
+from typing import Final
 
 from concurrency_models import __version__
+from concurrency_models.backends import MODELS
+from concurrency_models.parser import Parser
 from concurrency_models.talk import FRAMINGS, TALK_KINDS
 from loadgen.command.enough import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION, DEFAULT_TRIALS
 from loadgen.command.plans import (
@@ -23,7 +24,6 @@ from loadgen.command.plans import (
     TURNS,
 )
 from loadgen.command.rates import DEFAULT_RATE_SECONDS, DEFAULT_SEARCH_SECONDS
-from loadgen.command.status import USAGE_ERROR
 from loadgen.command.values import (
     bound,
     cluster,
@@ -46,14 +46,7 @@ from loadgen.judge.curves import P99_BOUND_SECONDS
 from loadgen.plan.endpoint import FAMILIES, TRANSPORTS
 from loadgen.plan.group import ARRIVALS
 
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit as a usage error."""
-        print(f"{self.prog}: {message} (--help explains the options)", file=sys.stderr)
-        raise SystemExit(USAGE_ERROR)
+OTHER_COMMANDS: Final = ("experiment", "lanes", "diff", "report")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -99,6 +92,8 @@ def make_parser() -> argparse.ArgumentParser:
             "then is tabulated and saved;\na second Ctrl-C gives that up)"
         ),
     )
+    commands = {name: f"python -m loadgen {name}" for name in OTHER_COMMANDS}
+    parser.words = commands | {name: f"--model {name}" for name in MODELS}
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
     _add_cluster(parser.add_argument_group("on many machines"))

@@ -118,7 +118,7 @@ class RateFinder:
         left = ", ".join(self.next_plans())
         return (
             f"the search ended after {now - self._began:.0f} s, before it was done ({left}): "
-            f"another trial would have ended after the {self._max_seconds:g} s that there are; "
+            f"there was no time for another trial within {self._max_seconds:g} s; "
             "--max-seconds gives more"
         )
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.command.parser import Parser
+from concurrency_models.parser import Parser
 from loadgen.judge.analysis import analyse
 from loadgen.record.files import read_result
 from loadgen.show import report

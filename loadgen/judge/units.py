@@ -78,11 +78,11 @@ def share(value: float | None) -> str:
 
 
 def spread(estimate: Estimate | None) -> str:
-    """Half an interval, as a share of the mean: 4 %."""
+    """Half an interval, as a share of the mean: 4%; one that reaches to 0: >99%."""
     if estimate is None or estimate.spread is None:
         return NOT_MEASURED
     share = estimate.spread
-    return f"{share:.1%}" if share < 0.0995 else f"{share:.0%}" if share < 9.995 else ">999%"
+    return f"{share:.1%}" if share < 0.0995 else f"{share:.0%}" if share < 0.995 else ">99%"
 
 
 def times(value: float) -> str:
