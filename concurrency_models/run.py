@@ -3,9 +3,11 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Sequence
@@ -104,12 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_models() -> None:
-    """Print a table of the models: name, how it serves, whether it can run here."""
-    width = max(map(len, MODELS))
-    how = max(len(model.summary) for model in MODELS.values())
-    say(f"{'model':{width}}  {'how it serves':{how}}  here")
+    """Print the models, as wide as the terminal: name, how it serves, why it cannot run here."""
+    width = max(map(len, MODELS)) + 2
+    columns = shutil.get_terminal_size().columns
     for model in MODELS.values():
-        say(f"{model.name:{width}}  {model.summary:{how}}  {model.unavailable() or 'available'}")
+        missing = model.unavailable()
+        text = f"{model.name:{width}}{model.summary}" + (
+            f"; not here: {missing}" if missing else ""
+        )
+        say(textwrap.fill(text, columns, subsequent_indent=" " * width))
 
 
 def stop_on_signals(server: Server) -> None:

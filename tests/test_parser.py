@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.command.main import COMMANDS
+from loadgen.command.main import COMMANDS, main
 from loadgen.command.parser import make_parser
 from loadgen.command.status import USAGE_ERROR
 
@@ -89,3 +89,13 @@ def test_what_is_misspelled_is_guessed(
     with pytest.raises(SystemExit):
         make_parser().parse_args([typed])
     assert meant in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_fits_a_projector(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(command)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

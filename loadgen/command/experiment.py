@@ -44,8 +44,8 @@ def make_parser() -> ArgumentParser:
         allow_abbrev=False,
         formatter_class=RawDescriptionHelpFormatter,
         description=(
-            "Measure what a lesson is about, and check what is expected: each claim comes back as\n"
-            "'as expected' or 'surprise', with the numbers."
+            "Measure what a lesson is about, and check what is expected: each claim comes\n"
+            "back as 'as expected' or 'surprise', with the numbers."
         ),
         epilog=(
             "examples:\n"
@@ -53,9 +53,9 @@ def make_parser() -> ArgumentParser:
             "  python -m loadgen experiment gil-duel --predict --quick\n"
             "  python -m loadgen experiment all --quick\n"
             "  python -m loadgen experiment all --report --folder results/reference\n"
-            "exit status: 0 measured, whatever came out; 1 something could not be measured or "
-            "saved,\n2 usage, 130 cut short by Ctrl-C (what was measured until then is judged and "
-            "saved;\na second Ctrl-C gives that up)"
+            "exit status: 0 measured, whatever came out; 1 something could not be measured\n"
+            "or saved, 2 usage, 130 cut short by Ctrl-C (what was measured until then is\n"
+            "judged and saved; a second Ctrl-C gives that up)"
         ),
     )
     add = parser.add_argument
