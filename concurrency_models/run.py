@@ -97,11 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(explain_shortage(error, model.name))
         server.narration.finish(server.accepted)
     uptime = time.monotonic() - started
-    clients = "1 client" if server.accepted == 1 else f"{server.accepted} clients"
+    noun = "datagram" if settings.transport == "udp" else "client"
+    whom = f"{server.accepted} {noun}" + ("" if server.accepted == 1 else "s")
     spread = ""
     if server.accepted_by_worker is not None:
         spread = f" (by worker: {' '.join(map(str, server.accepted_by_worker))})"
-    say(f"{model.name}: served {clients} in {uptime:.1f} s{spread}")
+    say(f"{model.name}: served {whom} in {uptime:.1f} s{spread}")
     return 0
 
 
