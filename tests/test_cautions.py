@@ -55,8 +55,7 @@ def test_two_speeds_are_named_with_their_cause_in_place_of_a_spread() -> None:
     group.timeline = ([175] * 10 + [400] * 10) * 3
     switching = replace(run(), tally=tally(group))
     (said,) = (one for one in cautions(switching) if "two speeds" in one)
-    assert said.startswith("thread ran at two speeds, 3,500 messages/s for ")
-    assert "8,000 for" in said
+    assert said.startswith("thread had two speeds, and its mean stands for none of them: ")
     assert "--pin" in said
     assert not any("+/-" in one for one in cautions(switching, replace(switching, trial=2)))
     pinned = replace(switching, plan=replace(PLAN, workers=3, pin=True))

@@ -235,8 +235,9 @@ def _no_one_speed(result: Result, found: Sequence[Row]) -> list[str]:
         cores = result.environment.usable_cores
         if cores is not None and row.plan.pin:
             cores -= row.plan.workers
+        speeds = "two speeds" if isinstance(row.speeds, TwoSpeeds) else "many speeds"
         said.append(
-            f"{row.name} {said_of_speeds(row.speeds)}, and its mean stands for none of it: "
+            f"{row.name} had {speeds}, and its mean stands for none of them: "
             + cause(row.run.model, row.run.gil, cores, row.value("machine.stolen_cores") or 0.0)
         )
     return said
