@@ -451,3 +451,10 @@ def test_spreads() -> None:
     assert units.spread(Estimate(100, None, None, 1)) == "-"
     assert units.spread(Estimate(100, 100 / 1.04, 104, 3)) == "4.0%"
     assert units.spread(Estimate(100, 1, 10_000, 3)) == ">99%"
+
+
+def test_two_speeds_stand_under_the_table() -> None:
+    group = group_tally()
+    group.timeline = ([175] * 10 + [400] * 10) * 3
+    said = " ".join(as_text(analyse(result(replace(run(), tally=tally(group))))).split())
+    assert "thread ran at two speeds, 3,500 messages/s for 51% of the time and 8,000 for " in said
