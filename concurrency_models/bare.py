@@ -142,7 +142,7 @@ def main() -> None:
         prog="python -m concurrency_models.bare",
         description="Echo to many clients with a bare loop and nothing around it.",
     )
-    parser.add_argument("name", choices=BARE, help="the model whose bare loop it is")
+    parser.add_argument("name", metavar="MODEL", choices=BARE, help=", ".join(BARE))
     parser.add_argument("--port", type=int, default=8008, help="0 picks a free one (%(default)s)")
     options = parser.parse_args()
     try:
