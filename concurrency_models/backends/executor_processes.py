@@ -8,6 +8,7 @@ dies the library gives up the whole pool, with the talks of all its workers.
 import os
 import signal
 import socket
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -31,6 +32,11 @@ def serve(server: Server) -> None:
             incoming.begin(client, pool.hand_over, client)
             server.release(client)  # a worker has a copy
         pool.executor.shutdown(wait=False)  # the lifeline waits, and not longer than the grace
+    # All processes have ended, and so do the library's threads. At exit it would wake them, each by
+    # a pipe that it may be closing just then (CPython 3.11: "Bad file descriptor").
+    for thread in threading.enumerate():
+        if not (thread.daemon or thread is threading.main_thread()):
+            thread.join()
 
 
 class Pool:

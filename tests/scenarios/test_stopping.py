@@ -14,6 +14,7 @@ import pytest
 from concurrency_models.talk import frame
 from tests.clients import Client, answer, check_served, crowd, never_read, readable, unconfirmed
 from tests.servers import (
+    PYTHON,
     START_METHODS,
     SUBJECTS,
     WAIT_SECONDS,
@@ -210,3 +211,10 @@ def test_nobody_outlives_a_server_that_is_killed(subject: Subject) -> None:
         clients[0].socket.sendall(b"\0\0\0\5half")
         server.process.kill()
         server.check_nobody_is_left()
+
+
+def test_an_executor_whose_thread_ends_at_the_same_time() -> None:
+    """At exit the library wakes its threads, by pipes that they close when they end."""
+    slow = (PYTHON.executable, "-m", "tests.as_slow_to_wake")
+    with serving("--model", "executor-processes", wrapper=slow) as server:
+        check_served(server.address)
