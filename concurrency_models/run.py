@@ -111,10 +111,9 @@ def print_models() -> None:
     width = max(map(len, MODELS)) + 2
     columns = shutil.get_terminal_size().columns
     for model in MODELS.values():
-        missing = model.unavailable()
-        text = f"{model.name:{width}}{model.summary}" + (
-            f"; not here: {missing}" if missing else ""
-        )
+        text = f"{model.name:{width}}{model.summary}"
+        if missing := model.unavailable():
+            text += f"; not here: {missing}"
         say(textwrap.fill(text, columns, subsequent_indent=" " * width))
 
 
