@@ -68,7 +68,7 @@ class Lifeline:
         """Write to our memory, once, what a forked child would.
 
         A page that it shares with us is copied as soon as either writes to it: on one machine a
-        child that answered one message had 600 of its pages copied, and without these has 550.
+        child that answered one message had 600 of its pages copied, and without these has 555.
         """
         rehearse(self._server)
         sys.stdin = None  # nobody reads it; `multiprocessing` opens another one in each child

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from concurrency_models.parser import USAGE_ERROR
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of
-from loadgen.command.status import USAGE_ERROR
 from loadgen.judge.analysis import analyse
 from loadgen.judge.curves import Curve, curves, least_squares
 from loadgen.judge.document import document

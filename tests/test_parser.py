@@ -2,9 +2,9 @@
 
 import pytest
 
+from concurrency_models.parser import USAGE_ERROR
 from loadgen.command.main import COMMANDS, main
-from loadgen.command.parser import make_parser
-from loadgen.command.status import USAGE_ERROR
+from loadgen.command.parser import OTHER_COMMANDS, make_parser
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,10 @@ def test_nonsense_after_a_command_is_one_line_that_names_it(
     assert said.startswith(f"loadgen {command}: ")
     assert said.endswith("(--help explains the options)\n")
     assert said.count("\n") == 1
+
+
+def test_every_command_can_be_guessed() -> None:
+    assert set(OTHER_COMMANDS) == set(COMMANDS)
 
 
 @pytest.mark.parametrize(

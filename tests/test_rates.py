@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from concurrency_models.parser import USAGE_ERROR
 from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of
 from loadgen.command.rates import RateFinder, check_search, search_of
-from loadgen.command.status import USAGE_ERROR
 from loadgen.judge.analysis import analyse
 from loadgen.judge.diff import ComparisonError, diff
 from loadgen.judge.document import document

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
+from concurrency_models.parser import USAGE_ERROR
 from loadgen.command import diff, experiment, lanes, load, report
-from loadgen.command.status import BROKEN_PIPE, FAILURE, INTERRUPTED, USAGE_ERROR, complain
+from loadgen.command.status import BROKEN_PIPE, FAILURE, INTERRUPTED, complain
 from loadgen.judge.diff import ComparisonError
 from loadgen.plan.validation import PlanError
 from loadgen.record.result import RecordError

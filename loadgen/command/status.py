@@ -4,7 +4,6 @@ import signal
 import sys
 
 FAILURE = 1
-USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
 # As a shell sees a program that the signal ended.
 BROKEN_PIPE = 128 + signal.SIGPIPE
