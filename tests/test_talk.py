@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concurrency_models.inbox import Scratch
+from concurrency_models.narration import NarratedTalk
 from concurrency_models.talk import (
     FRAMINGS,
     GREETING,
@@ -263,3 +264,11 @@ def test_who_shares_memory_answers_some_at_a_time_and_then_the_next() -> None:
     ]
     assert conversation.mid_message
     assert bytes(conversation.receive(b"lf\n")) == prefix + b"and half\n"
+
+
+def test_a_refusal_is_narrated_with_what_to_do() -> None:
+    told: list[str] = []
+    NarratedTalk(Terms(), told.append, None).receive(b"hello\n")
+    [said] = told
+    assert said.startswith("is refused: message of 1751477356 bytes is over the limit")
+    assert said.endswith("(hell was taken for its length: to type by hand, use --framing line)")
