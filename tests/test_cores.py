@@ -10,7 +10,6 @@ from loadgen.fleet.cores import worker_cores
 from loadgen.fleet.events import Event, WindowOpened
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record import environment
 from tests.known_servers import serving, talk
 from tests.test_conductor import workers_of_this_process
 
@@ -31,7 +30,7 @@ def test_workers_are_pinned_from_the_last_core_down() -> None:
 
 
 def test_pinning_leaves_the_other_cores_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "core_numbers", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(cores, "core_numbers", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(cores, "worker_cores", lambda workers: [3, 2, 1, 0][:workers])
     assert cores.server_cores(Plan((Group(3),), workers=1)) is None
     assert cores.server_cores(Plan((Group(3),), workers=1, pin=True)) == [0, 1, 2]

@@ -5,6 +5,7 @@ import resource
 import psutil
 import pytest
 
+from loadgen.fleet.cores import core_numbers
 from loadgen.fleet.limits import (
     ServerRoom,
     descriptor_problem,
@@ -17,7 +18,6 @@ from loadgen.fleet.server import ModelServer
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record import environment
 
 LOOPBACK = Endpoint("inet", "127.0.0.1", 8008)
 
@@ -67,7 +67,7 @@ def test_only_servers_that_hold_all_who_come_are_given_more(
             children = str(len(process.children()))
             return (children, *running.notes)
 
-    cores = len(environment.core_numbers())
+    cores = len(core_numbers())
     needed = max(cores, -(-210 // 50))
     assert said(ModelServer("reuseport"))[0] == str(needed)
     children, note = said(ModelServer("reuseport", ("--workers", "1")))

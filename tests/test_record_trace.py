@@ -6,7 +6,8 @@ from pathlib import Path
 
 from loadgen.record.files import dumps
 from loadgen.record.result import Result
-from loadgen.record.trace import KEPT, ClientTrace, read_trace
+from loadgen.record.trace import KEPT, ClientTrace
+from loadgen.record.trace_file import read_trace
 from tests import runs
 
 FIRST = '{"version":1,"model":"thread","python":"3.11.7","gil":true,"process":5,"began":10}\n'

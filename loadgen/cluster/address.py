@@ -1,7 +1,8 @@
 """Where a cluster is: the address of a Dask scheduler, or so many workers that are started here."""
 
-import ipaddress
 from dataclasses import dataclass
+
+from loadgen.plan.host import numeric
 
 MOST_LOCAL = 64
 
@@ -50,7 +51,5 @@ def parse(text: str) -> ClusterAddress:
 
 def is_loopback(host: str) -> bool:
     """True for an address that is this machine's alone; a name is taken for another's."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = numeric(host)
+    return host == "localhost" if address is None else address.is_loopback

@@ -19,6 +19,7 @@ from loadgen.experiments.experiment import Case, Experiment, Scale, named
 from loadgen.experiments.quantity import Ends, Look, Pairs, Reach
 from loadgen.experiments.specimens import SPECIMENS
 from loadgen.fleet.conductor import Stop, interrupt_sets
+from loadgen.fleet.cores import core_numbers
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import Keeper, Watcher, measure, now
 from loadgen.fleet.server import ModelServer, ProgramServer, Server
@@ -248,7 +249,7 @@ def _python(case: Case) -> Interpreter:
 
 def _server(case: Case) -> Server:
     if case.server in MODELS:
-        cores = None if case.cores is None else environment.core_numbers()[: case.cores]
+        cores = None if case.cores is None else core_numbers()[: case.cores]
         return ModelServer(case.server, case.options, _python(case), case.open_files, cores)
     command = (sys.executable, "-P", "-m", f"{__package__}.specimens", case.server)
     return ProgramServer(case.server, command, interpreters.own(), case.open_files)

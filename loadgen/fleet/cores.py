@@ -3,15 +3,17 @@
 import os
 
 from loadgen.plan.plan import Plan
-from loadgen.record import environment
+
+
+def core_numbers() -> list[int]:
+    """The numbers of the processors that this process may run on; [] where they have none."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def worker_cores(workers: int) -> list[int]:
     """The core of each worker under `pin`, from the last one down; [] where none can be set."""
-    if not hasattr(os, "sched_getaffinity"):
-        return []
-    cores = sorted(os.sched_getaffinity(0), reverse=True)
-    return [cores[number % len(cores)] for number in range(workers)]
+    cores = core_numbers()[::-1]
+    return [cores[number % len(cores)] for number in range(workers if cores else 0)]
 
 
 def server_cores(plan: Plan) -> list[int] | None:
@@ -19,4 +21,4 @@ def server_cores(plan: Plan) -> list[int] | None:
     if not plan.pin:
         return None
     taken = set(worker_cores(plan.workers))
-    return sorted(set(environment.core_numbers()) - taken) or None
+    return sorted(set(core_numbers()) - taken) or None

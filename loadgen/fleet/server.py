@@ -15,14 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from concurrency_models.backends import MODELS
-from loadgen.fleet.cores import server_cores
+from loadgen.fleet.cores import core_numbers, server_cores
 from loadgen.fleet.limits import ServerRoom, server_room
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan
-from loadgen.record import environment, kernel
+from loadgen.record import kernel
 from loadgen.record.monitor import Monitor, ServerCost
 from loadgen.record.result import Run
-from loadgen.record.trace import ServerTrace, read_trace
+from loadgen.record.trace import ServerTrace
+from loadgen.record.trace_file import read_trace
 from loadgen.servers import interpreters
 from loadgen.servers.found import Found
 from loadgen.servers.interpreters import Interpreter
@@ -120,7 +121,7 @@ class ModelServer:
             return server_room(plan.clients, None), []
         told, _ = _SIZES.parse_known_args(self.options)
         fixed = told.workers is not None and told.workers.isdecimal()
-        cores = self.cores or server_cores(plan) or environment.core_numbers()
+        cores = self.cores or server_cores(plan) or core_numbers()
         processes = int(told.workers) if fixed else len(cores) or 1
         room = server_room(plan.clients, processes, fixed)
         return room, [] if room.workers is None else ["--workers", str(room.workers)]

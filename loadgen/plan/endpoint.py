@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass, replace
 
+from loadgen.plan.host import numeric
 from loadgen.plan.validation import PlanError, require, require_choice
 
 FAMILIES = ("inet", "inet6", "unix")
@@ -48,10 +48,8 @@ class Endpoint:
         """True when the load stays on this machine; a name that is not resolved yet does not."""
         if self.family == "unix":
             return True
-        try:
-            return ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return False
+        address = numeric(self.host)
+        return address is not None and address.is_loopback
 
     def resolved(self) -> Endpoint:
         """The same endpoint with a numeric host, so that no client pays for a name look-up.

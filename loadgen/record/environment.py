@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -88,11 +89,6 @@ def cores_to_use() -> float | None:
 
 def _within(cores: int | None, quota: float | None) -> float | None:
     return min((float(bound) for bound in (cores, quota) if bound is not None), default=None)
-
-
-def core_numbers() -> list[int]:
-    """The numbers of the processors that this process may run on; [] where they have none."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def gil_state() -> str:
@@ -185,9 +181,6 @@ def _load_average() -> float | None:
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
-    # A seventh of what a load worker imports, which asks for nothing but its cores.
-    from importlib import metadata  # noqa: PLC0415
-
     found = {}
     for name in names:
         try:

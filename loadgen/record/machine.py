@@ -1,8 +1,10 @@
 """What one machine of a cluster did in a run, and how well its clock is known."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-from loadgen.record.number import Count
+from loadgen.record import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,9 @@ class MachineTally:
 
     name: str
     serves: bool = False
-    workers: Count = 0
-    messages: Count = 0
-    payload_bytes: Count = 0
+    workers: number.Count = 0
+    messages: number.Count = 0
+    payload_bytes: number.Count = 0
     engine_cpu_seconds: float | None = None
     busiest_worker_cpu: float | None = None
     round_trip_seconds: float | None = None

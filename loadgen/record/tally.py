@@ -11,18 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
-from msgspec import Meta
-
+from loadgen.record import number
 from loadgen.record.histogram import Histogram
 from loadgen.record.machine import MachineTally
-from loadgen.record.number import Count
 from loadgen.record.trace import ClientTrace
 
 LANES = 20
 TIMELINE_SLICE_SECONDS = 0.05
 TIMELINE_SLICES = 1200
-# Shorter ones would be joined without end.
-SliceSeconds = Annotated[float, Meta(ge=TIMELINE_SLICE_SECONDS)]
 
 
 @dataclass(slots=True)
@@ -37,11 +33,11 @@ class Turn:
     `engine_wait_seconds` is as in `Tally`.
     """
 
-    round: Count = 0
+    round: number.Count = 0
     started: float = 0.0
     seconds: float = 0.0
-    answered: Count = 0
-    connections: Count = 0
+    answered: number.Count = 0
+    connections: number.Count = 0
     service: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     engine_cpu_seconds: float = 0.0
@@ -68,12 +64,12 @@ class Lane:
     For a picture of who was served when, and who queued meanwhile.
     """
 
-    client: Count
+    client: number.Count
     connect_started: float | None = None
     connected: float | None = None
     first_reply: float | None = None
     ended: float | None = None
-    messages: Count = 0
+    messages: number.Count = 0
 
 
 @dataclass(slots=True)
@@ -95,41 +91,44 @@ class GroupTally:
     """
 
     name: str
-    clients: Count = 0
-    connected: Count = 0
-    served: Count = 0
-    starved: Count = 0
-    refused: Count = 0
-    reset: Count = 0
-    timed_out: Count = 0
-    other_failed: Count = 0
-    held: Count = 0
-    connections: Count = 0
-    connections_in_window: Count = 0
-    intended: Count = 0
-    answered: Count = 0
-    wrong: Count = 0
-    failed: Count = 0
-    waiting: Count = 0
-    answered_in_window: Count = 0
-    bytes_sent: Count = 0
-    bytes_received: Count = 0
-    expected_bytes_received: Count = 0
-    payload_bytes_in_window: Count = 0
-    lost: Count = 0
-    duplicated: Count = 0
-    late: Count = 0
-    sent_agreed: Count = 0
-    sent_disagreed: Count = 0
-    errors: dict[str, Count] = field(default_factory=dict)
+    clients: number.Count = 0
+    connected: number.Count = 0
+    served: number.Count = 0
+    starved: number.Count = 0
+    refused: number.Count = 0
+    reset: number.Count = 0
+    timed_out: number.Count = 0
+    other_failed: number.Count = 0
+    held: number.Count = 0
+    connections: number.Count = 0
+    connections_in_window: number.Count = 0
+    intended: number.Count = 0
+    answered: number.Count = 0
+    wrong: number.Count = 0
+    failed: number.Count = 0
+    waiting: number.Count = 0
+    answered_in_window: number.Count = 0
+    bytes_sent: number.Count = 0
+    bytes_received: number.Count = 0
+    expected_bytes_received: number.Count = 0
+    payload_bytes_in_window: number.Count = 0
+    lost: number.Count = 0
+    duplicated: number.Count = 0
+    late: number.Count = 0
+    sent_agreed: number.Count = 0
+    sent_disagreed: number.Count = 0
+    errors: dict[str, number.Count] = field(default_factory=dict)
     connect: Histogram = field(default_factory=Histogram)
     first_reply: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     lateness: Histogram | None = None
-    answered_per_client: list[Count] = field(default_factory=list)
-    timeline: list[Count] = field(default_factory=list)
-    timeline_slice_seconds: SliceSeconds = TIMELINE_SLICE_SECONDS
+    answered_per_client: list[number.Count] = field(default_factory=list)
+    timeline: list[number.Count] = field(default_factory=list)
+    # Shorter ones would be joined without end.
+    timeline_slice_seconds: Annotated[float, number.at_least(TIMELINE_SLICE_SECONDS)] = (
+        TIMELINE_SLICE_SECONDS
+    )
     lanes: list[Lane] = field(default_factory=list)
     traces: list[ClientTrace] = field(default_factory=list)
 
@@ -213,7 +212,7 @@ class Tally:
     window_seconds: float
     cut_short: bool = False
     engine_cpu_seconds: float | None = None
-    engine_memory_bytes: Count = 0
+    engine_memory_bytes: number.Count = 0
     busiest_worker_cpu: float | None = None
     stopped_early: str | None = None
     turns: list[Turn] = field(default_factory=list)
