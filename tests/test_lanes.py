@@ -72,6 +72,12 @@ def test_two_at_once() -> None:
     assert sentence(found).startswith("two or more ran at once for 43% of the time")
 
 
+def test_of_a_crowd_the_sentence_speaks_for_those_who_were_traced() -> None:
+    found = lanes(traced([(Group(100, "all"), client("a", (0, 1)), stay("a", handled(0, 1)))]))
+    assert [lane.label for lane in found.lanes] == ["client 1"]
+    assert sentence(found).startswith("of these 1 of 100 clients only client 1 ran")
+
+
 def test_a_client_that_is_never_let_in_waits_outside() -> None:
     found = lanes(
         traced(

@@ -7,7 +7,7 @@ import pytest
 from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
 from loadgen.record.monitor import Sample, ServerCost
-from loadgen.record.result import Result
+from loadgen.record.result import Result, Run
 from loadgen.record.tally import Lane
 from loadgen.show.report.fairness import MOST_DOTS, even_shares
 from loadgen.show.report.latency import tail
@@ -27,6 +27,7 @@ from loadgen.show.report.panels import (
 from loadgen.show.report.parts import MOST_PANELS
 from loadgen.show.report.style import style_of
 from loadgen.show.report.swimlanes import lanes_of
+from tests import runs
 from tests.report_results import everything, sections_of
 from tests.runs import group_tally, plan, result, run, starving, tally, trials
 from tests.test_lanes import lanes
@@ -245,6 +246,25 @@ def test_who_was_traced_has_a_lane_and_the_swimlanes_make_room() -> None:
     [table] = running.tables
     assert table.headers[:3] == ("client", "runs", "waits while others run")
     assert table.rows[1][:3] == ("B", "10.0 ms", "10.0 ms")
+
+
+def test_lanes_of_one_run_each_stand_as_they_ran_and_those_of_turns_as_they_rank() -> None:
+    slow, quick = (
+        replace(two_in_turn(), label=label, model=label, began=f"2026-01-02T03:04:0{second}+00:00")
+        for label, second in (("slow", 1), ("quick", 2))
+    )
+    assert quick.tally is not None
+    # It ranks first so.
+    fast = replace(quick, tally=runs.tally(*quick.tally.groups, window=0.01))
+
+    def order(*every: Run) -> list[str]:
+        [found] = [one for one in sections_of(result(*every)) if one.anchor == "running"]
+        return [panel.title for panel in found.panels]
+
+    assert order(slow, fast) == ["slow", "quick"]
+    assert order(*(replace(run, trial=trial) for run in (slow, fast) for trial in (1, 2))) == [
+        "quick", "slow",
+    ]  # fmt: skip
 
 
 def test_lanes_are_read_from_the_last_row() -> None:

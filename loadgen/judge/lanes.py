@@ -16,6 +16,7 @@ from typing import Final
 
 from loadgen.judge.figures import figures
 from loadgen.judge.spans import Span, both, crowded, length, union, without
+from loadgen.plan.group import Group
 from loadgen.record.result import Run
 from loadgen.record.tally import Tally
 from loadgen.record.trace import KEPT, ClientTrace, Handling, ServerTrace
@@ -61,14 +62,16 @@ class Lanes:
     """The clients of one run side by side, for so many `seconds`.
 
     `running_seconds` is how long any of them ran, `together_seconds` how much of that two or more
-    did at once. `other_cores` is how much of the machine other programs took in the run's window,
-    None where that is not known.
+    did at once. `clients` is how many the run had, those without a lane among them. `other_cores`
+    is how much of the machine other programs took in the run's window, None where that is not
+    known.
     """
 
     seconds: float
     lanes: tuple[Lane, ...]
     running_seconds: float
     together_seconds: float
+    clients: int
     other_cores: float | None
 
 
@@ -118,8 +121,9 @@ def lanes_of(run: Run, seconds: float) -> Lanes | None:
     tally, trace = run.tally, run.trace
     if tally is None or trace is None or tally.window_ended is None or tally.window_started is None:
         return None
+    alone = len(run.plan.groups) == 1
     clients = [
-        (one, group.name if planned.clients == 1 else f"{group.name} {one.client + 1}", planned)
+        (one, _label(one, planned, alone=alone), planned)
         for group, planned in zip(tally.groups, run.plan.groups, strict=True)
         for one in group.traces
     ]
@@ -140,8 +144,15 @@ def lanes_of(run: Run, seconds: float) -> Lanes | None:
         tuple(lanes),
         length(union(span for one in runs for span in one)) / SECOND,
         length(crowded(runs)) / SECOND,
+        run.plan.clients,
         figures(run).machine.other_cores,
     )
+
+
+def _label(client: ClientTrace, group: Group, *, alone: bool) -> str:
+    if group.clients == 1:
+        return group.name
+    return f"{'client' if alone else group.name} {client.client + 1}"
 
 
 class _Half:

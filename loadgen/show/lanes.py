@@ -96,6 +96,8 @@ def sentence(lanes: Lanes) -> str:
     """What is seen in a server's lanes, in a sentence: only what was measured."""
     outside = [lane.label for lane in lanes.lanes if not lane.let_in]
     said = [_together(lanes)]
+    if len(lanes.lanes) < lanes.clients:
+        said[0] = f"of these {len(lanes.lanes)} of {lanes.clients:,} clients {said[0]}"
     if outside:
         said.append(f"{listed(outside)} {'was' if len(outside) == 1 else 'were'} never let in")
     said += [_waited(lane) for lane in lanes.lanes if not lane.works and lane.waits]

@@ -48,7 +48,7 @@ def over_time(every: Sequence[Load], ready: Sequence[Table]) -> Section | None:
             # A process each, all the time, is not worth a chart.
             dull = of is processes_over_time and all(max(line.ys) <= 1 for line in lines)
             if lines and not dull:
-                x = Axis("seconds since the measured window opened")
+                x = Axis("seconds since the window opened")
                 named = titled(title, load.label)
                 panels.append(Lines(named, x, axis, tuple(lines), (0.0, window)))
     if not panels:

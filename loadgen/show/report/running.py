@@ -25,8 +25,9 @@ def running(every: Sequence[Load]) -> Section | None:
         for subject in load.subjects
         if (run := _traced(subject)) is not None
     ]
-    # Ranks, in which subjects stand, say nothing here.
-    found.sort(key=lambda one: (few.index(one[0]), one[2].began))
+    if all(len(subject.row.trials) == 1 for _, subject, _ in found):
+        # In the order of the plan, since nobody takes turns: ranks say nothing of single runs.
+        found.sort(key=lambda one: (few.index(one[0]), one[2].began))
     seconds = seconds_to_show(run for _, _, run in found)
     panels, said, made = [], [], []
     for load, subject, run in found:
@@ -41,12 +42,17 @@ def running(every: Sequence[Load]) -> Section | None:
         return None
     seen = {at for panel in panels for lane in panel.lanes.lanes for at, _, _ in lane.spans}
     legend = [(at.value, style) for at, (style, _, _) in AT_STYLES.items() if at in seen]
+    rest = ""
+    if any(panel.lanes.clients > len(panel.lanes.lanes) for panel in panels):
+        rest = " The others are those that were traced, too: what the rest did is not known."
     return Section(
         "running",
         "Who ran when",
         "A lane for each client that was traced. Time runs to the right; the buttons above a "
         "picture come closer, move along and go back, and a touch says what a stretch is. Two "
-        "that run at the same moment share no GIL and have a core each." + left_out(few, every),
+        "that run at the same moment share no GIL and have a core each."
+        + rest
+        + left_out(few, every),
         tuple(panels),
         tuple(said),
         tuple(made),
