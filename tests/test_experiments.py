@@ -497,6 +497,7 @@ def test_a_missing_model_is_named_and_the_rest_is_measured() -> None:
     assert findings.outcome.reading == "It does."
     first, second = findings.outcome.cases
     assert first.figures[ANSWERED].value == 40
+    assert show.news(experiment, findings.result.runs[0]).endswith(", answered 40")
     assert (first.runs, second.runs) == ((0,), ())
     assert "no-such-model" in second.missing
     assert second.figures == {}
@@ -532,7 +533,9 @@ def test_servers_under_one_load_take_turns_and_are_compared_within_them() -> Non
         findings.look(case, MESSAGES) or 0.0 for case in ("thread", "selectors")
     )
     assert 0 < low <= 1.001 * one_rate / other_rate <= 1.002 * high
-    assert "95 % interval" in " ".join(show.closing(findings, [], []).split())
+    said = " ".join(show.closing(findings, [], []).split())
+    assert "95 % interval" in said
+    assert "2 trials each. Geometric mean of the trials: messages/s. Sum of the trials: ans" in said
 
 
 def test_what_keeps_whole_trials_is_in_one_place() -> None:

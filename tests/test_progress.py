@@ -37,6 +37,15 @@ def test_a_file_gets_a_line_per_run() -> None:
     assert out.getvalue() == "[1/4] thread, trial 1: 1,000 messages/s, p99 9.99 ms\n"
 
 
+def test_what_came_out_of_a_run_is_told_in_the_words_that_were_asked_for() -> None:
+    out = io.StringIO()
+    with Progress(
+        {"thread": 1}, quiet=False, tell=lambda run: f"trial {run.trial} did well", stream=out
+    ) as progress:
+        one_run(progress, run())
+    assert out.getvalue() == "[1/1] thread: trial 1 did well\n"
+
+
 def test_a_file_hears_of_connecting_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 9.0, 10.0, 10.0, 12.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))

@@ -167,7 +167,11 @@ def _hold(experiment: Experiment, scale: Scale, asked: Namespace, words: Sequenc
     guess = predict.ask(experiment.ranking) if asked.predict else []
     able = [case.name for case in experiment.cases if not unavailable(case, scale)]
     with Finishing() as finishing:
-        with Progress(dict.fromkeys(able, scale.trials), quiet=asked.quiet) as progress:
+        with Progress(
+            dict.fromkeys(able, scale.trials),
+            quiet=asked.quiet,
+            tell=lambda run: show.news(experiment, run),
+        ) as progress:
             findings = conduct(
                 experiment,
                 scale,

@@ -27,6 +27,7 @@ from loadgen.fleet.task import Task
 from loadgen.fleet.turns import measure_in_turns, whole_trials_because
 from loadgen.judge.analysis import Analysis, analyse
 from loadgen.judge.rows import Row, load_of
+from loadgen.plan.plan import Plan
 from loadgen.record import environment
 from loadgen.record.lesson import Cell, MeasuredCase, TableColumn
 from loadgen.record.result import ExperimentOutcome, RankingOutcome, Result, Run
@@ -291,14 +292,14 @@ def _positions(own: Sequence[Run], every: Sequence[Run]) -> tuple[int, ...]:
 
 def _look(rows: dict[str, Row]) -> Look:
     def look(case: str, path: str) -> float | None:
-        return rows[case].value(_own_path(rows[case], path)) if case in rows else None
+        return rows[case].value(own_path(rows[case].plan, path)) if case in rows else None
 
     return look
 
 
 def _reach(rows: dict[str, Row]) -> Reach:
     def reach(case: str, path: str) -> Ends | None:
-        return rows[case].bounds(_own_path(rows[case], path)) if case in rows else None
+        return rows[case].bounds(own_path(rows[case].plan, path)) if case in rows else None
 
     return reach
 
@@ -308,9 +309,9 @@ def _pairs(rows: dict[str, Row]) -> Pairs:
         if case not in rows or other not in rows:
             return None
         one, base = rows[case], rows[other]
-        own = _own_path(one, path)
+        own = own_path(one.plan, path)
         beside = any(row.trials is base.trials for row in one.others)
-        if not beside or own != _own_path(base, path) or one.bounds(own) is None:
+        if not beside or own != own_path(base.plan, path) or one.bounds(own) is None:
             return None
         found = one.ratio(own, base)
         if found is None or found.low is None or found.high is None:
@@ -320,7 +321,7 @@ def _pairs(rows: dict[str, Row]) -> Pairs:
     return pairs
 
 
-def _own_path(row: Row, path: str) -> str:
-    """Where a row has that figure: those of its only group are the whole run's."""
-    groups = row.plan.groups
+def own_path(plan: Plan, path: str) -> str:
+    """Where that figure is under this plan: those of its only group are the whole run's."""
+    groups = plan.groups
     return path.removeprefix(f"groups.{groups[0].name}.") if len(groups) == 1 else path

@@ -2,20 +2,22 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Final
 
-from loadgen.experiments.conduct import Findings
+from loadgen.experiments.conduct import Findings, own_path
 from loadgen.experiments.experiment import Experiment
 from loadgen.experiments.quantity import shown, unit_of
-from loadgen.record.result import Claim
+from loadgen.judge.figures import figures, flat
+from loadgen.judge.registry import OverTrials, figure_of
+from loadgen.record.result import Claim, Run
 from loadgen.show import table
 from loadgen.show.describe import heading
 from loadgen.show.table import Table
 from loadgen.show.tables import tables
 from loadgen.show.wrapping import points, wrapped
 
-_TRIALS = (
-    "means of rates and costs, percentiles over all messages, memory at its peak, messages in all."
-)
+MOST_TOLD: Final = 2
+"""Figures of each run that are told while others are still to come: the first columns."""
 
 
 def listing(experiments: Sequence[Experiment]) -> str:
@@ -34,6 +36,16 @@ def opening(experiment: Experiment) -> str:
     asked = wrapped(f"{experiment.name}: {experiment.question}", "  ", "")
     lines = [asked, wrapped(experiment.load, "  ")]
     return "\n".join(lines) + "\n"
+
+
+def news(experiment: Experiment, run: Run) -> str:
+    """What came out of one run, by the experiment's first columns."""
+    found = flat(figures(run))
+    return ", ".join(
+        f"{figure_of(column.path).label} {shown(unit_of(column.path), found.get(path))}"
+        for column in experiment.columns[:MOST_TOLD]
+        for path in (own_path(run.plan, column.path),)
+    )
 
 
 def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -> str:
@@ -100,9 +112,21 @@ def table_of(findings: Findings) -> Table:
         ]
         lines.append((case.name, *cells))
     trials = max((run.trial for run in findings.result.runs), default=0)
-    notes = (f"{trials} trials each: {_TRIALS}",) if trials > 1 else ()
+    notes = (f"{trials} trials each. {_over_trials(experiment)}",) if trials > 1 else ()
     headers = ("case", *(column.header for column in experiment.columns))
     return Table(f"Measured: {experiment.name}", headers, tuple(lines), notes=notes)
+
+
+def _over_trials(experiment: Experiment) -> str:
+    """How the trials became one figure in each column."""
+    labels: dict[OverTrials, list[str]] = {}
+    for column in experiment.columns:
+        figure = figure_of(column.path)
+        labels.setdefault(figure.over_trials, []).append(figure.label)
+    return " ".join(
+        f"{how.value[0].upper()}{how.value[1:]}: {', '.join(which)}."
+        for how, which in labels.items()
+    )
 
 
 def _claim(claim: Claim) -> str:

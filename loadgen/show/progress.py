@@ -50,7 +50,8 @@ class Progress:
 
     `runs` has the servers in the order to list them, and how many runs each will have; None where
     that will turn out. `describe` gives a few words on a run's load where several are put on.
-    `known_as` heads the column of what `know` says. Nothing is shown when `quiet`.
+    `known_as` heads the column of what `know` says. `tell` says in a few words what came out of a
+    run; without it, rate and p99 are told. Nothing is shown when `quiet`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Progress:
         quiet: bool,
         describe: Callable[[Plan], str] | None = None,
         known_as: str = "+/-",
+        tell: Callable[[Run], str] | None = None,
         stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -72,6 +74,7 @@ class Progress:
         self._turn = ""
         self._describe = describe or (lambda _: "")
         self._known_as = known_as
+        self._tell = tell or self._rate_and_latency
         self._finished = 0
         self.current: Subject | None = None
         self._plan: Plan | None = None
@@ -154,13 +157,7 @@ class Progress:
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
-            said = (
-                "did not run"
-                if run.tally is None
-                else f"{units.rate(subject.rate)} messages/s, p99 {units.seconds(subject.p99)}"
-            )
-            if found.starved:
-                said += f", served {subject.served}"
+            said = "did not run" if run.tally is None else self._tell(run)
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
             if subject.runs != 1 and (not load or run.trial > 1):
@@ -169,6 +166,14 @@ class Progress:
             self.say(f"[{self._finished}{of}] {what}: {said}")
         self.current = None
         self._draw(at_once=True)
+
+    def _rate_and_latency(self, run: Run) -> str:
+        found = figures(run)
+        clock = found.response_seconds or found.latency_seconds
+        said = f"{units.rate(found.messages_per_second)} messages/s, p99 {units.seconds(clock.p99)}"
+        if found.starved:
+            said += f", served {found.served:,}/{run.plan.talking:,}"
+        return said
 
     def know(self, name: str, words: str) -> None:
         """How far a server is known by now: half its interval, or between which rates it is."""
