@@ -160,15 +160,18 @@ def test_a_narrow_terminal_does_without_what_matters_least(monkeypatch: pytest.M
     assert {"server", "served", "limited", "latency", "p50", "p99"} < set(header)
 
 
+@pytest.mark.parametrize("width", ["60", "80"])
 def test_a_table_too_wide_even_so_goes_on_below_with_its_names_and_headings(
-    monkeypatch: pytest.MonkeyPatch,
+    width: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("COLUMNS", width)
     part = shown(CORE).split("\nHow messages and clients ended\n")[1].split("  waiting: ")[0]
     above, below = part.strip("\n").split("\n\n")
     assert above.count("iterative") == below.count("iterative") == 1
+    # What is under one heading stays together.
+    assert "clients" not in above
     assert "clients" in below.splitlines()[0]
-    assert "refused" in below.splitlines()[1]
+    assert below.splitlines()[1].split() == ["refused", "reset", "timed", "out", "other"]
 
 
 def test_the_state_of_the_lock_stands_beside_each_interpreter() -> None:

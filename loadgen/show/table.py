@@ -71,15 +71,37 @@ def _folded(table: Table, width: int) -> Table:
 
 
 def _parts(table: Table, width: int) -> Iterator[Table]:
-    """The table, or its columns in parts that fit, each beginning with the columns up to names."""
+    """The table, or its columns in parts that fit, each beginning with the columns up to names.
+
+    Columns that share the first line of their headers stay together where they fit so.
+    """
     names = list(range(table.words[0] + 1)) if table.words else []
     kept = list(names)
-    for index in range(len(names), len(table.headers)):
-        if kept != names and _width(_only(table, [*kept, index])) > width:
+
+    def fits(*more: int) -> bool:
+        return _width(_only(table, [*kept, *more])) <= width
+
+    for together in _that_belong_together(table, len(names)):
+        if kept != names and not fits(*together):
             yield _only(table, kept)
             kept = list(names)
-        kept.append(index)
+        for index in together:
+            if kept != names and not fits(index):
+                yield _only(table, kept)
+                kept = list(names)
+            kept.append(index)
     yield _only(table, kept)
+
+
+def _that_belong_together(table: Table, first: int) -> list[list[int]]:
+    """The columns from `first` on, in groups of those under one header."""
+    groups: list[list[int]] = []
+    for index in range(first, len(table.headers)):
+        if groups and table.headers[index].startswith("\n"):
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
 
 
 def _only(table: Table, kept: Sequence[int]) -> Table:

@@ -314,8 +314,8 @@ def _outcomes(found: Sequence[Row]) -> Table:
     columns += [
         _span_column("clients\nrefused", "refused"),
         _span_column("\nreset", "reset"),
-        _span_column("timed\nout", "timed_out"),
-        _span_column("other\nend", "other_failed"),
+        _span_column("\ntimed out", "timed_out"),
+        _span_column("\nother", "other_failed"),
     ]
     notes = []
     errors = [f"{row.name}: {_errors(row)}" for row in found if row.errors]
