@@ -254,8 +254,10 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
         if known is not None and known.spread is not None and known.spread > UNSTEADY
     ]
     if wide:
+        lives = all(row.took_turns for row in found)
+        what, more = ("lives", "--lives") if lives else ("trials", "--trials")
         said.append(
-            f"trials differ much ({', '.join(wide)}); close other programs, use more --trials or "
+            f"{what} differ much ({', '.join(wide)}); close other programs, use more {more} or "
             "a longer --duration"
         )
     drifts = {

@@ -26,9 +26,11 @@ def heading(analysis: Analysis) -> list[str]:
     load = f"Load: {load_text(loads[0])}." if len(loads) == 1 else f"{len(loads)} loads."
     if trials < 2:
         return [title, load, machine]
+    turns = all(row.took_turns for row in found)
+    each = "lives each, turns" if turns else "trials each,"
     return [
         title,
-        f"{load} {trials} trials each, in random order (seed {result.seed}).",
+        f"{load} {trials} {each} in random order (seed {result.seed}).",
         machine,
         "Rates are means with 95 % intervals, percentiles are over all trials, counts are totals.",
     ]
@@ -67,11 +69,12 @@ def load_text(plan: Plan) -> str:
     if plan.messages_per_client is not None:
         said.append(f"{plan.messages_per_client:,} messages per client")
     elif plan.duration_seconds is not None:
-        said.append(
-            f"{plan.duration_seconds:g} s after {plan.warmup_seconds:g} s of warm-up"
-            if plan.warmup_seconds
-            else f"{plan.duration_seconds:g} s"
-        )
+        window = f"{plan.duration_seconds:g} s"
+        if plan.turns is not None and plan.turns > 1:
+            window += f" in {plan.turns} turns"
+        if plan.warmup_seconds:
+            window += f" after {plan.warmup_seconds:g} s of warm-up"
+        said.append(window)
     if plan.ramp_seconds:
         said.append(f"connecting over {plan.ramp_seconds:g} s")
     if plan.connect_rate:
