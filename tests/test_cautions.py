@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from loadgen.judge.analysis import analyse
 from loadgen.record.result import Run
-from tests.runs import PLAN, cost, group_tally, result, run, tally, trials
+from loadgen.show.describe import heading
+from tests.runs import PLAN, cost, group_tally, in_turns, result, run, tally, trials
 
 
 def cautions(*runs: Run) -> tuple[str, ...]:
@@ -30,6 +31,16 @@ def test_clients_that_found_the_backlog_full_are_pointed_out() -> None:
 def test_trials_that_differ_much_are_named() -> None:
     said = cautions(*trials("thread", [100, 200, 300]))
     assert any("thread +/-" in one and "--trials" in one for one in said)
+
+
+def test_where_servers_take_turns_a_trial_is_called_a_life() -> None:
+    lives = in_turns("thread", [(1000, 1000), (300, 300), (900, 900)])
+    [said] = [one for one in cautions(*lives) if "differ much" in one]
+    assert said.startswith("lives differ much (thread")
+    assert "more --lives" in said
+    _, load, *_ = heading(analyse(result(*lives)))
+    assert "2 s in 2 turns after" in load
+    assert "3 lives each, turns in random order" in load
 
 
 def test_a_rate_that_drifts_is_named() -> None:
