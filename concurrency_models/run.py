@@ -97,12 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(explain_shortage(error, model.name))
         server.narration.finish(server.accepted)
     uptime = time.monotonic() - started
-    noun = "datagram" if settings.transport == "udp" else "client"
-    whom = f"{server.accepted} {noun}" + ("" if server.accepted == 1 else "s")
+    # Of a client that was accepted, only the client knows whether it was served.
+    did = "answered {} datagram" if settings.transport == "udp" else "accepted {} client"
+    did = did.format(server.accepted) + ("" if server.accepted == 1 else "s")
     spread = ""
     if server.accepted_by_worker is not None:
         spread = f" (by worker: {' '.join(map(str, server.accepted_by_worker))})"
-    say(f"{model.name}: served {whom} in {uptime:.1f} s{spread}")
+    say(f"{model.name}: {did} in {uptime:.1f} s{spread}")
     return 0
 
 

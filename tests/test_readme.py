@@ -47,7 +47,7 @@ def test_a_model_of_the_readme_is_a_model(source: str, tmp_path: Path) -> None:
                 client.check_last_words()
         said, complaint = server.communicate(timeout=WAIT_SECONDS)
     assert complaint == ""
-    assert said.startswith("two-threads: served 2 clients")
+    assert said.startswith("two-threads: accepted 2 clients")
     assert server.returncode == 0
 
 

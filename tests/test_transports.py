@@ -92,7 +92,7 @@ def test_an_answer_leaves_from_the_address_that_was_asked(model: str) -> None:
         client.send(b"hello")
         assert client.recv(100) == answer(b"hello")
         server.stop()
-        server.out.wait_for(f"{model}: served 1 datagram in ")
+        server.out.wait_for(f"{model}: answered 1 datagram in ")
 
 
 @pytest.mark.parametrize("work", ["fib:12", "sha256:3", "sleep:1"])

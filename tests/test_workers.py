@@ -48,7 +48,7 @@ def test_a_worker_that_dies_is_replaced(subject: Subject) -> None:
         eventually(lambda: len(workers_of(server)) == 2, "a worker is missing")
         server.err.wait_for(r"worker process \d+ was ended by SIGKILL; another takes its place")
         assert server.stop(signal.SIGINT) == 0
-        line = server.out.wait_for("served 4 clients")
+        line = server.out.wait_for("accepted 4 clients")
         by_worker = line.partition("by worker: ")[2].rstrip(")").split()
         assert len(by_worker) == 2
         assert sum(map(int, by_worker)) == 4
@@ -72,7 +72,7 @@ def test_a_pool_of_executors_that_broke_is_replaced() -> None:
         server.err.wait_for("a worker process was ended, and its pool with it; a new pool starts")
         eventually(lambda: len(workers_of(server)) == 2, "a worker is left, or missing")
         assert server.stop() == 0
-        server.out.wait_for("served 5 clients")
+        server.out.wait_for("accepted 5 clients")
 
 
 def test_a_worker_that_dies_early_is_replaced_though_nobody_comes() -> None:
@@ -114,7 +114,7 @@ def test_a_client_goes_to_the_worker_that_has_the_fewest() -> None:
             with Client(server.address) as one_more:
                 assert one_more.ask(b"and I") == answer(b"and I")
         assert server.stop() == 0
-        line = server.out.wait_for("served 10 clients")
+        line = server.out.wait_for("accepted 10 clients")
         spread = line.partition("by worker: ")[2].rstrip(")").split()
         assert sorted(spread) == ["3", "3", "4"]
 

@@ -34,7 +34,7 @@ _READY = re.compile(
     r"listening on (?:unix:(?P<path>.+?)(?: \(|\s*$)"
     r"|\[?(?P<host>[^\]\s]+?)\]?:(?P<port>\d+)(?P<udp> for datagrams)?(?:\s|$))"
 )
-_BY_WORKER = re.compile(r"served .*\(by worker: ([0-9 ]+)\)")
+_BY_WORKER = re.compile(r"accepted .*\(by worker: ([0-9 ]+)\)")
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 

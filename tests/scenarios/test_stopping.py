@@ -47,7 +47,7 @@ def test_ctrl_c_stops_it_and_it_says_what_it_did(subject: Subject) -> None:
         check_served(server.address)
         assert server.stop(signal.SIGINT) == 0
         server.out.wait_for(
-            rf"^{subject.model.name}: served 2 clients in \d+\.\d s( \(by worker: [0-9 ]+\))?$"
+            rf"^{subject.model.name}: accepted 2 clients in \d+\.\d s( \(by worker: [0-9 ]+\))?$"
         )
 
 
