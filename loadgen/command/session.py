@@ -190,8 +190,8 @@ class Session:
 
     def _note_who_ran_already(self, servers: Mapping[str, Server]) -> None:
         self.notes += [
-            f"{name} ran already: its lives are fresh connections and not fresh starts, so nothing "
-            "here knows how another start would turn out"
+            f"{name} ran already, so each life was only new connections to it: started anew, it "
+            "might be faster or slower than this says"
             for name, server in servers.items()
             if isinstance(server, FoundServer)
         ]

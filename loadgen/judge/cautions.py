@@ -205,8 +205,8 @@ def _waits_in_the_engine(found: Sequence[Row]) -> list[str]:
     shares = {row.name: row.value("engine.wait_share") or 0.0 for row in found}
     much = [f"{name} {units.share(one)}" for name, one in shares.items() if one >= ENGINE_WAIT]
     said = (
-        f"of the latency this was waiting in the load generator, where a reply is read after those "
-        f"that came with it: {', '.join(much)}; use more --workers, or --rate"
+        "a part of the latency is the load generator's own: replies that came at the same time are "
+        f"read one after the other ({', '.join(much)} of the latency); use more --workers, or --rate"
     )
     return [said] if much else []
 
