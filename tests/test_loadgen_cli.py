@@ -166,7 +166,7 @@ def test_lives_of_a_server_that_runs_already_are_no_fresh_starts() -> None:
         words = ("--clients", "2", "--turn", "0.1", "--lives", "2", "--no-ceiling")
         outcome = as_json(*address(endpoint), *words)
     assert len(outcome.data["runs"]) == 2
-    assert "fresh connections and not fresh starts" in " ".join(outcome.err.split())
+    assert "each life was only new connections to it" in " ".join(outcome.err.split())
 
 
 def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:

@@ -206,7 +206,7 @@ def _waits_in_the_engine(found: Sequence[Row]) -> list[str]:
     much = [f"{name} {units.share(one)}" for name, one in shares.items() if one >= ENGINE_WAIT]
     said = (
         "a part of the latency is the load generator's own: replies that came at the same time are "
-        f"read one after the other ({', '.join(much)} of the latency); use more --workers, or --rate"
+        f"read one after another ({', '.join(much)} of the latency); use more --workers, or --rate"
     )
     return [said] if much else []
 
