@@ -239,7 +239,7 @@ def test_only_uneven_servers_are_named_with_what_their_clients_got() -> None:
     alike = "no client over twice as often as another."
     even, twice = lopsided("thread", 100, 200), lopsided("process", 99, 200)
     text = " ".join(shown(result(even, twice)).split())
-    ends = "Messages of the least and the most served client: process 99 to 200."
+    ends = "Messages of the least and the most served client in the window: process 99 to 200."
     assert ends in text
     assert f"thread answered {alike}" in text
     assert ends in " ".join(shown(result(twice)).split())
