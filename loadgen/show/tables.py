@@ -218,7 +218,9 @@ def _evenness(found: Sequence[Row]) -> tuple[list[str], list[str]]:
     who = "It" if len(found) == 1 else ", ".join(even)
     return (
         [f"{who} answered {alike}"] if even else [],
-        [f"Messages of the least and the most served client in the window: {', '.join(apart)}."] if apart else [],
+        [f"Messages of the least and the most served client in the window: {', '.join(apart)}."]
+        if apart
+        else [],
     )
 
 
