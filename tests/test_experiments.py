@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -497,7 +498,10 @@ def test_a_missing_model_is_named_and_the_rest_is_measured() -> None:
     assert findings.outcome.reading == "It does."
     first, second = findings.outcome.cases
     assert first.figures[ANSWERED].value == 40
-    assert show.news(experiment, findings.result.runs[0]).endswith(", answered 40")
+    news = show.news(experiment, findings.result.runs[0])
+    assert re.fullmatch(r"messages [0-9,.]+/s, answered 40", news)
+    no_rate = replace(experiment, columns=(Column("?", "probe.nothing"), *experiment.columns[1:]))
+    assert show.news(no_rate, findings.result.runs[0]) == "answered 40"
     assert (first.runs, second.runs) == ((0,), ())
     assert "no-such-model" in second.missing
     assert second.figures == {}

@@ -97,8 +97,8 @@ class Figure(Quantity):
 
     @property
     def label(self) -> str:
-        """What people call it; the rate's "/s" stands behind its number."""
-        return figure_of(self.path).label.removesuffix("/s")
+        """What people call it."""
+        return label_of(self.path)
 
     @property
     def unit(self) -> Unit:
@@ -165,6 +165,11 @@ class Combined(Quantity):
         if self.left.unit == self.right.unit:
             return RATIO
         return self.left.unit if self.right.unit in _PLAIN else NUMBER
+
+
+def label_of(path: str) -> str:
+    """What people call a figure; the "/s" of a rate stands behind its number."""
+    return figure_of(path).label.removesuffix("/s")
 
 
 def unit_of(path: str) -> Unit:

@@ -6,7 +6,7 @@ from typing import Final
 
 from loadgen.experiments.conduct import Findings, own_path
 from loadgen.experiments.experiment import Experiment
-from loadgen.experiments.quantity import shown, unit_of
+from loadgen.experiments.quantity import label_of, shown, unit_of
 from loadgen.judge.figures import figures, flat
 from loadgen.judge.registry import OverTrials, figure_of
 from loadgen.record.result import Claim, Run
@@ -17,7 +17,7 @@ from loadgen.show.tables import tables
 from loadgen.show.wrapping import points, wrapped
 
 MOST_TOLD: Final = 2
-"""Figures of each run that are told while others are still to come: the first columns."""
+"""Figures of each run that are told while others are still to come."""
 
 
 def listing(experiments: Sequence[Experiment]) -> str:
@@ -39,13 +39,11 @@ def opening(experiment: Experiment) -> str:
 
 
 def news(experiment: Experiment, run: Run) -> str:
-    """What came out of one run, by the experiment's first columns."""
+    """What came out of one run, by the first of the experiment's columns that it has."""
     found = flat(figures(run))
-    return ", ".join(
-        f"{figure_of(column.path).label} {shown(unit_of(column.path), found.get(path))}"
-        for column in experiment.columns[:MOST_TOLD]
-        for path in (own_path(run.plan, column.path),)
-    )
+    values = [(one.path, found.get(own_path(run.plan, one.path))) for one in experiment.columns]
+    told = [(path, value) for path, value in values if value is not None][:MOST_TOLD]
+    return ", ".join(f"{label_of(path)} {shown(unit_of(path), value)}" for path, value in told)
 
 
 def closing(findings: Findings, guess: Sequence[str], warnings: Sequence[str]) -> str:
