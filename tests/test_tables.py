@@ -254,7 +254,7 @@ def test_fairness_alone_is_enough_to_be_uneven() -> None:
     group = group_tally(10, 100)
     group.answered_per_client = [100] * 5 + [190] * 5
     text = shown(result(replace(run(), tally=tally(group))))
-    assert "served client: thread 100 to 190." in text
+    assert "served client in the window: thread 100 to 190." in text
 
 
 def test_a_prolonged_warm_up_is_said_with_its_length() -> None:
