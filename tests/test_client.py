@@ -11,10 +11,10 @@ from loadgen.engine.client import CONNECTING, ENDED, FREE, RETRYING, WAITING, Cl
 from loadgen.engine.group_state import GroupState
 from loadgen.engine.poller import READABLE, WRITABLE
 from loadgen.engine.share import Share
+from loadgen.engine.tcp_info import bytes_sent
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
-from loadgen.record import kernel
 from tests.servers import WAIT_SECONDS
 
 
@@ -95,7 +95,7 @@ def test_a_client_connects_talks_and_ends(listener: socket.socket) -> None:
 def test_what_it_sent_is_held_against_the_kernels_count(
     off: int, agreed: int, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = kernel.bytes_sent
+    counted = bytes_sent
     monkeypatch.setattr("loadgen.engine.client.bytes_sent", lambda sock: (counted(sock) or 0) + off)
     client, _ = client_of(Group(1), listener.getsockname(), messages=2)
     client.connect()

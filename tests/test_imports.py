@@ -177,11 +177,20 @@ def test_the_load_generator_knows_no_more_of_the_servers_than_it_has_to(module: 
     assert known <= SHARED_WITH_LOADGEN
 
 
+def test_a_server_leaves_out_what_it_has_no_use_for() -> None:
+    program = "import sys, concurrency_models.run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "concurrency_models.server" in done.stdout.split()
+    assert {"difflib", "ipaddress", "pathlib", "platform"}.isdisjoint(done.stdout.split())
+
+
 def test_a_load_worker_leaves_out_what_it_has_no_use_for() -> None:
-    # There are 60 for a million clients, and these two were a fifth of each one's memory.
+    # There are 60 for a million clients, and these were a fifth of each one's memory.
     program = f"{WORKER_PROGRAM.partition('work(')[0]}print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "loadgen.engine.loop" in done.stdout.split()
-    assert {"msgspec", "psutil"}.isdisjoint(done.stdout.split())
+    assert {"ipaddress", "msgspec", "pathlib", "psutil"}.isdisjoint(done.stdout.split())

@@ -1,10 +1,5 @@
 """The kernel's counters, from text as Linux prints it."""
 
-import socket
-import sys
-
-import pytest
-
 from loadgen.record import kernel
 
 TEXT = """\
@@ -51,20 +46,3 @@ def test_what_was_not_read_has_no_difference() -> None:
 def test_strange_text_has_no_counters() -> None:
     assert kernel.parse("") == {}
     assert kernel.parse("nonsense\n") == {}
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux counts them")
-def test_bytes_that_were_sent_on_a_connection_are_counted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname())
-        server, _ = listener.accept()
-        with client, server:
-            assert kernel.bytes_sent(client) == 0
-            client.sendall(b"x" * 123)
-            assert len(server.recv(1000)) == 123
-            assert kernel.bytes_sent(client) == 123
-            assert kernel.bytes_sent(server) == 0
-    left, right = socket.socketpair()
-    with left, right, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-        assert kernel.bytes_sent(left) is None
-        assert kernel.bytes_sent(datagrams) is None

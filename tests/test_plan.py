@@ -163,9 +163,13 @@ def test_a_plan_is_for_one_way_to_the_server(other: Endpoint) -> None:
     ("endpoint", "text", "family", "loopback"),
     [
         (Endpoint("inet", "127.0.0.1", 8008), "127.0.0.1:8008", socket.AF_INET, True),
+        (Endpoint("inet", "127.9.8.7", 80), "127.9.8.7:80", socket.AF_INET, True),
         (Endpoint("inet", "192.0.2.1", 80), "192.0.2.1:80", socket.AF_INET, False),
         (Endpoint("inet", "localhost", 80), "localhost:80", socket.AF_INET, False),
         (Endpoint("inet6", "::1", 8008), "[::1]:8008", socket.AF_INET6, True),
+        (Endpoint("inet6", "fe80::1%lo", 80), "[fe80::1%lo]:80", socket.AF_INET6, False),
+        (Endpoint("inet6", "::7f00:1", 80), "[::7f00:1]:80", socket.AF_INET6, False),
+        (Endpoint("inet", "nul\0", 80), "nul\0:80", socket.AF_INET, False),
         (Endpoint("unix", path="/tmp/s"), "unix:/tmp/s", socket.AF_UNIX, True),
     ],
 )

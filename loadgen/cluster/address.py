@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loadgen.plan.host import numeric
+from loadgen.plan.host import is_loopback
 
 MOST_LOCAL = 64
 
@@ -49,7 +49,6 @@ def parse(text: str) -> ClusterAddress:
     )
 
 
-def is_loopback(host: str) -> bool:
-    """True for an address that is this machine's alone; a name is taken for another's."""
-    address = numeric(host)
-    return host == "localhost" if address is None else address.is_loopback
+def is_this_machine(host: str) -> bool:
+    """True for an address that is this machine's alone; any other name is taken for another's."""
+    return host == "localhost" or is_loopback(host)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
-from loadgen.cluster.address import ClusterAddress, is_loopback
+from loadgen.cluster.address import ClusterAddress, is_this_machine
 from loadgen.cluster.facts import facts
 from loadgen.cluster.machine import Machine, Pulse
 from loadgen.cluster.placed import LoadMachines, length_of, tally_of
@@ -101,7 +101,7 @@ class Cluster:
 
     def check_servers_here(self) -> None:
         """Raise PlanError where a server on our loopback is beyond those who are to load it."""
-        far = [machine.name for machine in self.loading if not is_loopback(machine.host)]
+        far = [machine.name for machine in self.loading if not is_this_machine(machine.host)]
         if far:
             raise PlanError(
                 f"{', '.join(far)} cannot reach a server on this machine's loopback; have it "
@@ -172,14 +172,14 @@ def cluster(wanted: Wanted) -> Iterator[Cluster]:
 
     Raises PlanError for what may not be or makes no sense, TargetError for what cannot be reached.
     """
-    if not is_loopback(wanted.where.host):
+    if not is_this_machine(wanted.where.host):
         _require_consent(wanted, wanted.where.host)
     key = secrets.token_bytes(32)
     with ExitStack() as stack:
         with placement(wanted.where, wanted.tls) as dask:
             serving, loading = _chosen(wanted, dask.places)
             for place in {*loading, *([serving] if serving else [])}:
-                if not is_loopback(place.host):
+                if not is_this_machine(place.host):
                     _require_consent(wanted, place.host)
             places = list(dict.fromkeys([*([serving] if serving else []), *loading]))
             ports = dask.launch(places, key)

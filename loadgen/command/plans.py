@@ -13,7 +13,7 @@ from loadgen.command.values import escaped, nearest, number, size, think, whole
 from loadgen.fleet.limits import fewest_workers
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
-from loadgen.plan.host import numeric
+from loadgen.plan.host import is_numeric
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.record import environment
@@ -194,7 +194,7 @@ def endpoint_of(options: argparse.Namespace) -> Endpoint | None:
             return None
         return Endpoint(family, DEFAULT_HOSTS[family], DEFAULT_PORT, transport=options.transport)
     if options.family not in (None, given.family):
-        if given.family == "unix" or options.family == "unix" or numeric(given.host):
+        if given.family == "unix" or options.family == "unix" or is_numeric(given.host):
             raise PlanError(f"{given} is no {family} address; leave out --family")
         given = replace(given, family=family)
     return replace(given, transport=options.transport)

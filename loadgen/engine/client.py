@@ -20,9 +20,9 @@ from typing import ClassVar, Protocol
 from loadgen.engine.clock import MILLISECOND, NEVER, SECOND, clock
 from loadgen.engine.group_state import GroupState
 from loadgen.engine.poller import READABLE, WRITABLE
+from loadgen.engine.tcp_info import bytes_sent
 from loadgen.plan.messages import RING
 from loadgen.plan.plan import Plan
-from loadgen.record.kernel import bytes_sent
 from loadgen.record.tally import Lane
 
 BACKOFF_FIRST_NS = 10 * MILLISECOND

@@ -13,17 +13,13 @@ nothing falls due and no timer runs: once the replies on their way have come, th
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import heapq
-import resource
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from loadgen.engine.client import CONNECTING, WAITING, Client, error_name
@@ -32,6 +28,7 @@ from loadgen.engine.control import Control, ControlLine, Window, WorkerSnapshot
 from loadgen.engine.datagram import DatagramClient
 from loadgen.engine.group_load import GroupLoad
 from loadgen.engine.poller import READABLE, Poller
+from loadgen.engine.process import peak_memory_bytes
 from loadgen.engine.share import Share
 from loadgen.engine.short_talk import ShortTalkClient
 from loadgen.plan.messages import RING
@@ -596,7 +593,7 @@ class Engine:
             engine_wait_seconds=(
                 sum(window.engine_wait_seconds for window in windows) if windows else None
             ),
-            engine_memory_bytes=_peak_memory_bytes(),
+            engine_memory_bytes=peak_memory_bytes(),
             busiest_worker_cpu=cpu / seconds if seconds else None,
             stopped_early=self._stopped_early,
             turns=[window for window in windows if window.round],
@@ -612,16 +609,3 @@ def _interleaved(groups: list[GroupLoad]) -> list[Client]:
         for place, client in enumerate(group.clients)
     ]
     return [client for _, client in sorted(placed, key=lambda pair: pair[0])]
-
-
-def _peak_memory_bytes() -> int:
-    """The most memory that this process has had resident.
-
-    From Linux's own mark where there is one: getrusage() there starts with the peak of the process
-    that forked this one (getrusage(2) says so of execve), which may be a large parent.
-    """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from concurrency_models.talk import HEADER_SIZE, frame
+from loadgen.engine.process import raise_descriptor_limit
 from loadgen.fleet.conductor import Stop, run_load
 from loadgen.fleet.events import Event, WindowClosed, WindowOpened
-from loadgen.fleet.limits import raise_descriptor_limit
 from loadgen.fleet.place import LoadError
 from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.plan import Plan

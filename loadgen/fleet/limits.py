@@ -28,12 +28,6 @@ REUSE_SECONDS = 2
 MOST_SOURCES = 128
 
 
-def raise_descriptor_limit() -> None:
-    """Raise the soft limit of open files to the hard one, for this process."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def fewest_workers(clients: int) -> int:
     """How many load workers so many clients take at least, by the files each may open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

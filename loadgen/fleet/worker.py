@@ -15,15 +15,14 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from loadgen.engine.control import ParentGoneError, WorkerSnapshot
 from loadgen.engine.loop import Engine
+from loadgen.engine.process import raise_descriptor_limit, wake_precisely
 from loadgen.engine.share import Share
 from loadgen.fleet.clocks import tally_by_our_clock, window_on
 from loadgen.fleet.cores import worker_cores
-from loadgen.fleet.limits import raise_descriptor_limit
 from loadgen.fleet.place import Started
 from loadgen.record.tally import Tally
 
@@ -148,7 +147,7 @@ def work(descriptor: int) -> None:
         try:
             _, share = line.recv()
             raise_descriptor_limit()
-            _wake_precisely()
+            wake_precisely()
             if share.plan.pin:
                 _pin(share.worker)
             line.send(("tally", Engine(share, line).run()))
@@ -158,12 +157,6 @@ def work(descriptor: int) -> None:
             with contextlib.suppress(OSError):
                 line.send(("failure", traceback.format_exc(limit=-4).strip()))
             raise SystemExit(1) from None
-
-
-def _wake_precisely() -> None:
-    """Ask Linux not to add its usual 50 us to a sleep, which an open loop would show."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/timerslack_ns").write_text("1")
 
 
 def _pin(worker: int) -> None:

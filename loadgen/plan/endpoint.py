@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 
-from loadgen.plan.host import numeric
+from loadgen.plan.host import is_loopback
 from loadgen.plan.validation import PlanError, require, require_choice
 
 FAMILIES = ("inet", "inet6", "unix")
@@ -46,10 +46,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """True when the load stays on this machine; a name that is not resolved yet does not."""
-        if self.family == "unix":
-            return True
-        address = numeric(self.host)
-        return address is not None and address.is_loopback
+        return self.family == "unix" or is_loopback(self.host)
 
     def resolved(self) -> Endpoint:
         """The same endpoint with a numeric host, so that no client pays for a name look-up.

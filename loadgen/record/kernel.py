@@ -6,9 +6,6 @@ system does not have them: only Linux does.
 """
 
 import resource
-import socket
-import struct
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -27,9 +24,6 @@ _MEMORY: Final = Path("/proc/meminfo")
 _KERNELS_OWN: Final = ("Slab", "KernelStack", "PageTables", "Percpu")
 _SOCKETS: Final = Path("/proc/net/sockstat")
 _FILES = (Path("/proc/net/netstat"), Path("/proc/net/snmp"))
-# linux/tcp.h, struct tcp_info: where tcpi_bytes_sent and tcpi_bytes_retrans stand (Linux 4.19).
-_SENT_AND_SENT_AGAIN: Final = struct.Struct("=QQ")
-_SENT_AT: Final = 200
 
 
 def read() -> dict[str, int] | None:
@@ -87,23 +81,6 @@ def _tcp_counts() -> dict[str, int]:
             words = rest.split()
             return dict(zip(words[::2], map(int, words[1::2]), strict=True))
     return {}
-
-
-def bytes_sent(sock: socket.socket) -> int | None:
-    """How many bytes of data the kernel sent on a TCP connection; None where it does not say."""
-    if not sys.platform.startswith("linux") or sock.family == socket.AF_UNIX:
-        return None
-    if sock.type != socket.SOCK_STREAM:
-        return None
-    length = _SENT_AT + _SENT_AND_SENT_AGAIN.size
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
-    except OSError:
-        return None
-    if len(info) < length:  # an older kernel
-        return None
-    sent, again = _SENT_AND_SENT_AGAIN.unpack_from(info, _SENT_AT)
-    return int(sent - again)
 
 
 def difference(
