@@ -9,7 +9,6 @@ by bucket, so merging loses nothing; percentiles are never averaged.
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -41,6 +40,11 @@ def bucket_bounds(index: int) -> tuple[int, int]:
     shift = (index >> (SUB_BITS - 1)) - 1
     low = (index - (shift << (SUB_BITS - 1))) << shift
     return low, low + (1 << shift) - 1
+
+
+def middle(index: int) -> float:
+    """What a value in a bucket is reported as, in seconds."""
+    return sum(bucket_bounds(index)) / 2 / NS_PER_SECOND
 
 
 class Histogram:
@@ -99,14 +103,14 @@ class Histogram:
 
     def percentiles(self, *percents: float) -> list[float | None]:
         """Several percentiles for little more than the price of one."""
-        seen = list(itertools.accumulate(self.counts))
-        count = seen[-1]
-        if not count:
+        used = list(self.nonzero())
+        if not used:
             return [None] * len(percents)
+        seen = list(itertools.accumulate(count for _, count in used))
         # Rounded first: 99.9 % of 1,000 is 999.0000000000001 in floating point, and its rank 999,
         # not 1,000.
-        ranks = [max(1, math.ceil(round(percent * count / 100, 6))) for percent in percents]
-        return [_middles()[bisect.bisect_left(seen, rank)] / NS_PER_SECOND for rank in ranks]
+        ranks = [max(1, math.ceil(round(percent * seen[-1] / 100, 6))) for percent in percents]
+        return [middle(used[bisect.bisect_left(seen, rank)][0]) for rank in ranks]
 
     @property
     def max(self) -> float | None:
@@ -119,10 +123,7 @@ class Histogram:
         count = self.count
         if not count:
             return None
-        middles = _middles()
-        return (
-            sum(middles[index] * times for index, times in self.nonzero()) / count / NS_PER_SECOND
-        )
+        return sum(middle(index) * times for index, times in self.nonzero()) / count
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Histogram) and self.counts == other.counts
@@ -139,9 +140,3 @@ class Histogram:
         self.counts = [0] * BUCKETS
         for index, count in state:
             self.counts[index] = count
-
-
-@functools.cache
-def _middles() -> list[float]:
-    """The middle of each bucket, in ns."""
-    return [sum(bucket_bounds(index)) / 2 for index in range(BUCKETS)]
