@@ -5,7 +5,6 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from concurrency_models import __version__
 from concurrency_models.parser import Parser
@@ -265,5 +264,5 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         grace=options.grace,
         workers=options.workers,
         verbose=options.verbose,
-        trace=str(Path(options.trace).absolute()) if options.trace else "",
+        trace=os.path.abspath(options.trace) if options.trace else "",
     )

@@ -6,7 +6,6 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from concurrency_models.settings import Settings
 from concurrency_models.systems import TELL_WHO_WAS_ASKED
@@ -76,7 +75,7 @@ def remove_leftover(path: str) -> None:
     belongs to somebody else and stays.
     """
     try:
-        mode = Path(path).lstat().st_mode
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
@@ -86,7 +85,7 @@ def remove_leftover(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:  # nobody listens: what is left of a server that was killed
-            Path(path).unlink()
+            os.unlink(path)
             return
         except BlockingIOError:  # its queue is full, so it is there
             pass
@@ -103,19 +102,19 @@ def listening(settings: Settings, *, share_port: bool = False) -> Iterator[socke
         # Another server that shares its port would share it with us, and nobody would notice.
         open_listener(settings).close()
     with open_listener(settings, share_port=share_port) as listener:
-        file = Path(settings.path) if settings.family == "unix" else None
+        file = settings.path if settings.family == "unix" else ""
         ours = file and file_identity(file)
         try:
             yield listener
         finally:
             if file and file_identity(file) == ours:
-                file.unlink()
+                os.unlink(file)
 
 
-def file_identity(file: Path) -> tuple[int, int] | None:
+def file_identity(path: str) -> tuple[int, int] | None:
     """Return device and inode of a file, None where there is none."""
     try:
-        found = file.lstat()
+        found = os.lstat(path)
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino

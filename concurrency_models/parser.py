@@ -1,7 +1,6 @@
 """How both commands take their arguments, and complain of those that they do not understand."""
 
 import argparse
-import difflib
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -32,6 +31,8 @@ class Parser(argparse.ArgumentParser):
         _, unknown, arguments = message.partition("unrecognized arguments: ")
         if not unknown:
             return ""
+        import difflib  # noqa: PLC0415 - for a mistake alone; forked children need not map it
+
         known = {option: option for option in self._option_string_actions} | dict(self.words)
         word = arguments.split()[0].partition("=")[0]
         near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)

@@ -15,6 +15,8 @@ from concurrency_models.backends import MODELS, Model, RegistryError, without_ro
 from tests.registry import registry_mismatch
 from tests.servers import ROOT, SUBJECTS, WAIT_SECONDS, Subject
 
+FOLDER = Path(backends.__file__).parent
+
 
 def test_every_file_has_a_row() -> None:
     assert without_row() == []
@@ -22,7 +24,7 @@ def test_every_file_has_a_row() -> None:
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
 def test_every_row_has_its_file_with_what_it_promises(model: Model) -> None:
-    source = (backends.FOLDER / f"{model.module}.py").read_text()
+    source = (FOLDER / f"{model.module}.py").read_text()
     assert re.search(r"^def serve\(", source, re.MULTILINE)
     assert ("def serve_datagrams(" in source) is ("udp" in model.transports)
 
@@ -62,10 +64,10 @@ def test_a_forgotten_at_once_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
-@pytest.mark.parametrize("folder", [ROOT, backends.FOLDER], ids=["here", "among the models"])
+@pytest.mark.parametrize("folder", [ROOT, FOLDER], ids=["here", "among the models"])
 def test_the_file_of_a_model_runs_by_itself(subject: Subject, folder: Path) -> None:
     """As an editor's Run button has it, where nothing is installed."""
-    file = backends.FOLDER / f"{subject.model.module}.py"
+    file = FOLDER / f"{subject.model.module}.py"
     command = [sys.executable, os.path.relpath(file, folder), "--port", "0"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -83,7 +85,7 @@ def test_the_file_of_a_model_runs_by_itself(subject: Subject, folder: Path) -> N
 def test_the_commands_run_in_the_folder_of_the_models(module: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", module, "--help"],
-        cwd=backends.FOLDER,
+        cwd=FOLDER,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -6,11 +6,10 @@ hurts only the models that need it.
 
 import importlib
 import importlib.util
-import platform
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from concurrency_models.settings import FAMILIES, POOL_PROCESSES, POOL_THREADS
@@ -65,9 +64,11 @@ class Model:
     def unavailable(self) -> str | None:
         """Return what is missing and what to do about it, or None when the model can run."""
         if sys.version_info < self.python:
-            here = platform.python_version()
+            here = sys.version.partition(" ")[0]
             return f"needs Python {'.'.join(map(str, self.python))} or later, and this is {here}"
         if sys.platform in self.lacking:
+            import platform  # noqa: PLC0415 - for this sentence alone
+
             return f"not on {platform.system()}: {self.lacking[sys.platform]}"
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         return f"pip install {' '.join(missing)}" if missing else None
@@ -77,17 +78,16 @@ class Model:
 
         Raises ImportError when unavailable, RegistryError when file and row do not match.
         """
-        if not (FOLDER / f"{self.module}.py").is_file():
+        if importlib.util.find_spec(f"{__name__}.{self.module}") is None:
             raise RegistryError(
                 f"the model {self.name!r} has a row in the registry and no file; "
-                f"write {FOLDER.name}/{self.module}.py, or take the row out of {FOLDER.name}/"
-                "__init__.py"
+                f"write {FOLDER}/{self.module}.py, or take the row out of {FOLDER}/__init__.py"
             )
         name = "serve_datagrams" if transport == "udp" else "serve"
         serve = getattr(importlib.import_module(f"{__name__}.{self.module}"), name, None)
         if serve is None:
             raise RegistryError(
-                f"{FOLDER.name}/{self.module}.py has no function {name}(server), which serves "
+                f"{FOLDER}/{self.module}.py has no function {name}(server), which serves "
                 f"{transport} for the model {self.name!r}"
             )
         return cast("Callable[[Server], None]", serve)
@@ -97,7 +97,7 @@ class RegistryError(Exception):
     """A row of the registry that does not match the files; its text says what to do."""
 
 
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = __name__.rpartition(".")[2]
 
 TCP_AND_UDP: Final = ("tcp", "udp")
 
@@ -220,5 +220,5 @@ MODELS: Final[dict[str, Model]] = {
 
 def without_row() -> list[str]:
     """Return the names of the files in this folder that no row of the registry knows."""
-    known = {"__init__", "concurrency_models", *(model.module for model in MODELS.values())}
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in known)
+    known = {"concurrency_models", *(model.module for model in MODELS.values())}
+    return sorted({found.name for found in pkgutil.iter_modules(__path__)} - known)
