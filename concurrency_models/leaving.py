@@ -63,13 +63,14 @@ class Leaving:
     """Whether, when it was last to be interrupted, nothing had arrived that was not answered."""
     half_closed = False
     """Whether goodbye was said: what still comes in is discarded."""
+    released = False
+    """Whether the client was let go."""
     _half_closed_until = 0.0
     _seen: tuple[int, int] | None = None
     _moved_at = 0.0
     _message: tuple[int, float] | None = None
     """The message that has begun: how many were answered before, and since when it is known."""
     _quiet_at = -1
-    _released = False
 
     def __init__(self, server: Server, client: socket.socket, looks: "Looks | None" = None) -> None:
         self.server = server
@@ -106,9 +107,9 @@ class Leaving:
 
     def release(self, ending: str | None = None) -> None:
         """Let the client go, and say how it ended; a second time does nothing."""
-        if self._released:  # its talk may be another client's by now
+        if self.released:  # its talk may be another client's by now
             return
-        self._released = True
+        self.released = True
         self.ending = ending or self.ending
         if self._looks is None:
             self.talk.retire()

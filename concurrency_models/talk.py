@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import ClassVar, Final
 
 from concurrency_models import work
@@ -52,6 +53,12 @@ class Terms:
     max_message: int = 1 << 20
     kind: str = "loop"
     work: bool = False
+
+    @cached_property
+    def largest_frame(self) -> int:
+        """The longest frame of a message that is answered, in bytes."""
+        how = FRAMINGS[self.framing]
+        return how.header_size + self.max_message + len(how.trailer)
 
 
 def raw_frame_end(_data: Bytes, _start: int, _looked: int, end: int) -> int:
@@ -128,9 +135,8 @@ class Talk:
     """
 
     __slots__ = (
-        "_before", "_frame_end", "_framing", "_front", "_front_size", "_headroom",
-        "_largest_frame", "_most", "_plain", "_terms", "answered_in_batches", "inbox", "more",
-        "over", "room",
+        "_before", "_frame_end", "_front", "_front_size", "_headroom", "_largest_frame", "_most",
+        "_plain", "_terms", "answered_in_batches", "inbox", "more", "over", "room",
     )  # fmt: skip
 
     in_place: ClassVar[bool] = True
@@ -138,7 +144,7 @@ class Talk:
 
     def __init__(self, terms: Terms, scratch: Scratch | None = None) -> None:
         self._terms = terms
-        self._framing = framing = FRAMINGS[terms.framing]
+        framing = FRAMINGS[terms.framing]
         # Looked up for every message, so each is one step away.
         self._plain = self._is_plain()
         self._frame_end = framing.frame_end
@@ -146,7 +152,7 @@ class Talk:
         self._before = framing.header_size
         self._front_size = -1
         self._front = b""
-        self._largest_frame = self._before + terms.max_message + len(framing.trailer)
+        self._largest_frame = terms.largest_frame
         # One `recv` is one message, if nothing else tells them apart: it must not be cut short.
         first_size = RECEIVE_SIZE if terms.framing == "raw" else FIRST_SIZE
         self.inbox = inbox = Inbox(self._headroom, first_size, scratch)
@@ -179,6 +185,10 @@ class Talk:
         self.more = False
         self.answered_in_batches = 0
         return terms is self._terms and self.inbox.begins_anew(scratch)
+
+    @property
+    def _trailer(self) -> bytes:
+        return FRAMINGS[self._terms.framing].trailer
 
     def _end(self) -> None:
         self.over = True
@@ -249,10 +259,9 @@ class Talk:
         return view[begin:end]
 
     def _make_front(self, size: int) -> None:
-        """Make what goes before the answer to a frame of `size` bytes, in place of its header."""
+        """Have at hand what goes before the answer to a frame of `size` bytes."""
         self._front_size = size
-        growth = self._headroom - self._before - len(self._framing.trailer)
-        self._front = self._framing.header(size + growth) + self._terms.reply_prefix
+        self._front = front_of(self._terms.framing, self._terms.reply_prefix, size)
 
     def _pieces(self, frames: list[tuple[int, int]]) -> Iterator[bytes | memoryview]:
         """Yield the answers to several whole messages, as pieces that lie where they are."""
@@ -273,7 +282,7 @@ class Talk:
             frame_end = self._frame_end(inbox.data, start, max(start, looked), end)
             if frame_end - start > self._largest_frame:
                 self._end()
-                size = frame_end - start - self._before - len(self._framing.trailer)
+                size = frame_end - start - self._before - len(self._trailer)
                 header = bytes(inbox.data[start : start + self._before])
                 last_word = frame(self._terms.framing, self.refuse(size, header))
             elif frame_end <= end:
@@ -297,7 +306,7 @@ class Talk:
         return reply
 
     def _answer_apart(self, start: int, frame_end: int) -> bytes:
-        message = self.inbox.view[start + self._before : frame_end - len(self._framing.trailer)]
+        message = self.inbox.view[start + self._before : frame_end - len(self._trailer)]
         return frame(self._terms.framing, self.answer(bytes(message)))
 
     def receive_datagram(self, message: bytes) -> bytes:
@@ -321,6 +330,17 @@ class Talk:
         if self._terms.work:
             message = work.perform(message)
         return self._terms.reply_prefix + message
+
+
+@lru_cache(maxsize=256)
+def front_of(framing: str, reply_prefix: bytes, size: int) -> bytes:
+    """Return what goes before the answer to a frame of `size` bytes, in place of its header.
+
+    The talks of a crowd share it: a copy for each of 10,000 clients is half a megabyte.
+    """
+    how = FRAMINGS[framing]
+    growth = len(reply_prefix) - how.header_size - len(how.trailer)
+    return how.header(size + growth) + reply_prefix
 
 
 SPARES: Final[deque[Talk]] = deque(maxlen=16)

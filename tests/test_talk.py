@@ -272,3 +272,10 @@ def test_a_refusal_is_narrated_with_what_to_do() -> None:
     [said] = told
     assert said.startswith("is refused: message of 1751477356 bytes is over the limit")
     assert said.endswith("(hell was taken for its length: to type by hand, use --framing line)")
+
+
+def test_a_crowd_shares_what_goes_before_its_answers() -> None:
+    first, second = talk(), talk()
+    for one in (first, second):
+        assert replies(one, [frame("length", b"hello")]) == frame("length", b"re: hello")
+    assert first._front is second._front

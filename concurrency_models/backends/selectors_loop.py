@@ -29,7 +29,6 @@ class Loop:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.selector = selectors.DefaultSelector()
-        self.connections: set[Connection] = set()
         self.looks = Looks(server)
         self.next_look = 0.0
         self.accepting = False
@@ -38,7 +37,7 @@ class Loop:
         with self.selector:
             self.selector.register(self.server.self_pipe, EVENT_READ, self.wake_up)
             self.server.ready()
-            while not self.server.stopping or self.connections:
+            while not self.server.stopping or self.looks.active:
                 pause = self.looks.pause_seconds() if self.looks.needed() else None
                 self.watch_listener()  # last: a shortage that ended meanwhile leaves it watched
                 act: Callable[[], None] | None = None
@@ -80,8 +79,13 @@ class Loop:
         if self.server.stopping:
             self.watch_listener()
             self.server.close_listener()
-            for connection in list(self.connections):
+            for connection in self.connections():
                 connection.stop()
+
+    def connections(self) -> "list[Connection]":
+        """Return those whose sockets are watched."""
+        owners = [getattr(key.data, "__self__", None) for key in self.selector.get_map().values()]
+        return [owner for owner in owners if isinstance(owner, Connection)]
 
 
 class Connection:
@@ -92,9 +96,10 @@ class Connection:
     it.
     """
 
+    __slots__ = ("client", "leaving", "loop", "talk", "unsent", "watched")
+
     def __init__(self, loop: Loop, client: socket.socket) -> None:
         self.loop = loop
-        self.server = loop.server
         self.client = client
         self.leaving = Leaving(loop.server, client, loop.looks)
         self.leaving.break_off = self.close
@@ -102,7 +107,6 @@ class Connection:
         self.unsent: bytes | memoryview = b""
         self.watched = 0
         client.setblocking(False)
-        loop.connections.add(self)
         self.answer(self.talk.open())
 
     def receive(self) -> None:
@@ -149,7 +153,7 @@ class Connection:
         wanted = EVENT_WRITE if self.unsent or self.talk.more else EVENT_READ
         if wanted != self.watched:
             self.watch(wanted)
-        if self.talk.over or self.server.stopping:
+        if self.talk.over or self.loop.server.stopping:
             self.say_goodbye()
 
     def go_on(self) -> None:
@@ -182,12 +186,11 @@ class Connection:
             self.leaving.half_close()
 
     def let_go(self, error: MemoryError) -> None:
-        self.server.shortage.pause_after(error, LET_GO)
+        self.loop.server.shortage.pause_after(error, LET_GO)
         self.close(OUT_OF_MEMORY)
 
     def close(self, ending: str | None = None) -> None:
-        if self in self.loop.connections:
-            self.loop.connections.remove(self)
+        if not self.leaving.released:
             if self.watched:
                 self.watch(0)
             self.leaving.release(ending)

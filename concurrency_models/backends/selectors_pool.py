@@ -58,7 +58,7 @@ class PoolConnection(Connection):
         try:
             self.loop.pool.submit(partial(self.work, size))
         except RuntimeError as error:  # no thread to be had: then the loop does it, and all wait
-            self.server.shortage.pause_after(error)
+            self.loop.server.shortage.pause_after(error)
             super().take(size)
         else:
             self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = True
@@ -72,11 +72,11 @@ class PoolConnection(Connection):
         except MemoryError as error:
             reply = error
         self.loop.answered.append((self, reply))
-        self.server.self_pipe.wake()
+        self.loop.server.self_pipe.wake()
 
     def finish(self, reply: bytes | memoryview | MemoryError) -> None:
         self.in_pool = self.leaving.waits_for_us = self.talk.inbox.in_use = False
-        if self not in self.loop.connections:
+        if self.leaving.released:
             return
         try:
             if isinstance(reply, MemoryError):
