@@ -205,10 +205,18 @@ def test_a_claim_says_the_numbers_that_decided() -> None:
     )
 
 
+def test_a_claim_about_a_difference_says_that_it_is_one() -> None:
+    more = Hypothesis(
+        "more", Figure("a", "messages_per_second") - Figure("b", "messages_per_second"), 100.0
+    )
+    numbers = judge.check(more, look_at(RATES), {}, 2, certain).numbers
+    assert numbers.endswith("b = 300/s: a difference of 600/s (expected at least 100/s)")
+
+
 def test_a_claim_names_its_figures() -> None:
     waits = Hypothesis("waits", Figure("iterative, backlog 128", "first_reply_seconds.max"), 1.0)
     look = look_at({("iterative, backlog 128", "first_reply_seconds.max"): 1.78})
-    said = "1st reply max of iterative, backlog 128 = 1.78 s (expected at least 1.00 s)"
+    said = "first reply max of iterative, backlog 128 = 1.78 s (expected at least 1.00 s)"
     assert judge.check(waits, look, {}, 2, certain).numbers == said
     counted = {("raw, small", "probe.replies"): 7.0, ("raw, small", "probe.messages"): 2000.0}
     claim = judge.check(

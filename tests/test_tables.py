@@ -216,7 +216,7 @@ def test_datagrams_have_a_table_of_their_own() -> None:
     assert "9 of 2,009 datagrams got no reply in time" in text
     assert "UDP" in text.splitlines()[1]
     header = text.split("\nClients\n")[1].splitlines()[0]
-    assert header.split() == ["server", "connected", "served", "starved", "errors", "1st", "reply"]
+    assert header.split() == ["server", "connected", "served", "starved", "errors", "first"]
     assert "Datagrams" not in shown(result(run()))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from loadgen.judge import paired
 from loadgen.judge.figures import undisturbed
 from loadgen.judge.intervals import Estimate
+from loadgen.judge.names import separated
 from loadgen.judge.ranks import headline
 from loadgen.judge.registry import CONNECTIONS, MEMORY, RESPONSE_P99
 from loadgen.plan.plan import Plan
@@ -71,7 +72,7 @@ class Enough:
     def _unsure(self, by_name: Mapping[str, Sequence[Run]]) -> str:
         if self._precision is None:
             return "no precision was asked for"
-        names = ", ".join(dict.fromkeys(unsure(by_name, self._precision)))
+        names = separated(list(dict.fromkeys(unsure(by_name, self._precision))))
         return f"not within {self._precision:.1%} yet: {names}"
 
 

@@ -137,7 +137,8 @@ def _numbers(hypothesis: Hypothesis, value: float, look: Look) -> str:
         f"{one.label} of {one.case} = {shown(one.unit, look(one.case, one.path))}"
         for one in figures
     ]
-    result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {shown(unit, value)}"
+    how = hypothesis.value.how
+    result = parts[0] if len(figures) == 1 else f"{'; '.join(parts)}: {how}{shown(unit, value)}"
     return f"{result} (expected {' and '.join(bounds)})"
 
 

@@ -69,6 +69,11 @@ class Quantity:
         """What its number counts."""
         raise NotImplementedError
 
+    @property
+    def how(self) -> str:
+        """What stands before its number, to say how it came of several: " " behind it, or ""."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Figure(Quantity):
@@ -154,6 +159,10 @@ class Combined(Quantity):
         if self.sign != "/" or not isinstance(left, Figure) or not isinstance(right, Figure):
             return None
         return pairs(left.case, right.case, left.path) if left.path == right.path else None
+
+    @property
+    def how(self) -> str:
+        return {"-": "a difference of ", "+": "together "}.get(self.sign, "")
 
     def figures(self) -> list[Figure]:
         return list(dict.fromkeys(self.left.figures() + self.right.figures()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from loadgen.judge.figures import Figures, figures
 from loadgen.judge.handled import handled
+from loadgen.judge.names import separated
 from loadgen.judge.where import TOLERANCE, where
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
@@ -228,7 +229,7 @@ def _traced_messages_handled(run: Run) -> Check:
 def _parts_add_up(run: Run) -> Check:
     """Whether the parts that a message's time is split into make its latency."""
     missing = {name: one.missing_share for name, one in where(run).items()}
-    said = ", ".join(f"{name} by {share:.2%}" for name, share in missing.items())
+    said = separated([f"{name} by {share:.2%}" for name, share in missing.items()])
     return Check(
         "parts of a message's time add up",
         all(share <= TOLERANCE for share in missing.values()) if missing else None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from loadgen.judge import units
 from loadgen.judge.figures import together, undisturbed
+from loadgen.judge.names import separated
 from loadgen.judge.ranks import LEAST_SECONDS, ONE_TRIAL, TOO_SHORT, headline
 from loadgen.judge.registry import STOLEN_FROM_TURN
 from loadgen.judge.rows import Row, Trial
@@ -187,8 +188,8 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     if short:
         said.append(
             f"less than {LEAST_SECONDS:g} s was measured, too short to rank "
-            f"({', '.join(dict.fromkeys(short))}); use a longer --duration, more --lives, or more "
-            "--messages"
+            f"({separated(list(dict.fromkeys(short)))}); use a longer --duration, more --lives, or "
+            "more --messages"
         )
     few = [
         row.name for row in found if 0 < (row.value("latency_seconds.count") or 0) < FEWEST_MESSAGES
@@ -196,7 +197,7 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     if few:
         said.append(
             f"p99 rests on fewer than {FEWEST_MESSAGES:,} messages, too few to rely on "
-            f"({', '.join(dict.fromkeys(few))}); use a longer --duration"
+            f"({separated(list(dict.fromkeys(few)))}); use a longer --duration"
         )
     return said
 
@@ -206,7 +207,7 @@ def _waits_in_the_engine(found: Sequence[Row]) -> list[str]:
     much = [f"{name} {units.share(one)}" for name, one in shares.items() if one >= ENGINE_WAIT]
     said = (
         "a part of the latency is the load generator's own: replies that came at the same time are "
-        f"read one after another ({', '.join(much)} of the latency); use more --workers, or --rate"
+        f"read one after another ({separated(much)} of the latency); use more --workers, or --rate"
     )
     return [said] if much else []
 
@@ -257,7 +258,7 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
         lives = all(row.took_turns for row in found)
         what, more = ("lives", "--lives") if lives else ("trials", "--trials")
         said.append(
-            f"{what} differ much ({', '.join(wide)}); close other programs, use more {more} or "
+            f"{what} differ much ({separated(wide)}); close other programs, use more {more} or "
             "a longer --duration"
         )
     drifts = {
@@ -269,7 +270,7 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
     moved = [f"{name} {drift:+.0%}" for name, drift in drifts.items() if abs(drift) > DRIFT]
     if moved:
         said.append(
-            f"the rate changed from the first to the last third of a run ({', '.join(moved)}); "
+            f"the rate changed from the first to the last third of a run ({separated(moved)}); "
             "use a longer --warmup and --duration"
         )
     return said

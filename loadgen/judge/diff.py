@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 from loadgen.judge.analysis import Analysis
 from loadgen.judge.intervals import CONFIDENCE, Estimate, Ratio, holm
+from loadgen.judge.names import separated
 from loadgen.judge.ranks import ONE_TRIAL, headline
 from loadgen.judge.registry import CPU_PER_MESSAGE, LATENCY_P99, MEMORY, MESSAGES, Better, figure_of
 from loadgen.judge.rows import LOAD, Row, load_of
@@ -103,7 +104,7 @@ def _minds(a: Analysis, b: Analysis, pairs: Sequence[tuple[Row, Row]]) -> list[s
     ]
     alone = {row.name for row in (*a.rows, *b.rows)} - {row.name for pair in pairs for row in pair}
     if alone:
-        said.append(f"only in one of the two, so left out: {', '.join(sorted(alone))}")
+        said.append(f"only in one of the two, so left out: {separated(sorted(alone))}")
     if any(len(row.trials) < 2 for pair in pairs for row in pair):
         said.append("a single trial has no interval: measure with --trials 3 or more to be sure")
     return said
@@ -172,4 +173,4 @@ def _unlike(a: Plan, b: Plan) -> str:
 
 
 def _names(found: Sequence[Row]) -> str:
-    return ", ".join(row.name for row in found)
+    return separated([row.name for row in found])

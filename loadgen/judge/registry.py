@@ -82,7 +82,7 @@ class Figure:
 CLOCKS: Final = {
     "connect_seconds": ("connect", "from calling connect() until it has connected"),
     "first_reply_seconds": (
-        "1st reply",
+        "first reply",
         "from calling connect() until the first right reply, on each connection",
     ),
     "latency_seconds": (

@@ -8,7 +8,8 @@ from typing import Final
 from concurrency_models.backends import MODELS
 from loadgen.judge import units
 from loadgen.judge.lanes import At, Lane, Lanes
-from loadgen.show.wrapping import WIDTH, listed, wrapped
+from loadgen.judge.names import listed
+from loadgen.show.wrapping import WIDTH, wrapped
 
 MARKS: Final[Mapping[At, str]] = {
     At.RUNS: "#",

@@ -7,6 +7,7 @@ do not bear out.
 from collections.abc import Sequence
 
 from loadgen.judge import units
+from loadgen.judge.names import listed
 from loadgen.judge.ranks import headline
 from loadgen.judge.registry import (
     CPU_PER_MESSAGE,
@@ -24,7 +25,6 @@ from loadgen.judge.service import kept_up
 from loadgen.judge.units import SECONDS
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, NETWORK, SERVER, WAITING
 from loadgen.show.explained import explained
-from loadgen.show.wrapping import listed
 
 # How many times the lowest a cost or latency must be to be worth the one sentence.
 STANDS_OUT = 1.5

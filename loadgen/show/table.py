@@ -12,6 +12,8 @@ from loadgen.show.wrapping import columns, wrapped
 GAP = "  "
 """What stands between two columns."""
 NARROWEST_WORDS = 8
+_ROOM_FOR_WORDS = 24
+"""How wide words may be in a table that is drawn in parts."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ def text(table: Table, *, legend: bool = True) -> str:
     notes = [wrapped(note, "  ") for note in below]
     if not table.headers:
         return "\n".join([table.title, *notes])
-    drawn = [_drawn(part) for part in _parts(_folded(_without_spare(table, width), width), width)]
+    fitting = _folded(_without_spare(table, width), width)
+    if _width(fitting) > width:  # in parts, and then there is room for names
+        fitting = _folded(table, width, _ROOM_FOR_WORDS)
+    drawn = [_drawn(part) for part in _parts(fitting, width)]
     return "\n".join([table.title, "\n\n".join(drawn), *notes])
 
 
@@ -57,14 +62,17 @@ def _without_spare(table: Table, width: int) -> Table:
     return _only(table, kept)
 
 
-def _folded(table: Table, width: int) -> Table:
-    """The table with words folded, in the widest columns of words first, until it fits."""
+def _folded(table: Table, width: int, narrowest: int = NARROWEST_WORDS) -> Table:
+    """The table with words folded, in the widest columns of words first, until it fits.
+
+    None gets narrower than `narrowest`.
+    """
     widths = _widths(table)
     for column in sorted(table.words, key=lambda index: -widths[index]):
         excess = _width(table) - width
         if excess <= 0:
             break
-        room = max(widths[column] - excess, NARROWEST_WORDS)
+        room = max(widths[column] - excess, narrowest)
         rows = [(*row[:column], _fold(row[column], room), *row[column + 1 :]) for row in table.rows]
         table = replace(table, rows=tuple(rows))
     return table
@@ -117,7 +125,7 @@ def _only(table: Table, kept: Sequence[int]) -> Table:
         if begins:
             shared, said = header.rpartition("\n")[0], False
         if index in kept:
-            headers.append(header if begins or said else shared + header)
+            headers.append(header if begins or said else f"{shared}\n{header.lstrip()}")
             said = True
     return replace(
         table,

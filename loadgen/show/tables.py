@@ -12,6 +12,7 @@ from loadgen.judge import units
 from loadgen.judge.cautions import prolonged_warmup, said_of_speeds, uneven
 from loadgen.judge.diff import Difference
 from loadgen.judge.intervals import Estimate
+from loadgen.judge.names import separated
 from loadgen.judge.ranks import headline, rank_words
 from loadgen.judge.registry import (
     CONNECTIONS,
@@ -178,12 +179,12 @@ def _throughput(found: Sequence[Row]) -> Table | None:
         for row in found
         if (seconds := prolonged_warmup(row)) is not None
     ]:
-        legend.append(f"warm-up prolonged, for clients without a first reply: {', '.join(longer)}.")
+        legend.append(f"warm-up prolonged, for clients without a first reply: {separated(longer)}.")
     if any(row.bound.bound == GENERATOR for row in found):
         legend.append("limited by generator: the server can do more than the number beside it.")
     unranked = [f"{row.name} ({row.unranked})" for row in found if row.unranked is not None]
     if ranked and unranked:
-        notes.append(f"not ranked: {', '.join(unranked)}.")
+        notes.append(f"not ranked: {separated(unranked)}.")
     return _table("Holding" if silent else "Throughput", columns, found, notes, legend)
 
 
@@ -215,10 +216,10 @@ def _evenness(found: Sequence[Row]) -> tuple[list[str], list[str]]:
     known = [(row, is_uneven) for row in served if (is_uneven := uneven(row)) is not None]
     apart = [f"{row.name} {_served_span(row)}" for row, is_uneven in known if is_uneven]
     even = [row.name for row, is_uneven in known if not is_uneven]
-    who = "It" if len(found) == 1 else ", ".join(even)
+    who = "It" if len(found) == 1 else separated(even)
     return (
         [f"{who} answered {alike}"] if even else [],
-        [f"Messages of the least and the most served client in the window: {', '.join(apart)}."]
+        [f"Messages of the least and the most served client in the window: {separated(apart)}."]
         if apart
         else [],
     )
@@ -240,7 +241,7 @@ def _connections(found: Sequence[Row]) -> Table:
     columns.append(_Column("errors", lambda row: units.count(sum(row.errors.values()))))
     if not datagrams:
         columns += _percentiles("connect", "connect_seconds", ("p50", "p99"))
-    columns += _percentiles("1st reply", "first_reply_seconds", ("p50", "p99"))
+    columns += _percentiles("first\nreply", "first_reply_seconds", ("p50", "p99"))
     if any(row.measured(CONNECTIONS) for row in found):
         columns.append(_connections_per_second())
     notes = []
@@ -251,7 +252,7 @@ def _connections(found: Sequence[Row]) -> Table:
         ]
     for name in dict.fromkeys(name for row in found for name in row.kernel):
         moved = [f"{row.name} {row.kernel[name]:,}" for row in found if name in row.kernel]
-        notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {', '.join(moved)}.")
+        notes.append(f"The kernel counted {name} ({MEANINGS[name]}): {separated(moved)}.")
     return _table("Clients" if datagrams else "Connections", columns, found, notes, legend)
 
 
@@ -459,8 +460,10 @@ def _shown(row: Row, path: str) -> str:
 
 
 def _percentiles(header: str, clock: str, which: Sequence[str]) -> list[_Column]:
+    """A column for each, with one header over all."""
+    below = "\n" * header.count("\n")
     return [
-        _figure(f"{'' if position else header}\n{name}", f"{clock}.{name}")
+        _figure(f"{below if position else header}\n{name}", f"{clock}.{name}")
         for position, name in enumerate(which)
     ]
 

@@ -31,11 +31,6 @@ def wrapped(line: str, indent: str, first: str | None = None, width: int | None 
     )
 
 
-def listed(names: Sequence[str]) -> str:
-    """One name or several as part of a sentence."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def points(title: str, lines: Sequence[str]) -> str:
     """Lines as points under a title."""
     return "\n".join([title, *(wrapped(line, "    ", "  - ") for line in lines)])
