@@ -40,7 +40,15 @@ def test_where_servers_take_turns_a_trial_is_called_a_life() -> None:
     assert "more --lives" in said
     _, load, *_ = heading(analyse(result(*lives)))
     assert "2 s in 2 turns after" in load
+    assert load.endswith("3 lives.")  # there is no order of one
+    beside = in_turns("process", [(1000, 1000), (300, 300), (900, 900)])
+    _, load, *_ = heading(analyse(result(*lives, *beside)))
     assert "3 lives each, turns in random order" in load
+
+
+def test_of_a_single_life_it_is_the_turns_that_differ() -> None:
+    [said] = [one for one in cautions(*in_turns("thread", [(1000, 300, 900)])) if "differ" in one]
+    assert said.startswith("turns of a life differ much (thread")
 
 
 def test_a_rate_that_drifts_is_named() -> None:

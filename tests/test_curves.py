@@ -95,9 +95,14 @@ def test_a_knee_that_the_generator_made_is_not_called_the_servers() -> None:
     [curve] = analyse(found).curves
     assert [point.bound for point in curve.points] == [WAITING, SERVER, GENERATOR, SERVER]
     assert (curve.knee, curve.generator_knee, curve.bend) == (10, True, None)
-    assert "the load generator could do no more" in curve_tables.sentence(curve)
+    assert "the load generator could do no more, and the server can;" in curve_tables.sentence(
+        curve
+    )
     saved = json.loads(dumps(document(analyse(found))))
     assert Result.from_json(saved).ceilings == (ceiling,)
+    falling = curve_of(*(one for clients in ANSWERS for one in lives(clients)))
+    said = curve_tables.sentence(replace(falling, generator_knee=True))
+    assert "and the server can; throughput falls to 4,000 at 1,000 clients" in said
 
 
 @pytest.mark.parametrize(

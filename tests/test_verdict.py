@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from loadgen.judge.figures import figures
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, SERVER, WAITING, verdict
 from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
@@ -65,6 +66,16 @@ def test_an_open_loop_that_keeps_up_waits_for_the_clock() -> None:
 
 def test_one_that_sends_late_is_itself_the_limit() -> None:
     assert bound(open_loop(1000.0, late_ns=8_000_000)) == GENERATOR
+
+
+def test_a_ceiling_below_the_rate_is_not_called_more() -> None:
+    plan = run().plan
+    rate = figures(run()).messages_per_second or 0.0
+    said = [
+        verdict(run(), Ceiling(rate * by, 0.9, 0.4, 1, plan=plan), 4).because for by in (0.95, 1.02)
+    ]
+    assert ["no more" in one for one in said] == [True, False]
+    assert "hardly more" in said[1]
 
 
 def test_nothing_answered_has_no_verdict() -> None:

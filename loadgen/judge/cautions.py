@@ -186,8 +186,9 @@ def _too_little(found: Sequence[Row]) -> list[str]:
     said = []
     short = [row.name for row in found if row.unranked == TOO_SHORT]
     if short:
+        what = "too short to rank" if len(found) > 1 else "which proves little"
         said.append(
-            f"less than {LEAST_SECONDS:g} s was measured, too short to rank "
+            f"less than {LEAST_SECONDS:g} s was measured, {what} "
             f"({separated(list(dict.fromkeys(short)))}); use a longer --duration, more --lives, or "
             "more --messages"
         )
@@ -255,8 +256,10 @@ def _unsteady(found: Sequence[Row]) -> list[str]:
         if known is not None and known.spread is not None and known.spread > UNSTEADY
     ]
     if wide:
-        lives = all(row.took_turns for row in found)
-        what, more = ("lives", "--lives") if lives else ("trials", "--trials")
+        what, more = "trials", "--trials"
+        if all(row.took_turns for row in found):
+            once = all(len(row.trials) == 1 for row in found)
+            what, more = "turns of a life" if once else "lives", "--lives"
         said.append(
             f"{what} differ much ({separated(wide)}); close other programs, use more {more} or "
             "a longer --duration"

@@ -336,10 +336,12 @@ def _starved(tally: GroupTally, group: Group) -> int:
 def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigures:
     cost, effort = run.server, run.server.effort
     cores = _over(cost.cpu_seconds, cost.measured_seconds)
-    # The cost was read just outside of the window in which messages were counted.
+    # The cost was read outside of the window in which messages were counted: of a turn, a tenth of
+    # a second before it.
     messages = (messages_per_second or 0.0) * (cost.measured_seconds or 0.0)
+    window = run.tally.window_seconds if run.tally else 0.0
     return ServerFigures(
-        cpu_seconds=cost.cpu_seconds,
+        cpu_seconds=cores * window if cores and window else cost.cpu_seconds,
         cpu_cores=cores,
         cpu_seconds_per_message=_over(cores, messages_per_second),
         user_seconds_per_message=_over(effort.user_seconds, messages),

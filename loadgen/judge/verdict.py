@@ -72,9 +72,10 @@ def verdict(
     if asked is not None and kept_up(run, found):
         return Verdict(WAITING, f"it kept up with the {asked:,.0f} messages/s asked for")
     if ceiling is not None and near_ceiling(rate, ceiling):
+        more = "hardly more" if ceiling.messages_per_second > rate else "no more"
         return Verdict(
             GENERATOR,
-            "a server that does nothing gets hardly more out of it, "
+            f"a server that does nothing gets {more} out of it, "
             f"{ceiling.messages_per_second:,.0f} messages/s",
         )
     waiters = found.server.gil_waiters

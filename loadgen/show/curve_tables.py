@@ -74,24 +74,27 @@ def _knee(curve: Curve) -> str:
     at = next(point for point in curve.points if point.value == curve.knee)
     where = f"{_value(curve, curve.knee)} ({units.rate(at.rate)} messages/s)"
     if curve.generator_knee:
-        return f"the load generator could do no more from {where} on, the server can"
+        said = f"at {where} the load generator could do no more, and the server can"
+        beyond = fall(curve)
+        return f"{said}; throughput {beyond}" if beyond else said
     if not curve.clear:
         best = curve.best or at
         most = f"{units.rate(best.rate)} messages/s at {_value(curve, best.value)}"
         return f"the most were {most}; where throughput stops rising, the intervals leave open"
     if curve.rising:
         return f"throughput still rises at {where}, the last load"
-    return f"throughput stops rising at {where}{fall(curve)}"
+    beyond = fall(curve)
+    return f"throughput stops rising at {where}{', and ' * bool(beyond)}{beyond}"
 
 
 def fall(curve: Curve) -> str:
-    """How far throughput falls again beyond its highest, where it clearly does."""
+    """How far throughput falls again beyond its highest: a verb and what follows; or nothing."""
     best, least = curve.best, curve.lowest_beyond
     if best is None or least is None or not best.rate or least.rate is None:
         return ""
     times = units.times(least.rate / best.rate)
     where = _value(curve, least.value)
-    return f", and falls to {units.rate(least.rate)} at {where} ({times} times the most)"
+    return f"falls to {units.rate(least.rate)} at {where} ({times} times the most)"
 
 
 def _bound(curve: Curve) -> str:

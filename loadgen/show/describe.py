@@ -27,10 +27,12 @@ def heading(analysis: Analysis) -> list[str]:
     if trials < 2:
         return [title, load, machine]
     turns = all(row.took_turns for row in found)
-    each = "lives each, turns" if turns else "trials each,"
+    often = f"{trials} {'lives' if turns else 'trials'}"
+    if len(found) > 1:
+        often += f" each, {'turns in' if turns else 'in'} random order (seed {result.seed})"
     return [
         title,
-        f"{load} {trials} {each} in random order (seed {result.seed}).",
+        f"{load} {often}.",
         machine,
         "Rates are means with 95 % intervals, percentiles are over all trials, counts are totals.",
     ]

@@ -345,7 +345,10 @@ def _cost(found: Sequence[Row]) -> Table:
         _figure("threads", THREADS),
         _figure("generator's\nbusiest core", "engine.busiest_worker_cpu"),
     ]
-    legend = "CPU of the whole process tree in the measured window; all else at its peak."
+    legend = (
+        "CPU, cores busy and CPU per message: of the whole process tree, in the measured window; "
+        "memory, processes and threads: at their peak."
+    )
     return _table("What it cost the server", columns, found, notes, [legend])
 
 

@@ -139,7 +139,7 @@ def _sentence(strand: Strand) -> str | None:
     )
     if curve.bend is not None:
         said += f"; knee at {value_words(curve, curve.bend)}"
-    return f"{said}{fall(curve)}."
+    return f"{'; '.join(filter(None, (said, fall(curve))))}."
 
 
 def _table(strands: Sequence[Strand]) -> Table:
