@@ -125,14 +125,19 @@ def test_the_servers_cost() -> None:
 
 def test_cpu_time_is_that_of_the_window_however_long_it_was_watched() -> None:
     one = run()
-    assert one.server.cpu_seconds is not None and one.server.measured_seconds is not None
-    longer = replace(
-        one.server,
-        cpu_seconds=1.5 * one.server.cpu_seconds,
-        measured_seconds=1.5 * one.server.measured_seconds,
-    )
-    found = figures(replace(one, server=longer)).server
-    assert (found.cpu_seconds, found.cpu_cores) == (pytest.approx(2.0), pytest.approx(1.0))
+    cost, longer = one.server, 1.5
+    found = figures(
+        replace(
+            one,
+            server=replace(
+                cost,
+                cpu_seconds=longer * (cost.cpu_seconds or 0.0),
+                measured_seconds=longer * (cost.measured_seconds or 0.0),
+            ),
+        )
+    ).server
+    assert found.cpu_seconds == pytest.approx(2.0)
+    assert found.cpu_cores == pytest.approx(1.0)
 
 
 def test_what_others_used_is_what_is_left() -> None:

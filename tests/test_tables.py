@@ -16,6 +16,7 @@ from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Result, Run
 from loadgen.record.tally import GroupTally
 from loadgen.show.result_text import as_markdown, as_text, differences
+from loadgen.show.table import Table, text
 from loadgen.show.wrapping import WIDTH
 from tests.runs import PLAN, cost, group_tally, mixed, result, run, starving, tally, trials
 
@@ -461,3 +462,15 @@ def test_two_speeds_stand_under_the_table() -> None:
     group.timeline = ([175] * 10 + [400] * 10) * 3
     said = " ".join(as_text(analyse(result(replace(run(), tally=tally(group))))).split())
     assert "thread ran at two speeds, 3,500 messages/s for 51% of the time and 8,000 for " in said
+
+
+def test_a_table_in_parts_says_in_each_whose_line_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = (("thread", "the quick one", "1" * 12, "2" * 12), ("", "hogs", "3" * 12, "4" * 12))
+    drawn = text(Table("Groups", ("server", "group", "first", "second"), rows, words=(0, 1)))
+    _, first, second = drawn.replace("Groups\n", "Groups\n\n").split("\n\n")
+    assert [part.split()[:3] for part in (first, second)] == [
+        ["server", "group", "first"],
+        ["server", "group", "second"],
+    ]
+    assert "the quick one" in second  # and there is room for it

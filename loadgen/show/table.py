@@ -46,9 +46,10 @@ def text(table: Table, *, legend: bool = True) -> str:
     notes = [wrapped(note, "  ") for note in below]
     if not table.headers:
         return "\n".join([table.title, *notes])
-    fitting = _folded(_without_spare(table, width), width)
+    bare = _without_spare(table, width)
+    fitting = _folded(bare, width)
     if _width(fitting) > width:  # in parts, and then there is room for names
-        fitting = _folded(table, width, _ROOM_FOR_WORDS)
+        fitting = _folded(bare, width, _ROOM_FOR_WORDS)
     drawn = [_drawn(part) for part in _parts(fitting, width)]
     return "\n".join([table.title, "\n\n".join(drawn), *notes])
 
@@ -79,11 +80,16 @@ def _folded(table: Table, width: int, narrowest: int = NARROWEST_WORDS) -> Table
 
 
 def _parts(table: Table, width: int) -> Iterator[Table]:
-    """The table, or its columns in parts that fit, each beginning with the columns up to names.
+    """The table, or its columns in parts that fit, each beginning with what says whose line it is.
+
+    Those are the columns up to the first words, and more of words right behind them.
 
     Columns that share the first line of their headers stay together where they fit so.
     """
-    names = list(range(table.words[0] + 1)) if table.words else []
+    last = table.words[0] if table.words else -1
+    while last + 1 in table.words:
+        last += 1
+    names = list(range(last + 1))
     kept = list(names)
 
     def fits(*more: int) -> bool:
