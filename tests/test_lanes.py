@@ -114,6 +114,13 @@ def test_a_picture_ends_with_the_window_where_messages_were_left_out() -> None:
     assert len(lane.answers) == pytest.approx(24, abs=1)
 
 
+def test_where_all_think_the_picture_is_as_long_as_that_takes() -> None:
+    quick = (Group(1, "quick", think_seconds=0.002), client("q", (0, 0.5), (2.5, 3)), stay("q"))
+    assert seconds_to_show([traced([quick])]) == pytest.approx(24 * 2.5e-3)
+    busy = (WORK, client("a", (0, 1), (1, 2)), stay("a"))
+    assert seconds_to_show([traced([quick, busy])]) == pytest.approx(24 * 1e-3)
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_a_picture_fits_the_terminal_and_says_what_its_marks_mean(width: int) -> None:
     text = picture({"thread": lanes(two_in_turn())}, width)

@@ -9,8 +9,9 @@ import pytest
 from loadgen.fleet.events import Snapshot, WindowClosed, WindowOpened
 from loadgen.plan.group import Group
 from loadgen.record.result import Run
+from loadgen.record.tally import GroupTally
 from loadgen.show.progress import Progress, spark
-from tests.runs import PLAN, run, starving
+from tests.runs import PLAN, run, starving, tally
 
 
 class Terminal(io.StringIO):
@@ -35,6 +36,14 @@ def test_a_file_gets_a_line_per_run() -> None:
     with Progress({"thread": 2, "process": 2}, quiet=False, stream=out) as progress:
         one_run(progress, run())
     assert out.getvalue() == "[1/4] thread, trial 1: 1,000 messages/s, p99 9.99 ms\n"
+
+
+def test_a_run_that_was_cut_short_before_its_window_says_so() -> None:
+    out = io.StringIO()
+    early = replace(run(), tally=tally(GroupTally("all", clients=10), window=0.0))
+    with Progress({"thread": 1}, quiet=False, stream=out) as progress:
+        one_run(progress, early)
+    assert out.getvalue() == "[1/1] thread: nothing measured\n"
 
 
 def test_what_came_out_of_a_run_is_told_in_the_words_that_were_asked_for() -> None:

@@ -60,8 +60,9 @@ class Enough:
             asked = f"so many were asked for; {self._unsure(by_name)}"
             return True, self._said(asked) if self._precision is not None else ""
         if self._max_seconds is not None and passed + self._longest > self._max_seconds:
-            up = f"there was no time for another within {self._max_seconds:g} s (--max-seconds)"
-            return True, self._said(f"{up}; {self._unsure(by_name)}")
+            limit = f"{self._max_seconds:g} s (--max-seconds gives more)"
+            up = f"there was no time for another within {limit}; {self._unsure(by_name)}"
+            return True, self._said(up)
         return False, ""
 
     def _said(self, why: str) -> str:

@@ -264,9 +264,9 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="'name=slow,clients=5,...'",
-        help="more clients that behave otherwise, with a row of their own; keys: name, clients, "
-        "size, think, rate, arrivals, churn, work, request, reply; what is not given is as for the "
-        "rest; repeatable",
+        help="clients that behave otherwise, with a row of their own; beside those of --clients "
+        "where that is given, else in their place; keys: name, clients, size, think, rate, "
+        "arrivals, churn, work, request, reply; what is not given is as for the rest; repeatable",
     )
     add(
         "--sweep",

@@ -213,8 +213,8 @@ def pool_starvation() -> Experiment:
                 "an idle timeout gives the pool's workers back",
                 Figure("thread-pool, idle timeout", "served"),
                 at_least=8,
-                lesson="An idle timeout cured the pool: {value} were served, as many as it has "
-                "workers, or more.",
+                lesson="An idle timeout gives the pool's workers back: with one, {value} of the "
+                "10 were served.",
             ),
         ),
     )

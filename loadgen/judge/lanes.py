@@ -87,18 +87,27 @@ def seconds_to_show(runs: Iterable[Run]) -> float:
         if tally is None or run.trace is None or tally.window_ended is None:
             continue
         seconds = tally.window_ended - (tally.window_started or 0.0)
-        took = [
-            median(reply - sent for _, sent, reply in one.exchanges if reply is not None)
-            for one in _traced(tally)
-            if any(reply is not None for _, _, reply in one.exchanges)
-        ]
-        if took:
-            seconds = min(seconds, MESSAGES_SHOWN * max(took) / SECOND)
+        seconds = min(seconds, MESSAGES_SHOWN * _slowest(run.plan.groups, tally))
         needed = max(needed, seconds)
         end, whole = round(tally.window_ended * SECOND), _whole_from(tally, run.trace)
         if whole is not None and whole < end:
             kept = min(kept, (end - whole) / SECOND)
     return min(needed, kept)
+
+
+def _slowest(groups: Sequence[Group], tally: Tally) -> float:
+    """How long a message of the slowest traced client takes, in seconds; infinite if none does.
+
+    Of clients who think between two messages it is forgotten that they do, unless all of them do.
+    """
+    took = [
+        (group.think_seconds, median(found) / SECOND)
+        for group, counts in zip(groups, tally.groups, strict=True)
+        for one in counts.traces
+        if (found := [reply - sent for _, sent, reply in one.exchanges if reply is not None])
+    ]
+    restless = [seconds for think, seconds in took if not think]
+    return max(restless or [think + seconds for think, seconds in took], default=inf)
 
 
 def _traced(tally: Tally) -> list[ClientTrace]:

@@ -157,7 +157,7 @@ class Progress:
         more = subject.runs is None or subject.done < subject.runs
         subject.state = "did not run" if run.tally is None else "waiting" if more else "done"
         if self._lines:
-            said = "did not run" if run.tally is None else self._tell(run)
+            said = "did not run" if run.tally is None else self._tell(run) or "nothing measured"
             load = self._describe(run.plan)
             what = subject.name + (f", {load}" if load else "")
             if subject.runs != 1 and (not load or run.trial > 1):
@@ -169,6 +169,8 @@ class Progress:
 
     def _rate_and_latency(self, run: Run) -> str:
         found = figures(run)
+        if found.messages_per_second is None:  # cut short before its window
+            return ""
         clock = found.response_seconds or found.latency_seconds
         said = f"{units.rate(found.messages_per_second)} messages/s, p99 {units.seconds(clock.p99)}"
         if found.starved:
