@@ -11,7 +11,7 @@ from loadgen.plan.endpoint import Endpoint
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record.histogram import Histogram
-from loadgen.record.monitor import ServerCost
+from loadgen.record.monitor import ServerCost, TurnCost
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally
 from tests.runs import PLAN, cost, group_tally, mixed, run, starving, tally
@@ -138,6 +138,16 @@ def test_cpu_time_is_that_of_the_window_however_long_it_was_watched() -> None:
     ).server
     assert found.cpu_seconds == pytest.approx(2.0)
     assert found.cpu_cores == pytest.approx(1.0)
+
+
+def test_cpu_of_turns_is_held_against_all_that_was_answered_meanwhile() -> None:
+    one = run()  # a core for 2 s, in which 2,000 messages were answered
+    spent = TurnCost(1, 2.4, 3.0, 0.0, None, answered=3000)
+    cost = replace(one.server, cpu_seconds=3.0, measured_seconds=2.4, turns=(spent,))
+    found = figures(replace(one, server=cost)).server
+    assert found.cpu_seconds_per_message == pytest.approx(0.001)
+    assert found.cpu_cores == pytest.approx(1.0)
+    assert found.cpu_seconds == pytest.approx(2.0)
 
 
 def test_what_others_used_is_what_is_left() -> None:

@@ -336,6 +336,12 @@ def test_all_servers_have_a_turn_in_each_round_and_those_that_wait_cost_nothing(
         assert {check.name for check in audit(run).failures} <= {"window as long as asked"}
         assert [turn.round for turn in run.tally.turns] == [1, 2, 3]
         assert [turn.round for turn in run.server.turns] == [1, 2, 3]
+        assert run.tally is not None
+        for cost, turn in zip(run.server.turns, run.tally.turns, strict=True):
+            assert cost.answered is not None
+            assert cost.answered > turn.answered > 0  # the load was on before the window as well
+        in_turns = sum(one.answered or 0 for one in run.server.turns)
+        assert in_turns < sum(group.answered for group in run.tally.groups)
         waited = sum(turn.waited_seconds for turn in run.server.turns)
         used = sum(turn.waited_cpu_seconds or 0.0 for turn in run.server.turns)
         assert waited > 3 * TURN

@@ -78,6 +78,12 @@ def test_a_ceiling_below_the_rate_is_not_called_more() -> None:
     assert "hardly more" in said[1]
 
 
+def test_where_both_used_up_the_machine_it_is_the_limit_though_it_was_watched_for_longer() -> None:
+    one = busy(0.8, cost(1.1, busy=1.3, processes=101))
+    assert verdict(one, None, 2).bound == MACHINE
+    assert verdict(one, None, 4).bound != MACHINE
+
+
 def test_nothing_answered_has_no_verdict() -> None:
     assert bound(replace(run(), tally=tally(GroupTally("all", clients=10), window=0.0))) is None
 

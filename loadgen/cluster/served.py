@@ -159,8 +159,8 @@ class RemoteMonitor:
     def window_opened(self) -> None:
         self._say("window_opened")
 
-    def window_closed(self, turn: int | None = None) -> None:
-        self._say("window_closed", turn)
+    def window_closed(self, turn: int | None = None, answered: int | None = None) -> None:
+        self._say("window_closed", turn, answered)
 
     def load_taken_off(self) -> None:
         self._say("load_taken_off")

@@ -205,18 +205,20 @@ class Fleet:
             self._attend(min(ASK_SECONDS, left / SECOND))
         self._wait_until_held("hold", None)
 
-    def take_turn(self, number: int, seconds: float) -> None:
+    def take_turn(self, number: int, seconds: float) -> int:
         """Put the load on for one turn and take it off again; wait until it is.
 
-        The turn's window is so long. It opens a little after the load is on.
+        The turn's window is so long. It opens a little after the load is on. Returns how many
+        messages were answered from first to last, those outside of the window included.
         """
         begins = time.monotonic_ns() + TURN_MARGIN_NS + self._reach_ns()
         opens = begins + SETTLE_NS
         window = Window(opens, opens + round(seconds * SECOND), number, begins)
         self._announced_open = self._announced_close = False
         self._reported_at = begins / SECOND
-        self._reported_answered = self._answered()
+        self._reported_answered = before = self._answered()
         self._wait_until_held("window", self._open(window))
+        return self._answered() - before
 
     def finish(self) -> Tally:
         """Wait for the load to end, where it is off at once; return what happened.

@@ -160,8 +160,8 @@ class _Member:
         self._watcher.turn(self.task.name, self.task.trial, number)
         before = self._counters()
         self._monitor.window_opened()
-        fleet.take_turn(number, plan.turn_seconds)
-        self._monitor.window_closed(number)
+        answered = fleet.take_turn(number, plan.turn_seconds)
+        self._monitor.window_closed(number, answered)
         self._moved_since(before)
 
     def finish(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from loadgen.judge.registry import STOLEN_FROM_TURN
 from loadgen.plan.group import Group
 from loadgen.record.histogram import Histogram
+from loadgen.record.monitor import ServerCost
 from loadgen.record.result import Run
 from loadgen.record.tally import GroupTally, Turn
 
@@ -186,7 +187,7 @@ def figures(run: Run) -> Figures:
                 (whole.latency_seconds.mean or 0.0) * whole.latency_seconds.count,
             ),
         ),
-        machine=_machine_figures(run, server.cpu_cores, engine_cores),
+        machine=_machine_figures(run, engine_cores),
         groups=groups if len(groups) > 1 else {},
         probe=run.probe or {},
         kernel=run.kernel or {},
@@ -335,15 +336,16 @@ def _starved(tally: GroupTally, group: Group) -> int:
 
 def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigures:
     cost, effort = run.server, run.server.effort
+    messages = _answered_between_readings(cost, messages_per_second)
+    cpu_per_message = _over(cost.cpu_seconds, messages)
     cores = _over(cost.cpu_seconds, cost.measured_seconds)
-    # The cost was read outside of the window in which messages were counted: of a turn, a tenth of
-    # a second before it.
-    messages = (messages_per_second or 0.0) * (cost.measured_seconds or 0.0)
+    if cpu_per_message is not None and messages_per_second:
+        cores = cpu_per_message * messages_per_second
     window = run.tally.window_seconds if run.tally else 0.0
     return ServerFigures(
         cpu_seconds=cores * window if cores and window else cost.cpu_seconds,
         cpu_cores=cores,
-        cpu_seconds_per_message=_over(cores, messages_per_second),
+        cpu_seconds_per_message=cpu_per_message,
         user_seconds_per_message=_over(effort.user_seconds, messages),
         system_seconds_per_message=_over(effort.system_seconds, messages),
         runnable_seconds_per_message=_over(effort.runnable_seconds, messages),
@@ -360,8 +362,21 @@ def _server_figures(run: Run, messages_per_second: float | None) -> ServerFigure
     )
 
 
-def _machine_figures(run: Run, server: float | None, engine: float | None) -> MachineFigures:
+def _answered_between_readings(cost: ServerCost, messages_per_second: float | None) -> float:
+    """How many messages the server's CPU was used for, between the readings of what it was.
+
+    Around a turn there is more than its window: the load is on a little before it opens, off until
+    the server is read, and the last replies come after it has closed.
+    """
+    counted = [turn.answered for turn in cost.turns]
+    if None not in counted and (answered := sum(filter(None, counted))):
+        return answered
+    return (messages_per_second or 0.0) * (cost.measured_seconds or 0.0)
+
+
+def _machine_figures(run: Run, engine: float | None) -> MachineFigures:
     cost = run.server
+    server = _over(cost.cpu_seconds, cost.measured_seconds)
     busy = _over(cost.machine_busy_seconds, cost.measured_seconds)
     engine = _engine_beside_server(run, engine)
     known = None not in (busy, server, engine)

@@ -373,7 +373,7 @@ def _in_turn(path: str, turn: Turn, cost: ServerCost) -> float | None:
         own = next((one for one in cost.turns if one.round == turn.round), None)
         if own is None or own.cpu_seconds is None or not own.seconds or not rate:
             return None
-        return own.cpu_seconds / own.seconds / rate
+        return own.cpu_seconds / (own.answered or own.seconds * rate)
     clock, _, statistic = path.rpartition(".")
     if statistic not in _KNOWN_OF_TURNS:
         return None

@@ -85,10 +85,12 @@ def verdict(
         return Verdict(SERVER, f"it used {server:.2f} cores")
     if (full := _full_link(run)) is not None:
         return Verdict(NETWORK, full)
-    busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
-    if busy is not None and cores and busy + stolen >= MACHINE_BUSY * cores:
-        return Verdict(MACHINE, f"{busy + stolen:.2f} of {cores} cores were busy")
     both = (server or 0.0) + (0.0 if own is not None else found.engine.cpu_cores or 0.0)
+    busy, stolen = found.machine.busy_cores, found.machine.stolen_cores or 0.0
+    # The machine is watched for longer than the load is on, so those two may be more.
+    taken = max(busy + stolen, both) if busy is not None else 0.0
+    if cores and taken >= MACHINE_BUSY * cores:
+        return Verdict(MACHINE, f"{min(taken, cores):.2f} of {cores} cores were busy")
     if quota is not None and both >= MACHINE_BUSY * quota:
         return Verdict(MACHINE, f"both used {both:.2f} of the {quota:g} cores that they may use")
     if server is None:

@@ -48,7 +48,9 @@ class TurnCost:
 
     CPU seconds used within so many `seconds`, and within the `waited_seconds` since its load was
     last taken off; None where they could not be read. `stolen_seconds` of CPU a hypervisor gave to
-    other guests within the turn; None in results of versions that did not note it.
+    other guests within the turn; `answered` is how many messages were answered in those `seconds`,
+    which begin before the turn's window opens and end when its last reply has come. None in results
+    of versions that did not note them.
     """
 
     round: Count
@@ -57,6 +59,7 @@ class TurnCost:
     waited_seconds: float
     waited_cpu_seconds: float | None
     stolen_seconds: float | None = None
+    answered: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +158,11 @@ class Monitor:
             if self._peak_memory is None:  # else the first look may come too late for a short run
                 self._sample(self._opened)
 
-    def window_closed(self, turn: int | None = None) -> None:
-        """Take a reading: the measured window closed just now, which was the turn of that round."""
+    def window_closed(self, turn: int | None = None, answered: int | None = None) -> None:
+        """Take a reading: the measured window closed just now, which was the turn of that round.
+
+        Since it opened, so many messages were `answered`.
+        """
         with self._lock:
             if self._opened is None:
                 return
@@ -174,6 +180,7 @@ class Monitor:
                         waited.seconds,
                         waited.cpu,
                         spent.machine_stolen,
+                        answered,
                     )
                 )
             self._opened = self._waited = None

@@ -367,8 +367,12 @@ def _budget(found: Sequence[Row]) -> Table | None:
     ]
     if any(row.value(GIL_WAITERS) is not None for row in found):
         columns.append(_figure("waiting\nfor GIL", GIL_WAITERS, units.few))
-    counted = "Counted by the kernel over all threads of the server, within the window."
-    notes = [f"{counted} wait for a core: ready to run, and not running."]
+    counted = (
+        "Counted by the kernel over all threads of the server while it had its load, for each "
+    )
+    notes = [
+        f"{counted}message answered meanwhile. wait for a core: ready to run, and not running."
+    ]
     if any(row.value(GIL_WAITERS) is not None for row in found):
         notes.append("waiting for GIL: threads at any moment, and not for each message.")
     return _table("What a message took", columns, found, notes)
