@@ -92,7 +92,7 @@ def sticky() -> Experiment:
                 replies("raw, small"),
                 at_most=0.9,
                 lesson="TCP has no messages: unframed, the small ones were glued together, and "
-                "many had one reply.",
+                "many shared one reply.",
                 otherwise="Here the server was quick enough to read nearly every small message by "
                 "itself ({value} as many replies); nothing promises that it always will.",
             ),
