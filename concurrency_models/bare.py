@@ -10,7 +10,8 @@ below its name, and is what the rest of this package is for.
 
 What all of them lack: a message is whatever arrived at once, so that two may stick together and a
 long one comes in pieces; a client may stay silent for ever, and nobody is too many; out of
-descriptors, or of threads, they end with a traceback; Ctrl-C cuts everybody off in mid-message.
+descriptors, or of threads, nearly all end with a traceback; Ctrl-C cuts everybody off in
+mid-message.
 """
 
 import argparse
