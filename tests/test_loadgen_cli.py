@@ -461,7 +461,7 @@ def test_quiet_says_nothing_on_the_way() -> None:
 
 
 def test_a_server_that_does_not_start_is_quoted_and_the_others_go_on() -> None:
-    outcome = as_json("--model", "thread", *QUICK, "--server-options=--bogus")
+    outcome = as_json("--model", "thread", *QUICK, "--server-options", "--bogus")
     assert outcome.status == 1
     run = outcome.data["runs"][0]
     assert "--bogus" in run["problem"]

@@ -1,9 +1,13 @@
 """Which models are started, and what they are told."""
 
+from argparse import ArgumentParser
+from collections.abc import Callable
+
 import pytest
 
 from concurrency_models.backends import MODELS
-from loadgen.command.server_options import models_of, server_options
+from loadgen.command import lanes, parser
+from loadgen.command.server_options import joined, models_of, server_options
 from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
@@ -35,3 +39,24 @@ def test_a_server_is_told_what_the_plan_expects_of_it() -> None:
     assert small == ["--framing", "line", "--reply-prefix", "received: ", "--backlog", "5"]
     big = server_options(Plan((Group(1, size_bytes=2 << 20),)), [])
     assert big[big.index("--max-message") + 1] == str(2 << 20)
+
+
+@pytest.mark.parametrize("make_parser", [parser.make_parser, lanes.make_parser])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--server-options", "--work"],
+        ["--server-options=--work"],
+        ["--server-options", "--work", "--clients", "3"],
+        ["--model", "thread", "--server-options", "--work"],
+    ],
+)
+def test_one_word_for_a_server_may_begin_with_a_dash(
+    make_parser: Callable[[], ArgumentParser], words: list[str]
+) -> None:
+    assert make_parser().parse_args(joined(words)).server_options == ["--work"]
+
+
+def test_other_words_stay_as_they_are() -> None:
+    for words in [], ["--server-options"], ["--model", "thread"], ["--", "--server-options", "-v"]:
+        assert joined(words) == words

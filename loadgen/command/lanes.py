@@ -15,7 +15,7 @@ from pathlib import Path
 from concurrency_models import __version__
 from concurrency_models.parser import Parser
 from concurrency_models.talk import FRAMINGS
-from loadgen.command.server_options import models_of, server_options
+from loadgen.command.server_options import joined, models_of, server_options
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole
 from loadgen.fleet.conductor import interrupt_sets
@@ -128,7 +128,7 @@ def main(words: Sequence[str]) -> int:
     be written.
     """
     parser = make_parser()
-    asked = parser.parse_args(words)
+    asked = parser.parse_args(joined(words))
     if not 1 <= asked.clients + asked.quick <= MOST_CLIENTS:
         parser.error(f"a picture has from 1 to {MOST_CLIENTS} clients")
     if asked.report and (problem := report.missing()):

@@ -18,7 +18,7 @@ from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
 from loadgen.command.rates import check_search
-from loadgen.command.server_options import models_of
+from loadgen.command.server_options import joined, models_of
 from loadgen.command.session import Session
 from loadgen.command.status import INTERRUPTED
 from loadgen.fleet.limits import descriptor_problem
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
     Raises PlanError, TargetError or RecordError, and KeyboardInterrupt when it was stopped before
     anything was measured.
     """
-    asked = make_parser().parse_args(words)
+    asked = make_parser().parse_args(joined(words))
     if asked.help_figures:
         sys.stdout.write(help_figures())
         return 0

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from concurrency_models.backends import MODELS
 from loadgen.command.values import meant
@@ -11,6 +12,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 
 MODEL_GROUPS = ("core", "stdlib", "all")
+SERVER_OPTIONS: Final = "--server-options"
 
 
 def models_of(names: Sequence[str]) -> list[str]:
@@ -33,6 +35,23 @@ def models_of(names: Sequence[str]) -> list[str]:
             hint = f"did you mean {near}?" if near else f"choose from {', '.join(MODELS)}"
             raise PlanError(f"there is no model {name!r}; {hint}")
     return [name for name in MODELS if name in wanted for _ in range(copies[name] or 1)]
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """The words of a command line, each `--server-options X` as `--server-options=X`.
+
+    X is meant for somebody else's parser. Ours would take a single word that begins with a dash for
+    an option of its own.
+    """
+    found: list[str] = []
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[place:]]
+        if found and found[-1] == SERVER_OPTIONS:
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def server_options(plan: Plan, more: Sequence[str]) -> list[str]:
