@@ -49,9 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--port",
         type=whole_number(0, 65535),
-        default=default.port,
         metavar="N",
-        help="port to listen on; 0 picks a free one (default: %(default)s)",
+        help=f"port to listen on; 0 picks a free one (default: {default.port})",
     )
     add("--path", default="", metavar="FILE", help="the socket file, with --family unix")
     add(
@@ -226,6 +225,8 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error("--family unix needs --path, the socket file to listen on")
     if unix and options.host:
         parser.error("--family unix has no --host: only this machine sees its socket file")
+    if unix and options.port:  # 0 is for any place that is free
+        parser.error("--family unix has no --port: its --path says where it listens")
     if options.path and not unix:
         parser.error("--path goes with --family unix")
     if len(os.fsencode(options.path)) > LONGEST_PATH:
@@ -238,6 +239,11 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error("--transport udp goes with --family inet or inet6")
     if options.transport == "udp" and options.talk != "loop":
         parser.error(f"--talk {options.talk} ends by closing, and UDP has nothing to close")
+    if options.transport == "udp" and options.framing != Terms().framing:
+        parser.error(
+            f"--framing {options.framing} is for a stream; leave it out with --transport udp, where"
+            " a datagram is a message"
+        )
     if options.trace and options.transport == "udp":
         parser.error("--trace follows connections, and --transport udp has none")
     if options.trace and options.verbose:
@@ -245,7 +251,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
     return Settings(
         family=options.family,
         host=options.host or FAMILIES[options.family],
-        port=options.port,
+        port=Settings().port if options.port is None else options.port,
         path=options.path,
         transport=options.transport,
         backlog=options.backlog,

@@ -508,6 +508,7 @@ def ended_by(words: Sequence[str]) -> int | str | None:
         (["--talk", "greet", "--rate", "2"], 2, "leave out the rate"),
         (["--model", "thread", "--work", "fib:99"], 2, "fib goes up to 32"),
         (["--transport", "udp", "--size", "65500"], 2, "at most 65497"),
+        (["--transport", "udp", "--framing", "line"], 2, "leave it out with --transport udp"),
         (["--model", "thread", "--python", "no-python"], 1, "there is no such program"),
         (["--connect", "127.0.0.1:80", "--python", "python3"], 2, "give one of them"),
     ],

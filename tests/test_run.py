@@ -89,6 +89,11 @@ def test_help_names_the_defaults() -> None:
         (("--family", "unix", "--path", "x" * 200), "choose a shorter --path"),
         (("--model", "process", "--transport", "udp"), "'process' needs connections"),
         (("--transport", "udp", "--talk", "once"), "UDP has nothing to close"),
+        (
+            ("--family", "unix", "--path", "x", "--port", "3"),
+            "--family unix has no --port: its --path says where it listens",
+        ),
+        (("--transport", "udp", "--framing", "line"), "leave it out with --transport udp, where a"),
         (("--framing", "line", "--reply-prefix", "a\nb"), "a newline ends a message"),
         (("--model", "thread,process"), "python -m loadgen --model thread,process"),
         (("thread", "process"), "a server has one model: start thread and process in a terminal"),

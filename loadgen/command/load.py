@@ -23,6 +23,7 @@ from loadgen.command.session import Session
 from loadgen.command.status import INTERRUPTED
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
+from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.record import environment
 from loadgen.record.files import check_file, check_folder
@@ -100,6 +101,11 @@ def _check_combinations(asked: Namespace) -> None:
         )
     if asked.label and not asked.connect and len(set(models_of(asked.model or []))) > 1:
         raise PlanError("--label names one server; give it with a single --model or --connect")
+    if asked.transport == "udp" and asked.framing != Plan(()).framing:
+        raise PlanError(
+            f"--framing {asked.framing} is for a stream; leave it out with --transport udp, where "
+            "a datagram is a message"
+        )
     if asked.export_trace and not asked.trace_clients:
         raise PlanError("--export-trace writes what --trace-clients N asks for; give both")
     check_cluster(asked)
