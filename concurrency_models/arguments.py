@@ -151,8 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--start-method",
         choices=multiprocessing.get_all_start_methods(),
         metavar="METHOD",
-        default=default_start_method(),
-        help="how processes are started: %(choices)s (default: %(default)s)",
+        help=f"how processes are started: %(choices)s (default: {default_start_method()})",
     )
     add("--version", action="version", version=f"%(prog)s {__version__}")
     add(

@@ -1,5 +1,6 @@
 """The command `python -m concurrency_models.run`: one server, one model, until Ctrl-C."""
 
+import argparse
 import errno
 import multiprocessing
 import os
@@ -15,8 +16,8 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
-from concurrency_models.arguments import make_parser, model_of, settings_of
-from concurrency_models.backends import MODELS, RegistryError, without_row
+from concurrency_models.arguments import default_start_method, make_parser, model_of, settings_of
+from concurrency_models.backends import EFFECTS, MODELS, Model, RegistryError, without_row
 from concurrency_models.listener import address_text, listening
 from concurrency_models.narration import say
 from concurrency_models.server import Server
@@ -58,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{model.name!r} needs connections; --transport udp goes with {able}")
     if settings.family not in model.families:
         parser.error(f"{model.name!r} needs --family {' or '.join(model.families)}")
-    multiprocessing.set_start_method(options.start_method)
+    for line in without_effect(model, options):
+        complain(line)
+    multiprocessing.set_start_method(options.start_method or default_start_method())
     try:
         serve = model.import_serve(settings.transport)
     except RegistryError as error:
@@ -105,6 +108,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spread = f" (by worker: {' '.join(map(str, server.accepted_by_worker))})"
     say(f"{model.name}: {did} in {uptime:.1f} s{spread}")
     return 0
+
+
+def without_effect(model: Model, options: argparse.Namespace) -> list[str]:
+    """Return a sentence for each option that was given and means nothing to the model.
+
+    They are no reason to end: a comparison starts all its servers with the same options.
+    """
+    given = {"--workers": options.workers, "--start-method": options.start_method}
+    said = []
+    for option, value in given.items():
+        if value is not None and option not in model.takes:
+            able = ", ".join(name for name, other in MODELS.items() if option in other.takes)
+            said.append(
+                f"{option} means nothing to {model.name!r}; it goes with what"
+                f" {EFFECTS[option]}: {able}"
+            )
+    return said
 
 
 def print_models() -> None:

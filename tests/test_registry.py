@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from concurrency_models import backends
-from concurrency_models.backends import MODELS, Model, RegistryError, without_row
+from concurrency_models.backends import EFFECTS, MODELS, Model, RegistryError, without_row
 from tests.registry import registry_mismatch
 from tests.servers import ROOT, SUBJECTS, WAIT_SECONDS, Subject
 
@@ -27,6 +27,16 @@ def test_every_row_has_its_file_with_what_it_promises(model: Model) -> None:
     source = (FOLDER / f"{model.module}.py").read_text()
     assert re.search(r"^def serve\(", source, re.MULTILINE)
     assert ("def serve_datagrams(" in source) is ("udp" in model.transports)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_every_row_has_the_options_that_mean_something_to_it(model: Model) -> None:
+    source = (FOLDER / f"{model.module}.py").read_text()
+    sized = "settings.workers" in source or "pool_size(" in source
+    starts = re.search(r"\b(multiprocessing\.Process|ProcessPoolExecutor|WorkerPool)\(", source)
+    assert ("--workers" in model.takes) is sized
+    assert ("--start-method" in model.takes) is (starts is not None)
+    assert set(model.takes) <= EFFECTS.keys()
 
 
 def test_a_file_without_a_row_is_a_sentence(tmp_path: Path) -> None:

@@ -210,6 +210,32 @@ def test_a_model_needs_no_option() -> None:
         assert server.out.lines[0].startswith("thread: listening on")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("thread", "--workers", "3"),
+            "--workers means nothing to 'thread'; it goes with what has",
+        ),
+        (("thread", "--start-method", "spawn"), "--start-method means nothing to 'thread'"),
+        (("fork", "--start-method", "spawn"), "--start-method means nothing to 'fork'"),
+        (("thread-pool", "--workers", "3"), None),
+        (("process", "--start-method", "spawn"), None),
+    ],
+    ids=as_typed,
+)
+def test_what_means_nothing_to_a_model_is_a_line_and_it_serves(
+    arguments: tuple[str, ...], says: str | None
+) -> None:
+    with serving(*arguments, warns=True) as server:
+        check_served(server.address)
+        server.stop()
+        server.err.wait_for_end()
+        lines = server.err.lines
+    assert len(lines) == (says is not None), lines
+    assert all(says is not None and says in line for line in lines)
+
+
 def test_clients_of_a_socket_file_are_told_apart(tmp_path: Path) -> None:
     path = str(tmp_path / "talk.sock")
     options = "--framing", "line", "-v", "--family", "unix", "--path", path

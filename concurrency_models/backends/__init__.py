@@ -29,6 +29,7 @@ class Model:
     workers serve those, unless `--workers` says otherwise; None where that changes nothing.
     spreads: whether its clients are spread over processes, as many as `--workers` says, of which
     each takes any number.
+    takes: which keys of `EFFECTS` mean something to it.
     share_port: whether it has several listeners at its port. python: the oldest version that it
     runs under. lacking: what a system, as `sys.platform` names it, does not give that the model
     needs. file: its file's name, where the model's own name would hide a module of that name from
@@ -44,6 +45,7 @@ class Model:
     at_once: int | None = None
     pool: int | None = None
     spreads: bool = False
+    takes: tuple[str, ...] = ()
     share_port: bool = False
     python: tuple[int, int] = (3, 11)
     lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -101,6 +103,16 @@ FOLDER: Final = __name__.rpartition(".")[2]
 
 TCP_AND_UDP: Final = ("tcp", "udp")
 
+EFFECTS: Final = {
+    "--workers": "has a pool of workers",
+    "--start-method": "has multiprocessing start processes",
+}
+"""Options that mean nothing to many models, each with what it takes for them to mean something."""
+
+THREADS: Final = ("--workers",)
+PROCESSES: Final = ("--workers", "--start-method")
+"""What pools take."""
+
 MODELS: Final[dict[str, Model]] = {
     model.name: model
     for model in (
@@ -111,13 +123,19 @@ MODELS: Final[dict[str, Model]] = {
             transports=TCP_AND_UDP,
             at_once=1,
         ),
-        Model("process", "a process per client (multiprocessing.Process)", "core"),
+        Model(
+            "process",
+            "a process per client (multiprocessing.Process)",
+            "core",
+            takes=("--start-method",),
+        ),
         Model("fork", "a process per client (socketserver.ForkingTCPServer)"),
         Model(
             "prefork",
             "a pool of processes that accept on one listener",
             at_once=POOL_PROCESSES,
             pool=POOL_PROCESSES,
+            takes=PROCESSES,
         ),
         Model("thread", "a thread per client (threading.Thread)", "core", transports=TCP_AND_UDP),
         Model(
@@ -125,18 +143,21 @@ MODELS: Final[dict[str, Model]] = {
             "a pool of threads, the others wait",
             at_once=POOL_THREADS,
             pool=POOL_THREADS,
+            takes=THREADS,
         ),
         Model(
             "executor-threads",
             "a pool of threads (concurrent.futures.ThreadPoolExecutor)",
             at_once=POOL_THREADS,
             pool=POOL_THREADS,
+            takes=THREADS,
         ),
         Model(
             "accept-threads",
             "a pool of threads that each accept",
             at_once=POOL_THREADS,
             pool=POOL_THREADS,
+            takes=THREADS,
         ),
         Model(
             "socketserver",
@@ -152,24 +173,27 @@ MODELS: Final[dict[str, Model]] = {
             transports=TCP_AND_UDP,
             file="selectors_loop",
         ),
-        Model("selectors-pool", "an event loop, and a pool of threads that answer"),
+        Model("selectors-pool", "an event loop, and a pool of threads that answer", takes=THREADS),
         Model(
             "process-threads",
             "a pool of processes, each with a pool of threads (gunicorn's gthread)",
             at_once=POOL_PROCESSES * POOL_THREADS,
             pool=POOL_PROCESSES,
+            takes=PROCESSES,
         ),
         Model(
             "executor-processes",
             "a pool of processes (concurrent.futures.ProcessPoolExecutor)",
             at_once=POOL_PROCESSES,
             pool=POOL_PROCESSES,
+            takes=PROCESSES,
         ),
         Model(
             "reuseport",
             "an event loop per core, each with its own listener (SO_REUSEPORT)",
             families=("inet", "inet6"),
             spreads=True,
+            takes=PROCESSES,
             share_port=True,
             lacking={"darwin": "its SO_REUSEPORT gives all clients to one of the listeners"},
         ),
@@ -177,11 +201,13 @@ MODELS: Final[dict[str, Model]] = {
             "fd-passing",
             "one process accepts, others get the sockets (socket.send_fds)",
             spreads=True,
+            takes=PROCESSES,
             lacking={"darwin": "a socket that is sent and closed at once may be lost on its way"},
         ),
         Model(
             "subinterpreters",
             "an event loop per core in one process (concurrent.interpreters)",
+            takes=THREADS,
             python=(3, 14),
         ),
         Model("asyncio-server", "a coroutine per client (asyncio.start_server)"),
