@@ -664,6 +664,7 @@ def test_the_list_names_every_experiment_in_order() -> None:
         ((), "--list"),
         (("gil-dual",), "gil-duel"),
         (("sticky", "--report", "--no-save"), "--no-save"),
+        (("gil-duel", "--idle", "3"), "silent clients there are in c1m; leave it out"),
     ],
 )
 def test_usage_is_one_line(words: tuple[str, ...], said: str) -> None:

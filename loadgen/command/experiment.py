@@ -107,6 +107,9 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(show.listing(list(EXPERIMENTS.values())))
         return 0
     chosen = experiments_of(asked.name)
+    if asked.crowd is not None and not any(map(_has_crowd, chosen)):
+        able = ", ".join(name for name, one in EXPERIMENTS.items() if _has_crowd(one))
+        raise PlanError(f"--idle is how many silent clients there are in {able}; leave it out here")
     check_report(asked)
     if not asked.no_save:
         check_folder(Path(asked.folder or asked.results))
@@ -131,6 +134,11 @@ def main(words: Sequence[str]) -> int:
             _report_on(Path(asked.folder))
         status = INTERRUPTED if finishing.interrupted else status
     return status
+
+
+def _has_crowd(experiment: Experiment) -> bool:
+    """Whether some of its cases have silent clients, as many as one likes."""
+    return any(case.crowd is not None for case in experiment.cases)
 
 
 def _report_on(folder: Path) -> None:
