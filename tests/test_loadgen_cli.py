@@ -511,6 +511,12 @@ def ended_by(words: Sequence[str]) -> int | str | None:
         (["--transport", "udp", "--framing", "line"], 2, "leave it out with --transport udp"),
         (["--model", "thread", "--python", "no-python"], 1, "there is no such program"),
         (["--connect", "127.0.0.1:80", "--python", "python3"], 2, "give one of them"),
+        (["--arrivals", "poisson"], 2, "give a --rate as well"),
+        (["--group", "name=a,clients=1,arrivals=poisson"], 2, "give a --rate as well"),
+        (["--p99-bound", "0.01"], 2, "--p99-bound is for a curve"),
+        (["--trials", "2", "--lives", "3"], 2, "--lives and --trials are one option: 2 and 3"),
+        (["--server-options", "--framing=line"], 2, "--framing is for servers and clients alike"),
+        (["lanes", "--server-options", "--talk once"], 2, "give it outside --server-options"),
     ],
 )
 def test_bad_input_is_one_clear_line(

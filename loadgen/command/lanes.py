@@ -15,7 +15,12 @@ from pathlib import Path
 from concurrency_models import __version__
 from concurrency_models.parser import Parser
 from concurrency_models.talk import FRAMINGS
-from loadgen.command.server_options import joined, models_of, server_options
+from loadgen.command.server_options import (
+    check_server_options,
+    joined,
+    models_of,
+    server_options,
+)
 from loadgen.command.status import FAILURE, INTERRUPTED
 from loadgen.command.values import number, whole
 from loadgen.fleet.conductor import interrupt_sets
@@ -135,6 +140,7 @@ def main(words: Sequence[str]) -> int:
         raise RecordError(problem)
     if asked.report:
         check_file(Path(asked.report))
+    check_server_options(asked.server_options)
     plan = plan_of(asked)
     plan.validate()
     began = now()

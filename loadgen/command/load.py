@@ -18,11 +18,13 @@ from loadgen.command.parser import make_parser
 from loadgen.command.plans import plans_of, seed_of
 from loadgen.command.present import check_report, present
 from loadgen.command.rates import check_search
-from loadgen.command.server_options import joined, models_of
+from loadgen.command.server_options import check_server_options, joined, models_of
 from loadgen.command.session import Session
 from loadgen.command.status import INTERRUPTED
 from loadgen.fleet.limits import descriptor_problem
 from loadgen.fleet.measure import now
+from loadgen.judge.curves import P99_BOUND_SECONDS
+from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 from loadgen.record import environment
@@ -55,6 +57,7 @@ def main(words: Sequence[str]) -> int:
     plans = plans_of(asked, seed)
     if asked.find_rate:
         check_search(asked, plans)
+    _check_use(asked, plans)
     wanted = wanted_of(asked)
     for plan in plans if wanted is None else ():
         if problem := descriptor_problem(plan):
@@ -83,7 +86,7 @@ def main(words: Sequence[str]) -> int:
             ceilings=tuple(session.ceilings),
             cut_short=session.cut_short,
             notes=tuple(session.notes),
-            p99_bound_seconds=asked.p99_bound if len(plans) > 1 else None,
+            p99_bound_seconds=((asked.p99_bound or P99_BOUND_SECONDS) if len(plans) > 1 else None),
             rate_search=session.rate_search,
         )
         status = present(asked, result)
@@ -109,8 +112,25 @@ def _check_combinations(asked: Namespace) -> None:
     if asked.export_trace and not asked.trace_clients:
         raise PlanError("--export-trace writes what --trace-clients N asks for; give both")
     check_cluster(asked)
+    check_server_options(asked.server_options)
     if asked.request is not None and not asked.connect:
         raise PlanError("--request is for a server that is not ours; say where with --connect")
+
+
+def _check_use(asked: Namespace, plans: Sequence[Plan]) -> None:
+    """Refuse options that mean nothing to the loads. Raises PlanError."""
+    groups = [group for plan in plans for group in plan.groups]
+    paced = bool(asked.find_rate) or any(group.open_loop for group in groups)
+    if not paced and any(group.arrivals != Group(1).arrivals for group in groups):
+        raise PlanError(
+            "arrivals are of messages that are due by the clock; give a --rate as well, or leave "
+            "out --arrivals"
+        )
+    if asked.p99_bound is not None and len(plans) == 1:
+        raise PlanError(
+            "--p99-bound is for a curve: give several numbers of --clients, or --sweep, or leave "
+            "out the bound"
+        )
 
 
 def _slug(text: str) -> str:

@@ -49,6 +49,23 @@ from loadgen.plan.group import ARRIVALS
 OTHER_COMMANDS: Final = ("experiment", "lanes", "diff", "report")
 
 
+class _UnderOneName(argparse.Action):
+    """Keeps the value of an option with several names, and complains of two that differ."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before not in (self.default, values):
+            names = " and ".join(self.option_strings)
+            parser.error(f"{names} are one option: {before} and {values} differ, give one of them")
+        setattr(namespace, self.dest, values)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of `python -m loadgen`; `experiment`, `diff` and `report` have their own."""
     parser = Parser(
@@ -333,6 +350,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         "--lives",
         "--trials",
         dest="trials",
+        action=_UnderOneName,
         type=whole(1),
         metavar="K",
         help="start each server K times from nothing, since one may be born slow, and give it its "
@@ -403,7 +421,6 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add(
         "--p99-bound",
         type=number(above=0),
-        default=P99_BOUND_SECONDS,
         metavar="S",
         help=f"for a curve: up to how many seconds a p99 is good enough ({P99_BOUND_SECONDS:g})",
     )

@@ -12,6 +12,8 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
 
 MODEL_GROUPS = ("core", "stdlib", "all")
+ALIKE: Final = ("--family", "--transport", "--talk", "--framing", "--reply-prefix")
+"""What a plan tells servers as well as clients."""
 SERVER_OPTIONS: Final = "--server-options"
 
 
@@ -52,6 +54,16 @@ def joined(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def check_server_options(words: Sequence[str]) -> None:
+    """Refuse, for servers alone, what their clients must have alike. Raises PlanError."""
+    for word in words:
+        option = word.partition("=")[0]
+        if option in ALIKE:
+            raise PlanError(
+                f"{option} is for servers and clients alike; give it outside {SERVER_OPTIONS}"
+            )
 
 
 def server_options(plan: Plan, more: Sequence[str]) -> list[str]:
