@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,22 @@ def test_diff_refuses_other_loads_and_says_what_differs(plan: Plan) -> None:
     other = [replace(one, plan=plan, tally=tally(*groups)) for one in trials("thread", [200, 201])]
     with pytest.raises(ComparisonError, match="the loads differ"):
         diff(compared("thread", [200, 201]), analyse(result(*other)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"duration_seconds": None, "messages_per_client": 5}, "per client unlimited and 5"),
+        ({"groups": (Group(10, messages_per_connection=1),)}, "per connection unlimited and 1"),
+        ({"groups": (Group(10, rate_per_second=5.0),)}, "rate per second none and 5.0"),
+        ({"groups": (Group(10, silent=True),)}, "silent no and yes"),
+        ({"reply_prefix": b"> "}, "reply prefix 'received: ' and '> '"),
+    ],
+)
+def test_what_differs_is_said_as_people_say_it(change: dict[str, Any], says: str) -> None:
+    other = analyse(result(run(plan=replace(PLAN, **change))))
+    with pytest.raises(ComparisonError, match=f"{says}$"):
+        diff(analyse(result(run())), other)
 
 
 def test_diff_warns_when_the_machine_or_the_length_differs() -> None:

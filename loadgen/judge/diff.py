@@ -9,12 +9,15 @@ from loadgen.judge.names import separated
 from loadgen.judge.ranks import ONE_TRIAL, headline
 from loadgen.judge.registry import CPU_PER_MESSAGE, LATENCY_P99, MEMORY, MESSAGES, Better, figure_of
 from loadgen.judge.rows import LOAD, Row, load_of
+from loadgen.plan.group import Group
 from loadgen.plan.plan import Plan
 from loadgen.record import environment
 
 NOT_MEASURED = "not measured"
 NO_DIFFERENCE = "no clear difference"
 NO_INTERVAL = "no interval"
+UNLIMITED = ("messages_per_connection", "messages_per_client", "connect_rate")
+"""What None does not bound; elsewhere None is what there is none of."""
 
 
 class ComparisonError(Exception):
@@ -98,7 +101,7 @@ def _minds(a: Analysis, b: Analysis, pairs: Sequence[tuple[Row, Row]]) -> list[s
         )
     first, second = pairs[0][0].plan, pairs[0][1].plan
     said += [
-        f"{name.replace('_', ' ')} differs: {getattr(first, name)} and {getattr(second, name)}"
+        f"{name.replace('_', ' ')} differs: {_said(name, first)} and {_said(name, second)}"
         for name in ("duration_seconds", "warmup_seconds", "workers", "pin")
         if getattr(first, name) != getattr(second, name)
     ]
@@ -155,21 +158,31 @@ def _all_at_once(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _unlike(a: Plan, b: Plan) -> str:
-    said = []
-    for name in LOAD:
-        one, other = getattr(a, name), getattr(b, name)
-        if one != other:
-            said.append(f"{name.replace('_', ' ')} {one} and {other}")
+    said = [
+        f"{name.replace('_', ' ')} {_said(name, a)} and {_said(name, b)}"
+        for name in LOAD
+        if getattr(a, name) != getattr(b, name)
+    ]
     if len(a.groups) != len(b.groups):
         said.append(f"{len(a.groups)} and {len(b.groups)} groups of clients")
     else:
         for one, other in zip(a.groups, b.groups, strict=True):
             said += [
-                f"{name.replace('_', ' ')} {value} and {getattr(other, name)}"
+                f"{name.replace('_', ' ')} {_said(name, one)} and {_said(name, other)}"
                 for name, value in asdict(one).items()
                 if value != getattr(other, name)
             ]
     return f"the loads differ, so the figures cannot be compared: {'; '.join(said)}"
+
+
+def _said(name: str, of: Plan | Group) -> str:
+    """A value of a plan or a group as people say it."""
+    value = getattr(of, name)
+    if value is None:
+        return "unlimited" if name in UNLIMITED else "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value)[1:] if isinstance(value, bytes) else str(value)
 
 
 def _names(found: Sequence[Row]) -> str:
