@@ -186,7 +186,8 @@ def explain(error: OSError, settings: Settings) -> str:
             f"{where} is in use: another server listens there; stop it, or choose another {other}"
         )
     if error.errno == errno.EEXIST:
-        return f"{path!r} is a file, and no socket: it stays as it is; choose another --path"
+        what = "folder" if os.path.isdir(path) else "file"
+        return f"{path!r} is a {what}, and no socket: it stays as it is; choose another --path"
     if error.errno == errno.EACCES and not path:
         return f"port {port} needs root's rights; choose a --port of 1024 or more"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -116,6 +116,7 @@ def test_usage_errors(arguments: tuple[str, ...], says: str) -> None:
         (("--host", "x" * 300), "is no IPv4 address"),
         (("--host", "192.0.2.1"), "192.0.2.1 is no address of this machine; --host 127.0.0.1"),
         (("--family", "unix", "--path", "pyproject.toml"), "is a file, and no socket"),
+        (("--family", "unix", "--path", "tests"), "'tests' is a folder, and no socket"),
         (("--family", "unix", "--path", "no/such/directory"), "No such file or directory"),
     ],
     ids=as_typed,
