@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.command.values import endpoint, escaped, size, workers
+from loadgen.command.values import endpoint, escaped, names, size, workers
 from loadgen.plan.endpoint import Endpoint
 
 
@@ -22,6 +22,13 @@ from loadgen.plan.endpoint import Endpoint
 )
 def test_escapes(text: str, data: bytes) -> None:
     assert escaped(text) == data
+
+
+def test_names_stand_between_commas() -> None:
+    assert names("thread, process") == names("thread,,process,") == ["thread", "process"]
+    for nothing in "", ",", " ,":
+        with pytest.raises(argparse.ArgumentTypeError, match="has no name"):
+            names(nothing)
 
 
 @pytest.mark.parametrize("text", [r"\q", "\\", r"\x1", r"\xgg"])

@@ -109,8 +109,11 @@ def several(convert: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...
 
 
 def names(text: str) -> list[str]:
-    """Names between commas."""
-    return [name.strip() for name in text.split(",")]
+    """Names between commas, of which one more does no harm."""
+    found = [name for part in text.split(",") if (name := part.strip())]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} has no name; write NAME, or NAME,NAME")
+    return found
 
 
 def sweep(text: str) -> tuple[str, tuple[object, ...]]:
