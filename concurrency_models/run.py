@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from concurrency_models.arguments import default_start_method, make_parser, model_of, settings_of
-from concurrency_models.backends import EFFECTS, MODELS, Model, RegistryError, without_row
+from concurrency_models.backends import EFFECTS, MODELS, Model, RegistryError, forgotten_row
 from concurrency_models.listener import address_text, listening
 from concurrency_models.narration import say
 from concurrency_models.server import Server
@@ -43,11 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if model is None:
         import difflib  # noqa: PLC0415 - for a mistake alone; forked children need not map it
 
-        if name.replace("-", "_") in without_row():
-            parser.error(
-                f"{name!r} has a file and no row in the registry: add "
-                f'Model("{name}", "how it serves") to MODELS in backends/__init__.py'
-            )
+        if forgotten := forgotten_row(name):
+            parser.error(forgotten)
         near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODELS)}"
         parser.error(f"there is no model {name!r}; {hint} (--list describes them)")

@@ -41,9 +41,14 @@ def test_every_row_has_the_options_that_mean_something_to_it(model: Model) -> No
 
 def test_a_file_without_a_row_is_a_sentence(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "concurrency_models", tmp_path / "concurrency_models")
+    shutil.copytree(ROOT / "loadgen", tmp_path / "loadgen")
     there = tmp_path / "concurrency_models" / "backends"
     shutil.copy(there / "iterative.py", there / "no_row.py")
-    for command in ("-m", "concurrency_models", "--model", "no-row"), (str(there / "no_row.py"),):
+    for command in (
+        ("-m", "concurrency_models", "--model", "no-row"),
+        (str(there / "no_row.py"),),
+        ("-m", "loadgen", "--model", "no-row"),
+    ):
         ended = subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,

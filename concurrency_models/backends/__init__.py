@@ -244,6 +244,16 @@ MODELS: Final[dict[str, Model]] = {
 """Every model by name, in the order in which a course meets them."""
 
 
+def forgotten_row(name: str) -> str | None:
+    """Return what to do about a model's name that has a file and no row, or None for any other."""
+    if name.replace("-", "_") not in without_row():
+        return None
+    return (
+        f"{name!r} has a file and no row in the registry: add "
+        f'Model("{name}", "how it serves") to MODELS in {FOLDER}/__init__.py'
+    )
+
+
 def without_row() -> list[str]:
     """Return the names of the files in this folder that no row of the registry knows."""
     known = {"concurrency_models", *(model.module for model in MODELS.values())}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from concurrency_models.backends import MODELS
+from concurrency_models.backends import MODELS, forgotten_row
 from loadgen.command.values import meant
 from loadgen.plan.plan import Plan
 from loadgen.plan.validation import PlanError
@@ -33,6 +33,8 @@ def models_of(names: Sequence[str]) -> list[str]:
         elif name in MODELS:
             wanted.add(name)
         else:
+            if forgotten := forgotten_row(name):
+                raise PlanError(forgotten)
             near = meant(name, [*MODELS, *MODEL_GROUPS])
             hint = f"did you mean {near}?" if near else f"choose from {', '.join(MODELS)}"
             raise PlanError(f"there is no model {name!r}; {hint}")
