@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+from loadgen.judge.analysis import analyse
 from loadgen.plan.group import Group
 from loadgen.record.effort import Effort
 from loadgen.record.result import Run
@@ -72,8 +73,14 @@ def test_an_invalid_run_is_not_to_be_used() -> None:
 
 
 def test_a_server_that_did_not_start() -> None:
-    found = said(Run("thread", PLAN, problem="it ended with status 1; it said:\n    boom"))
-    assert found["thread"] == "did not run: it ended with status 1; it said:"
+    words = ("Traceback (most recent call last):", "  1 / 0", "  ~~^~~", "ZeroDivisionError: zero")
+    problem = "\n    ".join(["it ended with status 1; it said:", *words])
+    one = analyse(result(Run("thread", PLAN, problem=problem)))
+    brief = "it ended with status 1; it said: ZeroDivisionError: zero"
+    assert dict(sentences(one.rows))["thread"] == f"did not run: {brief}"
+    assert f"thread: {brief}" in one.cautions
+    assert one.result.runs[0].problem == problem
+    assert said(Run("thread", PLAN, problem="no"))["thread"] == "did not run: no"
 
 
 def test_a_single_row_speaks_for_itself() -> None:

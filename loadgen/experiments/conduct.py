@@ -265,7 +265,7 @@ def _rows(
     for name, runs in by_case.items():
         row = row_of[id(runs[0])]
         if row.problem is not None:
-            unsound[name] = row.problem.splitlines()[0]
+            unsound[name] = row.problem
         elif not row.valid:
             failed = [check.name for trial in row.trials for check in trial.audit.failures]
             unsound[name] = f"the run failed its own audit ({', '.join(dict.fromkeys(failed))})"

@@ -152,7 +152,7 @@ def _faults(trial: Trial) -> list[str]:
     """What went wrong in one run."""
     run = trial.run
     if run.tally is None:
-        return [run.problem or "nothing was measured"]
+        return [run.problem_in_brief or "nothing was measured"]
     said = [*run.notes, *([run.tally.stopped_early] if run.tally.stopped_early else [])]
     if run.trace is not None and run.clock_doubt_ns:
         said.append(

@@ -130,8 +130,9 @@ class Row:
 
     @property
     def problem(self) -> str | None:
-        """Why a trial could not be run at all."""
-        return next((trial.run.problem for trial in self.trials if trial.run.problem), None)
+        """Why a trial could not be run at all, in one line."""
+        said = (trial.run.problem_in_brief for trial in self.trials)
+        return next(filter(None, said), None)
 
     def value(self, path: str) -> float | None:
         """The one number for a figure, made of the trials as the registry says.

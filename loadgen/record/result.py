@@ -111,6 +111,14 @@ class Run:
         return self.plan.clients
 
     @property
+    def problem_in_brief(self) -> str | None:
+        """The problem in one line: of what a server said before its end, the last line."""
+        if self.problem is None:
+            return None
+        first, *said = [line for line in self.problem.splitlines() if line.strip(" ^~")] or [""]
+        return f"{first} {said[-1].strip()}" if said else first
+
+    @property
     def clock_doubt_ns(self) -> int:
         """By how much moments of two machines may be apart that seem one; 0 on one machine."""
         known = (

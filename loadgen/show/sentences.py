@@ -58,7 +58,7 @@ def _alike(one: Row, other: Row) -> bool:
 def _trouble(row: Row) -> str | None:
     """What makes the figures unfit for use."""
     if row.problem is not None:
-        return f"did not run: {row.problem.splitlines()[0]}"
+        return f"did not run: {row.problem}"
     if not row.valid:
         failed = [check.name for trial in row.trials for check in trial.audit.failures]
         return f"the run failed its own audit ({', '.join(dict.fromkeys(failed))}): do not use it"
