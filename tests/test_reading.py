@@ -59,6 +59,15 @@ def test_wrong_replies_come_before_any_praise() -> None:
     )
 
 
+def test_whoever_serves_several_at_a_time_is_said_to() -> None:
+    two = replace(run(), at_once=2, tally=tally(group_tally(10, served=2)))
+    found = said(two)["thread"]
+    assert found.startswith("it serves 2 clients at a time, the other 8 starved: its ")
+    assert found.endswith(" messages/s went to those 2")
+    fewer = said(replace(two, at_once=3))["thread"]
+    assert fewer == "8 of 10 clients starved: not all were served"
+
+
 def test_nobody_connected() -> None:
     counts = tally(GroupTally("all", clients=10, refused=10, errors={"ECONNREFUSED": 10}))
     found = said(replace(run(), tally=counts))["thread"]

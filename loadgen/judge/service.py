@@ -23,17 +23,22 @@ def starved_unduly(run: Run, found: Figures) -> int:
     return max(0, (found.starved or 0) - beyond_capacity(run, found))
 
 
-def beyond_capacity(run: Run, found: Figures) -> int:
-    """How many clients connected over those that the model serves at a time; 0 for an unknown one.
+def at_once(run: Run) -> int | None:
+    """How many clients the model serves at a time; None for as many as come, or an unknown one.
 
     Datagrams need no connection, so that nobody's keeps another client from being served.
     """
-    at_once = run.at_once
-    if at_once is None and run.model in MODELS:  # an older result, or a server that ran already
-        at_once = MODELS[run.model].at_once
-    if at_once is None or run.plan.transport == "udp":
-        return 0
-    return max(0, (found.connected or 0) - at_once)
+    if run.plan.transport == "udp":
+        return None
+    if run.at_once is None and run.model in MODELS:  # an older result, or one that ran already
+        return MODELS[run.model].at_once
+    return run.at_once
+
+
+def beyond_capacity(run: Run, found: Figures) -> int:
+    """How many clients connected over those that it serves at a time; 0 for an unknown model."""
+    most = at_once(run)
+    return 0 if most is None else max(0, (found.connected or 0) - most)
 
 
 def left_waiting(run: Run, found: Figures) -> int:

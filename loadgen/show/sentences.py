@@ -21,7 +21,7 @@ from loadgen.judge.registry import (
     figure_of,
 )
 from loadgen.judge.rows import Row, load_of
-from loadgen.judge.service import kept_up
+from loadgen.judge.service import at_once, kept_up
 from loadgen.judge.units import SECONDS
 from loadgen.judge.verdict import GENERATOR, GIL, MACHINE, NETWORK, SERVER, WAITING
 from loadgen.show.explained import explained
@@ -103,10 +103,14 @@ def _service(row: Row) -> str | None:
     if not served:
         return f"all {clients} clients connected and none ever got a reply"
     up_to = "" if row.values("starved").count(starved) == len(row.trials) else "up to "
-    if served > 1:
-        return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
-    said = f"1 client was served, the other {units.count(starved)} connected and starved"
-    return f"{said}: its {units.rate(rate)} messages/s went to that one" if rate else said
+    if served == 1:
+        said = f"1 client was served, the other {units.count(starved)} connected and starved"
+        return f"{said}: its {units.rate(rate)} messages/s went to that one" if rate else said
+    if served == at_once(row.run) and not any(trial.starved_unduly for trial in row.trials):
+        all_of = units.count(served)
+        said = f"it serves {all_of} clients at a time, the other {units.count(starved)} starved"
+        return f"{said}: its {units.rate(rate)} messages/s went to those {all_of}" if rate else said
+    return f"{up_to}{units.count(starved)} of {clients} clients starved: not all were served"
 
 
 def _waiting(row: Row) -> str | None:
