@@ -95,6 +95,19 @@ def test_what_is_misspelled_is_guessed(
     assert meant in capsys.readouterr().err
 
 
+def test_a_word_that_is_no_command_gets_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["show"])
+    said = capsys.readouterr().err
+    assert f"no command 'show'; there are {', '.join(OTHER_COMMANDS)} (--help explains" in said
+
+
+def test_two_remarks_at_the_end_are_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().error("there is no model 'x' (--list has them)")
+    assert capsys.readouterr().err.endswith("'x' (--list has them; --help explains the options)\n")
+
+
 @pytest.mark.parametrize("command", [["--help"], *([name, "--help"] for name in COMMANDS)])
 def test_help_fits_a_projector(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

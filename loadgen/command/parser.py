@@ -107,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
         ),
     )
     commands = {name: f"python -m loadgen {name}" for name in OTHER_COMMANDS}
+    parser.commands = OTHER_COMMANDS
     parser.words = commands | {name: f"--model {name}" for name in MODELS}
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_servers(parser.add_argument_group("what to put it on"))
