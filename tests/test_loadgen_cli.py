@@ -176,7 +176,7 @@ def test_it_stops_when_it_is_sure_or_out_of_time_and_says_so() -> None:
     assert any("every server is known" in note for note in sure["notes"])
     late = as_json(*words, "--precision", "0.0001%", "--max-seconds", "0.1").data
     assert len(late["runs"]) == 2
-    assert any("within 0.1 s (--max-seconds)" in note for note in late["notes"])
+    assert any("within 0.1 s (--max-seconds gives more)" in note for note in late["notes"])
 
 
 def test_a_number_of_messages_has_whole_trials_and_a_note_why() -> None:
