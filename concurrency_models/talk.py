@@ -223,7 +223,8 @@ class Talk:
             frame_end = self._frame_end(inbox.data, start, start, end)
             if frame_end == end and end - start <= self._largest_frame:
                 return self._answer_in_place(start, end)
-        return self._answers(start, looked, end)
+        # While there is more to answer, what came before was not searched to its end.
+        return self._answers(start, start if self.more else looked, end)
 
     def go_on(self) -> bytes | memoryview:
         """Return what is to be sent next while there is `more` to answer."""

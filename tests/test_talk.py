@@ -266,6 +266,21 @@ def test_who_shares_memory_answers_some_at_a_time_and_then_the_next() -> None:
     assert bytes(conversation.receive(b"lf\n")) == prefix + b"and half\n"
 
 
+@pytest.mark.parametrize("work", [False, True])
+@pytest.mark.parametrize("framing", ["line", "length"])
+def test_what_comes_in_pieces_beyond_what_is_answered_at_a_time_is_told_apart(
+    framing: str, work: bool
+) -> None:
+    prefix = b"re: "
+    conversation = Talk(Terms(framing, prefix, work=work), Scratch(len(prefix)))
+    stream = frame(framing, b"m") * 20_000
+    said = [bytes(conversation.receive(stream[:1]))]  # from now on it has memory of its own
+    said.append(bytes(conversation.receive(stream[1:])))
+    while conversation.more:
+        said.append(bytes(conversation.go_on()))
+    assert b"".join(said) == frame(framing, prefix + b"m") * 20_000
+
+
 def test_a_refusal_is_narrated_with_what_to_do() -> None:
     told: list[str] = []
     NarratedTalk(Terms(), told.append, None).receive(b"hello\n")
