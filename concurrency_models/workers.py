@@ -5,6 +5,7 @@ What they count lies in memory that all share, so that it survives a worker that
 
 import ctypes
 import fcntl
+import mmap
 import multiprocessing
 import os
 import selectors
@@ -55,9 +56,16 @@ class Tokens:
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
         for end in self._reader, self._writer:
             os.set_blocking(end.fileno(), False)
-        with suppress(AttributeError, OSError):  # not on Linux, or more than this user may have
-            fcntl.fcntl(self._writer.fileno(), fcntl.F_SETPIPE_SZ, max(count, PIPE_BYTES))
-        self.count = os.write(self._writer.fileno(), bytes(count)) if count else 0
+        most = count
+        with suppress(AttributeError):  # not on Linux
+            # A pipe of Linux has pages, and one that is read in part is as good as full. So two are
+            # kept free: one for that, one for what is given back meanwhile.
+            spare = 2 * mmap.PAGESIZE
+            with suppress(OSError):  # more than this user may have
+                wanted = max(count + spare + mmap.PAGESIZE, PIPE_BYTES)
+                fcntl.fcntl(self._writer.fileno(), fcntl.F_SETPIPE_SZ, wanted)
+            most = fcntl.fcntl(self._writer.fileno(), fcntl.F_GETPIPE_SZ) - spare
+        self.count = os.write(self._writer.fileno(), bytes(min(count, most))) if count else 0
         """How many there are: as many as fit into the pipe, which may be fewer than asked for."""
 
     def take(self) -> bool:
@@ -271,7 +279,7 @@ class WorkerPool:
                 ),
             )  # fmt: skip
             self._lifeline.start(process)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._server.shortage.pause_after(error)
         else:
             worker.process = process

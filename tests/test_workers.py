@@ -1,6 +1,7 @@
 """Worker processes: one that dies is replaced, and what it had counted and was allowed stays."""
 
 import ctypes
+import mmap
 import multiprocessing
 import os
 import signal
@@ -128,6 +129,15 @@ def test_tokens_are_no_more_than_there_are() -> None:
 
 def test_more_tokens_than_a_pipe_takes_by_itself() -> None:
     assert Tokens(100_000).count == 100_000
+
+
+@pytest.mark.parametrize("count", [61_442, 65_535, 65_536, 131_072])
+def test_what_was_taken_can_be_given_back_however_many_there_are(count: int) -> None:
+    tokens = Tokens(count)
+    assert tokens.count == count
+    for _ in range(2 * mmap.PAGESIZE):
+        assert tokens.take()
+        tokens.give_back()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGRTMIN + 1])
