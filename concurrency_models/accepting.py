@@ -67,6 +67,9 @@ def receive(server: Server) -> Datagram | None:
         datagram = receive_datagram(server.listener)
     except BlockingIOError:
         return None
+    except (OSError, MemoryError) as error:
+        server.shortage.pause_after_accept(error)
+        return None
     server.admit(datagram)
     return datagram
 

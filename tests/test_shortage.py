@@ -4,6 +4,10 @@ import errno
 
 import pytest
 
+from concurrency_models.accepting import receive
+from concurrency_models.listener import listening
+from concurrency_models.server import Server
+from concurrency_models.settings import Settings
 from concurrency_models.shortage import CLIENT_GONE, LET_GO, PAUSE_SECONDS, SHORTAGES, Shortage
 
 
@@ -52,3 +56,18 @@ def test_anything_else_is_a_mistake_and_raised() -> None:
     for error in OSError(errno.EBADF, "closed"), ValueError("no such thing"):
         with pytest.raises(type(error)):
             shortage.pause_after(error)
+
+
+def test_a_shortage_in_receiving_is_waited_for_and_ends_no_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def short(_listener: object) -> None:
+        raise OSError(errno.ENOMEM, "short")
+
+    settings = Settings(transport="udp", port=0)
+    with listening(settings) as listener:
+        server = Server(settings, listener)
+        with server.self_pipe.writer, server.self_pipe._reader:
+            monkeypatch.setattr("concurrency_models.accepting.receive_datagram", short)
+            assert receive(server) is None
+            assert server.shortage
