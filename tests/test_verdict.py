@@ -68,6 +68,24 @@ def test_one_that_sends_late_is_itself_the_limit() -> None:
     assert bound(open_loop(1000.0, late_ns=8_000_000)) == GENERATOR
 
 
+@pytest.mark.parametrize(
+    ("model", "gil", "cores", "limit"),
+    [
+        ("thread", "on", 0.9, SERVER),
+        ("thread", "off", 0.9, WAITING),
+        ("thread", "off", 3.0, WAITING),
+        ("subinterpreters", "on", 0.9, WAITING),
+        ("thread", "off", 3.3, MACHINE),
+    ],
+)
+def test_threads_without_one_lock_are_at_no_limit_of_one_core(
+    model: str, gil: str, cores: float, limit: str
+) -> None:
+    several = replace(cost(cores, busy=cores + 0.4), threads=11)
+    one = replace(busy(0.4, several), model=model, gil=gil)
+    assert bound(one) == limit
+
+
 def test_a_ceiling_below_the_rate_is_not_called_more() -> None:
     plan = run().plan
     rate = figures(run()).messages_per_second or 0.0

@@ -151,7 +151,7 @@ def by_generator(trial: Trial, ceiling: Ceiling | None) -> bool:
     if ceiling is not None and near_ceiling(rate, ceiling):
         return True
     busy = trial.verdict.bound == GENERATOR and worker >= GENERATOR_BUSY
-    return busy and _behind(trial) and not at_its_limit(found)
+    return busy and _behind(trial) and not at_its_limit(trial.run, found)
 
 
 def _behind(trial: Trial) -> bool:

@@ -30,6 +30,9 @@ LINK_FULL = 0.85
 # With so many threads at any moment that wait for the lock, somebody always has it.
 GIL_WAITERS = 1.0
 
+# Models whose threads have an interpreter each, and so a lock each.
+LOCK_EACH = ("subinterpreters",)
+
 SERVER = "server"
 GIL = "GIL"
 GENERATOR = "generator"
@@ -81,7 +84,7 @@ def verdict(
     waiters = found.server.gil_waiters
     if run.gil == "on" and waiters is not None and waiters >= GIL_WAITERS:
         return Verdict(GIL, f"{waiters:.1f} of its threads waited for it at any moment")
-    if server is not None and at_its_limit(found):
+    if server is not None and at_its_limit(run, found):
         return Verdict(SERVER, f"it used {server:.2f} cores")
     if (full := _full_link(run)) is not None:
         return Verdict(NETWORK, full)
@@ -122,9 +125,15 @@ def _full_link(run: Run) -> str | None:
     return None
 
 
-def at_its_limit(found: Figures) -> bool:
-    """Whether the server kept as many cores busy as its processes can."""
+def at_its_limit(run: Run, found: Figures) -> bool:
+    """Whether the server kept as many cores busy as its processes can, or its threads.
+
+    Those count where no lock has one wait for the other; one of them is the main one, as among
+    processes, and does nothing.
+    """
     serving = max(1, (found.server.processes or 1) - 1)
+    if run.gil == "off" or run.model in LOCK_EACH:
+        serving = max(serving, (found.server.threads or 1) - 1)
     return (found.server.cpu_cores or 0.0) >= SERVER_BUSY * serving
 
 
