@@ -205,6 +205,11 @@ class TracedTalk(Talk):
     def over(self, over: bool) -> None:
         self._over = over
 
+    @property
+    def mid_message(self) -> bool:
+        """As the talk has it. Who stops the server asks, too, and no reply is sent by that."""
+        return not self._over and self.inbox.end > self.inbox.start
+
     def received(self, size: int) -> bytes | memoryview:
         received = monotonic()
         reply = take_in(self, size)

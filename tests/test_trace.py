@@ -44,6 +44,16 @@ def test_a_part_of_a_message_is_no_message() -> None:
     assert len(talk.messages()[0]) == 1
 
 
+def test_who_asks_whether_a_message_has_begun_sends_no_reply_by_that() -> None:
+    talk = TracedTalk(Terms(), None, Stay("client", None))
+    talk.receive(frame("length", b"hello"))
+    assert not talk.mid_message  # asked before the reply is sent, by the thread that stops us
+    asked = time.monotonic_ns()
+    assert not talk.over
+    [(_, _, sent, *_)], _ = talk.messages()
+    assert sent >= asked - 1000  # as a double has it
+
+
 def test_the_answer_is_the_one_that_is_given_without_a_trace() -> None:
     talk = TracedTalk(Terms(work=True), None, Stay("client", None))
     for message, said in (b"fib 20", b"6765"), (b"sleep 1", b"1"), (b"hello", b"hello"):
