@@ -282,6 +282,17 @@ def test_intervals_add_up_as_squares_do() -> None:
     assert ends(a / b) == (0, 8)
 
 
+@pytest.mark.parametrize(("terminal", "wide"), [("80", 80), ("300", 100)])
+def test_the_rule_between_experiments_is_as_wide_as_what_is_written(
+    terminal: str, wide: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", terminal)
+    monkeypatch.setattr("loadgen.command.experiment._hold", lambda *_: 0)
+    assert main(["experiment", "sticky", "nagle", "--no-save"]) == 0
+    rules = re.findall(r"^=+$", capsys.readouterr().out, re.MULTILINE)
+    assert rules == ["=" * wide]
+
+
 def test_what_was_not_measured_is_neither_expected_nor_a_surprise() -> None:
     half = {("a", "messages_per_second"): 900.0}
     claim = judge.check(TWICE, look_at(half), {"b": "it did not start"}, 2, certain)

@@ -34,6 +34,7 @@ from loadgen.record.files import (
 from loadgen.record.result import RecordError
 from loadgen.show import report
 from loadgen.show.progress import Progress
+from loadgen.show.wrapping import columns
 
 
 def make_parser() -> ArgumentParser:
@@ -121,7 +122,7 @@ def main(words: Sequence[str]) -> int:
     status = 0
     for position, experiment in enumerate(chosen):
         if position:
-            sys.stdout.write("\n" + "=" * 100 + "\n\n")
+            sys.stdout.write(f"\n{'=' * columns()}\n\n")
         sys.stdout.write(show.opening(experiment))
         sys.stdout.flush()
         ended = _hold(experiment, scale, asked, words)
