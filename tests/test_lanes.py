@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from concurrency_models.backends import MODELS
 from loadgen.command.main import main
 from loadgen.judge.lanes import At, Lanes, lanes_of, seconds_to_show
 from loadgen.plan.group import Group
@@ -172,6 +173,14 @@ def test_any_family_and_talk_can_be_drawn(capsys: pytest.CaptureFixture[str]) ->
     found = drawn(capsys, *words, "--work", "sleep:5", "--duration", "0.1")
     assert "~" in found["thread"]["A"]
     assert ANSWERED in found["thread"]["quick"]
+
+
+def test_a_title_that_is_wider_than_the_terminal_is_wrapped() -> None:
+    text = picture({"process-threads": lanes(two_in_turn())}, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    title = f"process-threads: {MODELS['process-threads'].summary}"
+    assert len(title) > 80
+    assert title in " ".join(text.split())
 
 
 def test_a_picture_fits_any_terminal_and_a_moment_too_short_is_told(

@@ -46,7 +46,7 @@ def _server(name: str, lanes: Lanes, edge: int, columns: int, width: int) -> lis
     model = MODELS.get(name.split(maxsplit=1)[0])
     title = f"{name}: {model.summary}" if model else name
     return [
-        title,
+        wrapped(title, "  ", "", width),
         *(
             f"{lane.label:>{edge - 2}} |{_marks(lane, lanes.seconds, columns)}|"
             for lane in lanes.lanes
