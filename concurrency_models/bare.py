@@ -9,9 +9,10 @@ below its name, and is what the rest of this package is for.
     python -m loadgen --connect 127.0.0.1:8008 --reply-prefix "" --label "bare thread"
 
 What all of them lack: a message is whatever arrived at once, so that two may stick together and a
-long one comes in pieces; a client may stay silent for ever, and nobody is too many; out of
-descriptors, or of threads, nearly all end with a traceback; Ctrl-C cuts everybody off in
-mid-message.
+long one comes in pieces; a client may stay silent for ever, and nobody is too many; nothing is
+done about running out of descriptors: `thread`, `process` and `selectors` then end with a
+traceback, `socketserver` does what is said below it, and `iterative`, which holds one client at a
+time, does not get there; Ctrl-C cuts everybody off in mid-message.
 """
 
 import argparse
