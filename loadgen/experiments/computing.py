@@ -42,7 +42,7 @@ def gil_duel() -> Experiment:
         name="gil-duel",
         question="One client is quick, others ask for arithmetic. Who makes the quick one wait?",
         load="One client sends small messages, each 10 ms after the last reply, beside 0, 1 and 2 "
-        "that keep asking for fib(27), some 50 ms of pure Python.",
+        "that keep asking for fib(27), some tens of milliseconds of pure Python.",
         expectation="In one process one thread at a time runs Python. Whenever the calculation "
         "has the GIL, the quick client's thread waits the switch interval of 5 ms before it may "
         "have it; in an event loop it waits for the whole calculation, every time. Processes have "

@@ -166,9 +166,9 @@ def gil_convoy() -> Experiment:
         name="gil-convoy",
         question="A thread that computes keeps the GIL until it is asked for it. For how long?",
         load="One client sends small messages, each 10 ms after the last reply, beside 0, 1 and 2 "
-        "that keep asking for fib(30), some 200 ms of pure Python; beside 1, also with switch "
-        "intervals from 100 ms to 1 us in place of 5 ms. Then 10 quick clients without a pause, "
-        "their server on one core and on two.",
+        "that keep asking for fib(30), a tenth of a second or two of pure Python; beside 1, also "
+        "with switch intervals from 100 ms to 1 us in place of 5 ms. Then 10 quick clients without "
+        "a pause, their server on one core and on two.",
         expectation="Who wants the GIL waits out the switch interval and then asks for it: that is "
         "what the quick client waits for each message, whatever the interval is. Two threads on "
         "two cores pass the GIL from core to core, and are no faster than on one.",
