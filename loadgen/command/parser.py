@@ -341,7 +341,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
         help="servers that are compared are all up, and their clients connected, and take turns of "
         "about so many seconds in random order, those that wait holding still "
         f"({QUICK_TURN_SECONDS:g} where our models answer at once: without --work, --think, "
-        f"--rate or --churn, up to {MOST_QUICK_CLIENTS} clients and "
+        f"--rate or --churn, up to {MOST_QUICK_CLIENTS} clients that talk and "
         f"{MOST_QUICK_BYTES // 1024**2} MiB of messages; else {DEFAULT_TURN_SECONDS:g}); one alone "
         "has all of them. Whole trials are left for "
         "--messages, for --ramp and --connect-rate, which measure the connecting, and for more "
